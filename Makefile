@@ -1,0 +1,78 @@
+# trunkline: every gate is a target here; CI, pre-commit and people call the same ones. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(shell find crates -name '*.rs' -not -path '*/target/*' 2>/dev/null) Cargo.toml $(wildcard crates/*/Cargo.toml)
+FUZZ_SECONDS ?= 60
+
+.PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+$(VENV)/.tools: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --group dev
+	touch $@
+
+$(VENV)/.built: $(VENV)/.tools $(RUST_SOURCES) pyproject.toml
+	$(BIN)/maturin develop --quiet
+	touch $@
+
+build: $(VENV)/.built ## build the extension and install trunkline into .venv
+
+demo: build ## a provider, a server and two phones on loopback: both calls of the tutorial, checked by ear
+	$(BIN)/trunkline demo
+
+test: peers lint types rust unit fuzz-short ## install what the tests need and run everything
+	@$(BIN)/python -m tests.skipped
+
+unit: build ## the Python tests
+	$(BIN)/python -m pytest
+
+rust: ## the Rust tests
+	cargo test --workspace --quiet
+
+types: build ## mypy strict, and the extension against its stub
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest _trunkline --ignore-missing-stub
+
+lint: $(VENV)/.tools build ## formatting, ruff, clippy, layers
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+format: $(VENV)/.tools ## format everything
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+peers: ## install the SIP programs that the tests call (Debian packages; needs root)
+	@tests/interop/install
+
+bench: build ## signalling and relay cost beside Kamailio and a bare relay
+	bench/run
+
+docs: build ## the documentation, warnings as errors
+	$(BIN)/pip install --quiet --group docs
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+
+fuzz: ## fuzz each parser for FUZZ_SECONDS
+	crates/fuzz/run $(FUZZ_SECONDS)
+
+.PHONY: fuzz-short
+fuzz-short:
+	crates/fuzz/run 10
+
+soak: build ## 20,000 calls, then nothing may be left
+	$(BIN)/python -m pytest tests/soak -m soak
+
+clean: ## remove what was built
+	rm -rf target crates/fuzz/target $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
