@@ -1,0 +1,21 @@
+//! The Python extension module `_trunkline`: it converts values and events and holds no logic.
+
+use pyo3::prelude::*;
+
+mod digest;
+mod endpoint;
+mod media;
+mod sdp;
+mod values;
+
+/// The Rust half of trunkline; `src/_trunkline/__init__.pyi` is its typed face.
+#[pymodule(gil_used = false)]
+fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    values::register(module)?;
+    digest::register(module)?;
+    sdp::register(module)?;
+    endpoint::register(module)?;
+    media::register(module)?;
+    Ok(())
+}

@@ -1,0 +1,661 @@
+"""The typed face of the Rust half of trunkline. Checked against the extension by stubtest.
+
+Everything here is bytes and packets: parsing and building SIP and SDP, transactions, sockets, digest arithmetic, RTP. What to do about a
+call is decided in `trunkline`. Only `trunkline.sip.endpoint`, `trunkline.media.engine` and `trunkline.testing` import this module, besides
+the re-exports of value types in `trunkline.sip`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, final
+
+__version__: str
+
+Address = tuple[str, int]
+"""An IP address in text (IPv6 without brackets) and a port."""
+
+# --- values: URIs, addresses, messages ------------------------------------------------------------------------------------------------
+
+class SipParseError(ValueError):
+    """Text or bytes that are no SIP. `status` is what RFC 3261 says to answer (400, 413, 414, 416, 505, 513) or 0 where nothing is answered."""
+
+    status: int
+    reason: str
+
+@final
+class Uri:
+    """A `sip:`, `sips:` or `tel:` URI, or any other scheme kept as text; frozen. Equality is RFC 3261 §19.1.4 (RFC 3966 §4 for tel)."""
+
+    def __new__(
+        cls,
+        scheme: str,
+        user: str | None,
+        host: str,
+        port: int | None = None,
+        params: Sequence[tuple[str, str | None]] = (),
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Uri: ...
+    @staticmethod
+    def parse(text: str) -> Uri: ...
+    @property
+    def scheme(self) -> str: ...  # lower case
+    @property
+    def user(self) -> str | None: ...  # unescaped; for tel: the number as written
+    @property
+    def password(self) -> str | None: ...
+    @property
+    def host(self) -> str: ...  # lower case, IPv6 without brackets; "" for tel and unknown schemes
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def params(self) -> tuple[tuple[str, str | None], ...]: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    def param(self, name: str) -> str | None: ...  # "" for a parameter without value, None when absent
+    def replace(
+        self,
+        *,
+        user: str | None = ...,
+        host: str | None = ...,
+        port: int | None = ...,
+        params: Sequence[tuple[str, str | None]] | None = ...,
+        headers: Sequence[tuple[str, str]] | None = ...,
+    ) -> Uri: ...  # arguments left out keep what stands; None clears user and port
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class NameAddr:
+    """A display name, a URI and header parameters, as in From, To, Contact, Route; frozen. `str()` quotes and escapes as needed."""
+
+    def __new__(cls, uri: Uri, display_name: str | None = None, params: Sequence[tuple[str, str | None]] = ()) -> NameAddr: ...
+    @staticmethod
+    def parse(text: str) -> NameAddr: ...
+    @property
+    def display_name(self) -> str | None: ...
+    @property
+    def uri(self) -> Uri: ...
+    @property
+    def params(self) -> tuple[tuple[str, str | None], ...]: ...
+    @property
+    def tag(self) -> str | None: ...
+    def param(self, name: str) -> str | None: ...
+
+@final
+class Via:
+    """One Via value; frozen (RFC 3261 §20.42, RFC 3581)."""
+
+    @staticmethod
+    def parse(text: str) -> Via: ...
+    @property
+    def transport(self) -> str: ...  # lower case: "udp", "tcp", …
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def branch(self) -> str | None: ...
+    @property
+    def received(self) -> str | None: ...
+    @property
+    def rport(self) -> int | None: ...
+    def param(self, name: str) -> str | None: ...
+
+@final
+class Message:
+    """A received or built SIP message: its bytes and an index, frozen. A header becomes a Python object when it is read.
+
+    Header names match without case, long or compact. `header` gives the first value line, unfolded; `values` splits a list header at its
+    commas over all its lines. The typed readers raise `SipParseError` when the field is malformed; `from_`, `to`, `call_id`, `cseq` never
+    do on a message that came up as an event, for the endpoint has checked them.
+    """
+
+    @staticmethod
+    def parse(data: bytes) -> Message: ...
+    @property
+    def is_request(self) -> bool: ...
+    @property
+    def method(self) -> str: ...  # of a response: the CSeq method
+    @property
+    def uri_text(self) -> str: ...  # Request-URI as written; "" for a response
+    @property
+    def uri(self) -> Uri: ...  # parsed Request-URI; SipParseError on a response or where malformed
+    @property
+    def status(self) -> int: ...  # 0 for a request
+    @property
+    def reason(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def content_type(self) -> str | None: ...  # "application/sdp": lower case, without parameters
+    @property
+    def raw(self) -> bytes: ...
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def cseq(self) -> int: ...
+    @property
+    def from_(self) -> NameAddr: ...
+    @property
+    def to(self) -> NameAddr: ...
+    @property
+    def from_tag(self) -> str: ...  # "" where absent
+    @property
+    def to_tag(self) -> str: ...  # "" where absent
+    @property
+    def via(self) -> Via: ...  # the topmost
+    @property
+    def contacts(self) -> list[NameAddr]: ...  # a `*` Contact gives NameAddr(Uri("*", …)); see star_contact
+    @property
+    def star_contact(self) -> bool: ...  # Contact: * (RFC 3261 §10.2.2)
+    def header(self, name: str) -> str | None: ...
+    def lines(self, name: str) -> list[str]: ...  # each header line of that name, unfolded
+    def values(self, name: str) -> list[str]: ...  # split at top-level commas
+    def integer(self, name: str) -> int | None: ...  # a header that is one decimal number, as Expires; None when absent, SipParseError when bad
+    def headers(self) -> list[tuple[str, str]]: ...  # all, in order, names as written
+
+# --- digest (RFC 7616, RFC 3261 §22) ---------------------------------------------------------------------------------------------------
+
+@final
+class Challenge:
+    """One parsed WWW-Authenticate or Proxy-Authenticate value of scheme Digest; frozen."""
+
+    @staticmethod
+    def parse(text: str) -> Challenge: ...  # SipParseError when not Digest
+    @property
+    def realm(self) -> str: ...
+    @property
+    def nonce(self) -> str: ...
+    @property
+    def algorithm(self) -> str: ...  # "MD5", "SHA-256", or as written when unknown
+    @property
+    def qop(self) -> tuple[str, ...]: ...
+    @property
+    def stale(self) -> bool: ...
+    @property
+    def opaque(self) -> str | None: ...
+    @property
+    def supported(self) -> bool: ...  # an algorithm and a qop that this library can answer
+    def authorize(
+        self, *, username: str, password: str | None, ha1: str | None = None, method: str, uri: str, cnonce: str, nonce_count: int = 1
+    ) -> str: ...
+    """The value of the Authorization or Proxy-Authorization header that answers this challenge. ValueError when not supported."""
+
+@final
+class Credentials:
+    """One parsed Authorization or Proxy-Authorization value of scheme Digest; frozen. Its repr shows no digest."""
+
+    @staticmethod
+    def parse(text: str) -> Credentials: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def realm(self) -> str: ...
+    @property
+    def nonce(self) -> str: ...
+    @property
+    def uri(self) -> str: ...
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def qop(self) -> str | None: ...
+    @property
+    def nonce_count(self) -> int | None: ...
+    def verify(self, ha1: str, method: str) -> bool: ...  # constant time; `ha1` in hex, of this algorithm
+
+def digest_ha1(username: str, realm: str, password: str, algorithm: str = "MD5") -> str:
+    """H(username:realm:password) in hex, for algorithm "MD5" or "SHA-256" (RFC 7616 §3.4.2)."""
+
+# --- session descriptions (RFC 8866, RFC 3264) -----------------------------------------------------------------------------------------
+
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+
+@final
+class Codec:
+    """A codec as SDP names it; frozen. Equality ignores the payload type and the case of the name."""
+
+    def __new__(cls, name: str, clock_rate: int, channels: int = 1, payload_type: int | None = None, fmtp: str | None = None) -> Codec: ...
+    @property
+    def name(self) -> str: ...  # as written: "PCMU", "telephone-event"
+    @property
+    def clock_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def payload_type(self) -> int | None: ...
+    @property
+    def fmtp(self) -> str | None: ...
+
+@final
+class MediaPlan:
+    """What one leg's audio does after an offer and its answer; frozen. Seen from us."""
+
+    @property
+    def remote_rtp(self) -> Address | None: ...  # where to send; None for port 0 or 0.0.0.0
+    @property
+    def remote_rtcp(self) -> Address | None: ...
+    @property
+    def direction(self) -> Direction: ...  # ours: "sendonly" means that we send and they don't
+    @property
+    def send_codecs(self) -> tuple[Codec, ...]: ...  # agreed, in order; payload types that we write
+    @property
+    def receive_codecs(self) -> tuple[Codec, ...]: ...  # the same codecs with the payload types that they write
+    @property
+    def ptime_ms(self) -> int | None: ...
+    @property
+    def held(self) -> bool: ...  # they neither want to hear us nor send: sendonly/inactive from them, or c=0.0.0.0
+
+class NegotiationError(ValueError):
+    """An offer or answer that cannot be agreed. `reason` says why in words, for a Warning header with 488 (RFC 3261 §21.4.26)."""
+
+    reason: str
+
+@final
+class SessionDescriber:
+    """One leg's offer/answer state (RFC 3264): own o= identity and version, own payload types. Not shared between legs.
+
+    Audio is negotiated; every other media line is answered with port 0, in order. An offer or answer equal to the one that stands keeps its
+    o= version. A failed call changes nothing.
+    """
+
+    def __new__(cls, *, session_id: int, session_name: str = "-", username: str = "-") -> SessionDescriber: ...
+    def offer(self, *, address: str, port: int, codecs: Sequence[Codec], direction: Direction = "sendrecv", ptime_ms: int | None = None) -> bytes: ...
+    """Our offer. Codecs without payload type get their static or a free dynamic one, stable over the session. It stands as pending until
+    `accept_answer` or `withdraw`. RuntimeError while one is pending."""
+    def accept_answer(self, body: bytes) -> MediaPlan: ...
+    def withdraw(self) -> None: ...
+    """Forget the pending offer (the re-INVITE failed): what stood before stands (RFC 3261 §14.1)."""
+    def read_offer(self, body: bytes) -> RemoteOffer: ...
+    """Parse and check their offer, changing nothing that stands. SipParseError or NegotiationError."""
+    def answer(
+        self, offer: RemoteOffer, *, address: str, port: int, codecs: Sequence[Codec], direction: Direction = "sendrecv", ptime_ms: int | None = None
+    ) -> tuple[bytes, MediaPlan]: ...
+    """Our answer out of what we can (`codecs`, in our preference; theirs decides the order) and in which direction we are willing."""
+    @property
+    def local(self) -> bytes | None: ...  # our description that stands
+    @property
+    def plan(self) -> MediaPlan | None: ...  # what stands
+    @property
+    def offer_pending(self) -> bool: ...
+
+@final
+class RemoteOffer:
+    """A parsed offer of the other side; frozen."""
+
+    @property
+    def codecs(self) -> tuple[Codec, ...]: ...  # of the audio line, in their order, telephone-event included
+    @property
+    def direction(self) -> Direction: ...  # as they wrote it: what they do
+    @property
+    def held(self) -> bool: ...
+    @property
+    def remote_rtp(self) -> Address | None: ...
+    @property
+    def ptime_ms(self) -> int | None: ...
+    @property
+    def unchanged(self) -> bool: ...  # the same o= line version and text as the last of theirs
+
+# --- the SIP endpoint ------------------------------------------------------------------------------------------------------------------
+
+@final
+class Flow:
+    """Where a message came from or goes to; frozen, hashable. `connection` is 0 for UDP and for "any connection to there, or a new one".
+
+    `local` is None for "choose a listener of that transport and address family".
+    """
+
+    def __new__(cls, transport: str, remote: Address, local: Address | None = None, connection: int = 0) -> Flow: ...
+    @property
+    def transport(self) -> str: ...  # "udp" or "tcp"
+    @property
+    def remote(self) -> Address: ...
+    @property
+    def local(self) -> Address | None: ...
+    @property
+    def connection(self) -> int: ...
+
+@final
+class ServerTransaction:
+    """The handle of a request that waits for our answer; frozen. Given back to `respond`."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def answered(self) -> bool: ...  # a final response was sent, by us or by Rust (cancelled, BYE answered)
+
+@final
+class RequestReceived:
+    """A request that passed parsing, §17 matching and the challenge policy. ACK to a 2xx and CANCEL never come this way."""
+
+    tx: ServerTransaction
+    message: Message
+    flow: Flow
+    credentials: Credentials | None
+    """The digest credentials whose nonce was ours and fresh; the password is still to be verified with `Credentials.verify`."""
+    trusted: bool
+    """Let through by a network or Contact token of the challenge policy, unchallenged."""
+
+@final
+class ResponseReceived:
+    """A response to a request of ours; a 2xx with a new To tag comes as a new one, repeats of a 2xx do not come up. 100 does."""
+
+    tx: int
+    message: Message
+    flow: Flow
+
+@final
+class AckReceived:
+    """The ACK to the 2xx that answered `tx`."""
+
+    tx: int
+    message: Message
+
+@final
+class Cancelled:
+    """A CANCEL ended this INVITE: Rust has sent 200 to the CANCEL and 487 to the INVITE. `message` is the CANCEL (its Reason header)."""
+
+    tx: int
+    message: Message
+
+@final
+class AckTimedOut:
+    """Our 2xx was repeated for 64*T1 and never acknowledged (RFC 3261 §13.3.1.4: end the dialog with BYE)."""
+
+    tx: int
+
+@final
+class ByeAnswered:
+    """Python did not answer an in-order BYE within 400 ms: Rust has sent 200 and stopped the dialog's media leg."""
+
+    tx: int
+    message: Message
+
+@final
+class PrackReceived:
+    """Reserved for reliable provisionals (RFC 3262)."""
+
+    tx: int
+    message: Message
+
+@final
+class ReliableTimedOut:
+    """Reserved for reliable provisionals (RFC 3262)."""
+
+    tx: int
+
+@final
+class TransactionTimedOut:
+    """No final response to a request of ours in time (Timer B or F; for a cancelled INVITE also 64*T1 after the CANCEL)."""
+
+    tx: int
+
+@final
+class TransportFailed:
+    """A request of ours could not be sent: refused, reset, unreachable, no listener. `reason` says it in words."""
+
+    tx: int
+    reason: str
+
+@final
+class FlowOpened:
+    """A connection was accepted or established."""
+
+    flow: Flow
+
+@final
+class FlowClosed:
+    """A connection is gone. `reason` says why in words."""
+
+    flow: Flow
+    reason: str
+
+@final
+class Shed:
+    """So many new requests were answered 503 since the last such event, because Python was behind; or dropped by the flood guard."""
+
+    overload: int
+    flood: int
+    malformed: int
+
+@final
+class Traced:
+    """A message as it went over the wire, retransmissions and Rust's own answers included; only while tracing is on."""
+
+    time_s: float
+    sent: bool
+    flow: Flow
+    data: bytes
+
+Event = (
+    RequestReceived
+    | ResponseReceived
+    | AckReceived
+    | Cancelled
+    | AckTimedOut
+    | ByeAnswered
+    | PrackReceived
+    | ReliableTimedOut
+    | TransactionTimedOut
+    | TransportFailed
+    | FlowOpened
+    | FlowClosed
+    | Shed
+    | Traced
+)
+
+ChallengeMode = Literal["everybody", "strangers", "nobody"]
+
+@final
+class Listener:
+    """An open listening socket; frozen. `port` is the one the system chose where 0 was asked."""
+
+    @property
+    def transport(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def id(self) -> int: ...
+
+class _EndpointCommands:
+    """The commands that the real and the sans-IO endpoint share."""
+
+    def send_request(
+        self, method: str, uri: str, headers: Sequence[tuple[str, str]], body: bytes, flow: Flow, *, timeout_s: float | None = None
+    ) -> int:
+        """Send a request in a new client transaction and return its id.
+
+        `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent) and User-Agent (where absent)
+        are added. `timeout_s` replaces 64*T1 as Timer B or F. Failure to send comes as `TransportFailed`.
+        """
+    def cancel(self, tx: int, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Send CANCEL for an INVITE of ours, held until a provisional arrives (RFC 3261 §9.1); no effect after the final response."""
+    def respond(
+        self,
+        tx: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        to_tag: str | None = None,
+        reliable: bool = False,
+    ) -> bool:
+        """Answer a request. True when it goes out; False ("gone") when it was answered already: cancelled, or a BYE answered by Rust.
+
+        Via, From, To, Call-ID, CSeq and Record-Route are copied from the request, `to_tag` is added to To where it has none (for a final or
+        dialog-making answer without one, a tag is minted). A 2xx to INVITE is repeated until its ACK. `reliable=True` raises
+        NotImplementedError until RFC 3262 is supported. ValueError for a header name or value with CR, LF or NUL.
+        """
+    def challenge(self, tx: ServerTransaction, *, stale: bool = False) -> bool:
+        """Answer 401 with a fresh nonce bound to the request's source (for requests that policy let up unchallenged)."""
+    def send_ack(self, tx: int, to_tag: str, uri: str, headers: Sequence[tuple[str, str]], body: bytes, flow: Flow) -> None:
+        """Send the ACK to a 2xx of our INVITE `tx` from the dialog with that remote tag; kept, and replayed to each repeat of that 2xx."""
+    def add_dialog(self, call_id: str, local_tag: str, remote_tag: str, *, remote_cseq: int = 0, leg: int = 0) -> None:
+        """Make a dialog known: its requests come up, unknown ones get 481. `leg` is the media leg to stop when Rust must answer its BYE."""
+    def remove_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> None: ...
+    def close_flow(self, connection: int) -> None: ...
+    def keep_alive(self, flow: Flow, interval_s: float) -> None:
+        """Send CRLF keep-alives over this flow every `interval_s` seconds; 0 stops it."""
+    def mint_tag(self) -> str: ...
+    def mint_call_id(self) -> str: ...
+    def mint_token(self) -> str:
+        """A Contact user part or parameter: node and worker id, then 64 random bits."""
+    def set_challenge(
+        self, realm: str, modes: Mapping[str, ChallengeMode], trusted_networks: Sequence[str], trusted_tokens: Sequence[str], *, algorithm: str = "MD5", nonce_lifetime_s: float = 300.0
+    ) -> None:
+        """Whom Rust challenges, per method; "*" is every method not named. Requests inside a known dialog are never challenged.
+
+        "strangers" lets pass requests from `trusted_networks` (CIDR) and requests whose Request-URI has a trusted token as user part or as
+        value of its `tl` parameter. Until it is called nobody is challenged.
+        """
+    def set_overloaded(self, overloaded: bool) -> None:
+        """Shed new INVITEs and new registrations with 503 and Retry-After, as when the event queue is full (used at drain)."""
+    def set_trace(self, enabled: bool) -> None: ...
+
+@final
+class SipEndpoint(_EndpointCommands):
+    """The real endpoint: one thread, its sockets, its clock. Events wait until `drain`; `fileno` is readable while any wait."""
+
+    def __new__(
+        cls,
+        *,
+        node: int = 0,
+        worker: int = 0,
+        user_agent: str | None = None,
+        t1_s: float = 0.5,
+        event_queue: int = 8192,
+        max_message_bytes: int = 65_535,
+        flood_rate: float = 500.0,
+        flood_burst: float = 2_000.0,
+        flood_exempt: Sequence[str] = (),
+        max_connections: int = 4_096,
+        advertise: Mapping[str, str] | None = None,
+    ) -> SipEndpoint: ...
+    def listen(self, transport: str, host: str, port: int) -> Listener:
+        """Open a listener ("udp" or "tcp"); OSError as the system gives it."""
+    def close_listener(self, listener: Listener) -> None: ...
+    def set_flood_exempt(self, networks: Sequence[str]) -> None: ...
+    def fileno(self) -> int: ...
+    def drain(self, limit: int = 512) -> list[Event]: ...
+    def counters(self) -> dict[str, int]:
+        """Totals and live counts: received, sent, retransmitted, malformed, flood_dropped, shed, client_transactions, server_transactions, dialogs, connections."""
+    def close(self) -> None:
+        """Stop the thread and close every socket; waits for it. Idempotent."""
+
+@final
+class SansIoEndpoint(_EndpointCommands):
+    """The same state machines with time and packets as arguments, for the virtual network and clock. Listeners are plain addresses."""
+
+    def __new__(
+        cls, *, seed: int, node: int = 0, worker: int = 0, user_agent: str | None = None, t1_s: float = 0.5, event_queue: int = 8192,
+        max_message_bytes: int = 65_535, advertise: Mapping[str, str] | None = None,
+    ) -> SansIoEndpoint: ...
+    def add_listener(self, transport: str, host: str, port: int) -> Listener: ...
+    def set_time(self, now_s: float) -> None:
+        """Monotonic; every command and packet that follows happens at this time."""
+    def receive(self, flow: Flow, data: bytes) -> None:
+        """A datagram, or on a connection's flow (connection != 0) the next bytes of its stream."""
+    def flow_opened(self, flow: Flow) -> None: ...
+    def flow_closed(self, flow: Flow, reason: str) -> None: ...
+    def send_failed(self, flow: Flow, reason: str) -> None: ...
+    def poll_transmit(self) -> tuple[Flow, bytes] | None: ...
+    def next_timeout(self) -> float | None: ...  # absolute, on set_time's clock
+    def handle_timeout(self) -> None: ...
+    def stopped_legs(self) -> list[int]: ...  # legs that ByeAnswered stopped since the last call
+    def drain(self, limit: int = 512) -> list[Event]: ...
+    def counters(self) -> dict[str, int]: ...
+
+# --- media -----------------------------------------------------------------------------------------------------------------------------
+
+@final
+class LegStatistics:
+    """Counts of one leg; a snapshot, frozen. Loss and jitter are RFC 3550's, of what arrived at us."""
+
+    packets_received: int
+    bytes_received: int
+    packets_sent: int
+    bytes_sent: int
+    packets_lost: int
+    jitter_ms: float
+    packets_refused: int  # from a stranger, or of a payload type not agreed
+    remote_packets_lost: int | None  # as their RTCP reports it
+    round_trip_ms: float | None
+    latched: Address | None
+
+@final
+class Heard:
+    """What a leg's tone detector heard since it was last asked; frozen."""
+
+    frequency_hz: float  # the strongest, 0.0 for silence
+    level_dbm0: float  # of that frequency, -inf for silence
+    purity: float  # share of the signal's power at that frequency, 0–1
+    duration_s: float  # of audio received in this span
+    gaps: int  # packets missing by sequence number in this span
+    digits: str  # RFC 4733 events that ended in this span
+
+@final
+class LegSilent:
+    """Nothing acceptable arrived on a leg for its silence timeout while its peer was to send."""
+
+    leg: int
+
+@final
+class LegLatched:
+    """The leg found where its peer sends from; or found it moved (NAT rebinding)."""
+
+    leg: int
+    remote: Address
+
+@final
+class LegFailed:
+    """A leg was closed because its code panicked or its socket failed."""
+
+    leg: int
+    reason: str
+
+MediaEvent = LegSilent | LegLatched | LegFailed
+
+@final
+class MediaEngine:
+    """The media workers: threads with an epoll each, RTP sockets from a port range. Legs are numbered; commands to unknown legs do nothing."""
+
+    def __new__(cls, *, workers: int = 0, port_range: tuple[int, int] = (16384, 32767), event_queue: int = 8192) -> MediaEngine: ...
+    def fileno(self) -> int: ...
+    def drain(self, limit: int = 512) -> list[MediaEvent]: ...
+    def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]:
+        """Bind an even RTP port and the RTCP port above it on `address`; returns (leg, port). `beside` places it on that leg's worker. OSError when the range is used up."""
+    def configure(
+        self,
+        leg: int,
+        *,
+        remote_rtp: Address | None,
+        remote_rtcp: Address | None,
+        sends: bool,
+        receives: bool,
+        receive_codecs: Sequence[Codec],
+        send_codecs: Sequence[Codec],
+        learn_from: str | None = None,
+        silence_timeout_s: float = 0.0,
+    ) -> None:
+        """Apply a media plan. `sends`: we may send to them; `receives`: they are to send to us (the silence timer runs only then).
+
+        Only packets from exactly `remote_rtp` are heard, unless `learn_from` names the IP address (their signalling source, for a peer
+        behind NAT) from which one source may be learned. A packet from exactly `remote_rtp` always wins. The same address again keeps
+        what was latched.
+        """
+    def link(self, a: int, b: int) -> None:
+        """Relay between two legs, both ways, mapping payload types by codec; RTCP is relayed under our own CNAME."""
+    def unlink(self, leg: int) -> None: ...
+    def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None:
+        """Send a tone in the leg's first G.711 send codec, 20 ms a packet, until `stop_tone`. 0 Hz is silence, still sent."""
+    def stop_tone(self, leg: int) -> None: ...
+    def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None:
+        """RFC 4733 events in the leg's telephone-event payload type, one after another."""
+    def listen(self, leg: int) -> None:
+        """Start the leg's tone detector."""
+    def heard(self, leg: int) -> Heard: ...
+    def statistics(self, leg: int) -> LegStatistics | None: ...  # None for an unknown leg
+    def close_leg(self, leg: int) -> LegStatistics | None: ...
+    def counters(self) -> dict[str, int]: ...  # legs, ports_used, workers, packets
+    def close(self) -> None: ...

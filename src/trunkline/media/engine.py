@@ -1,0 +1,203 @@
+"""The asyncio face of the Rust media workers: legs are opened, configured, linked and closed here; packets never come up.
+
+`MediaEngine` wraps a driver: the real `_trunkline.MediaEngine`, or the test kit's stand-in on the virtual network. Calls and the test
+kit's phones hold `Leg` objects. The only module of `trunkline.media` that imports the extension.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from _trunkline import Codec, Heard, LegFailed, LegLatched, LegSilent, LegStatistics, MediaEvent, MediaPlan
+from _trunkline import MediaEngine as NativeMediaEngine
+
+from trunkline.errors import NoMediaPorts
+
+__all__ = ["Heard", "Leg", "LegHandler", "LegStatistics", "MediaDriver", "MediaEngine", "NativeMediaEngine"]
+
+log = logging.getLogger("trunkline.media")
+
+Address = tuple[str, int]
+
+
+class MediaDriver(Protocol):
+    """What a `MediaEngine` drives."""
+
+    def fileno(self) -> int: ...
+    def drain(self, limit: int = 512) -> list[MediaEvent]: ...
+    def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]: ...
+    def configure(
+        self,
+        leg: int,
+        *,
+        remote_rtp: Address | None,
+        remote_rtcp: Address | None,
+        sends: bool,
+        receives: bool,
+        receive_codecs: Sequence[Codec],
+        send_codecs: Sequence[Codec],
+        learn_from: str | None = None,
+        silence_timeout_s: float = 0.0,
+    ) -> None: ...
+    def link(self, a: int, b: int) -> None: ...
+    def unlink(self, leg: int) -> None: ...
+    def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None: ...
+    def stop_tone(self, leg: int) -> None: ...
+    def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None: ...
+    def listen(self, leg: int) -> None: ...
+    def heard(self, leg: int) -> Heard: ...
+    def statistics(self, leg: int) -> LegStatistics | None: ...
+    def close_leg(self, leg: int) -> LegStatistics | None: ...
+    def counters(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+
+class LegHandler(Protocol):
+    """Owner of a leg."""
+
+    def on_leg_silent(self) -> None:
+        """Nothing acceptable arrived for the silence timeout while their description says that they send."""
+
+    def on_leg_failed(self, reason: str) -> None:
+        """The leg is closed: its socket failed or its code panicked."""
+
+
+class Leg:
+    """One side's audio: an RTP and an RTCP port of ours. Made by `MediaEngine.open_leg`."""
+
+    def __init__(self, engine: MediaEngine, number: int, address: str, port: int) -> None:
+        self._engine = engine
+        self._driver = engine.driver
+        self.number = number
+        self.address = address
+        self.port = port
+        self.handler: LegHandler | None = None
+        self._final: LegStatistics | None = None
+
+    def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
+        """Make the leg do what an offer and its answer agreed.
+
+        Args:
+            plan: What was agreed.
+            learn_from: The address of their signalling when they are behind NAT: one source from there may be learned.
+            silence_timeout_s: After how long a silence `on_leg_silent` is called; 0 for never.
+        """
+        self._driver.configure(
+            self.number,
+            remote_rtp=plan.remote_rtp,
+            remote_rtcp=plan.remote_rtcp,
+            sends=plan.direction in ("sendrecv", "sendonly"),
+            receives=plan.direction in ("sendrecv", "recvonly"),
+            receive_codecs=plan.receive_codecs,
+            send_codecs=plan.send_codecs,
+            learn_from=learn_from,
+            silence_timeout_s=silence_timeout_s,
+        )
+
+    def link(self, other: Leg) -> None:
+        """Relay between this leg and another, both ways."""
+        self._driver.link(self.number, other.number)
+
+    def unlink(self) -> None:
+        """Stop relaying."""
+        self._driver.unlink(self.number)
+
+    def play_tone(self, frequency_hz: float, level_dbm0: float = -10.0) -> None:
+        """Send a tone until `stop_tone`; 0 Hz is silence that is sent."""
+        self._driver.play_tone(self.number, frequency_hz, level_dbm0)
+
+    def stop_tone(self) -> None:
+        """Stop sending the tone."""
+        self._driver.stop_tone(self.number)
+
+    def send_digits(self, digits: str, duration_ms: int = 100) -> None:
+        """Send RFC 4733 telephone events, one digit after another."""
+        self._driver.send_digits(self.number, digits, duration_ms)
+
+    def listen(self) -> None:
+        """Start the tone detector."""
+        self._driver.listen(self.number)
+
+    def heard(self) -> Heard:
+        """What the detector heard since it was last asked."""
+        return self._driver.heard(self.number)
+
+    @property
+    def statistics(self) -> LegStatistics | None:
+        """Counts up to now; after `close` the last ones."""
+        return self._final or self._driver.statistics(self.number)
+
+    def close(self) -> None:
+        """Close the ports. Idempotent."""
+        if self._engine.forget(self):
+            self._final = self._driver.close_leg(self.number)
+
+
+class MediaEngine:
+    """Opens legs and hands the workers' events to their owners.
+
+    Args:
+        driver: The extension's media engine, or a stand-in.
+    """
+
+    def __init__(self, driver: MediaDriver) -> None:
+        self.driver = driver
+        self._legs: dict[int, Leg] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._dispatch: dict[type, Callable[[LegHandler, MediaEvent], None]] = {
+            LegSilent: lambda handler, event: handler.on_leg_silent(),
+            LegFailed: lambda handler, event: handler.on_leg_failed(getattr(event, "reason", "")),
+            LegLatched: lambda handler, event: None,
+        }
+
+    def attach(self) -> None:
+        """Start taking events on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        if isinstance(self.driver, NativeMediaEngine):
+            self._loop.add_reader(self.driver.fileno(), self.pump)
+
+    def detach(self) -> None:
+        """Close every leg and the workers."""
+        for leg in list(self._legs.values()):
+            leg.close()
+        if isinstance(self.driver, NativeMediaEngine) and self._loop is not None:
+            self._loop.remove_reader(self.driver.fileno())
+        self.driver.close()
+        self._loop = None
+
+    def pump(self) -> None:
+        """Dispatch the events that wait."""
+        for event in self.driver.drain():
+            leg = self._legs.get(event.leg)
+            if leg is None or leg.handler is None:
+                continue
+            try:
+                self._dispatch[type(event)](leg.handler, event)
+            except Exception:
+                log.exception("error while handling %s", type(event).__name__)
+
+    def open_leg(self, address: str, *, beside: Leg | None = None) -> Leg:
+        """Open an RTP and an RTCP port on `address`, on the worker of `beside` if given.
+
+        Raises:
+            NoMediaPorts: The port range is used up, or the address is not ours.
+        """
+        try:
+            number, port = self.driver.open_leg(address, beside=beside.number if beside else 0)
+        except OSError as error:
+            raise NoMediaPorts(f"no media port on {address}: {error}") from error
+        leg = Leg(self, number, address, port)
+        self._legs[number] = leg
+        return leg
+
+    def forget(self, leg: Leg) -> bool:
+        """From `Leg.close`: whether it was open."""
+        return self._legs.pop(leg.number, None) is not None
+
+    @property
+    def open_legs(self) -> int:
+        """How many legs are open, for leak tests and metrics."""
+        return len(self._legs)

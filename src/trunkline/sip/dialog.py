@@ -1,0 +1,184 @@
+"""Dialogs (RFC 3261 §12): identity, route set, remote target and the two sequence numbers.
+
+A `Dialog` is made from the request and response that established it, by `invite.py` (or a subscription later). It builds the headers of
+requests inside it and judges the order of theirs. It sends nothing itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from trunkline.sip.endpoint import DialogKey, Flow, Message, NameAddr, SipParseError, Uri
+
+MAX_ROUTES = 20
+"""Record-Route values believed at most: more is an attack or a loop."""
+
+
+def next_hop(uri: Uri, received_over: Flow) -> Flow:
+    """The flow to the element that `uri` names, for a peer whose last message came over `received_over`.
+
+    The URI's address is believed when it is an address that the peer can have: a literal in the family of the flow. A host name, a private
+    address of a peer that came from a public one, or a connection that we may only use from its other end leave the flow as it was
+    (RFC 5626's reasoning: what worked for their message works for ours).
+    """
+    transport = (uri.param("transport") or received_over.transport).lower()
+    try:
+        address = ipaddress.ip_address(uri.host)
+    except ValueError:
+        return received_over
+    source = ipaddress.ip_address(received_over.remote[0])
+    if address.version != source.version or (address.is_private and not source.is_private) or address.is_unspecified:
+        return received_over
+    if transport == "tcp" and received_over.transport == "tcp" and address == source:
+        return received_over
+    if transport not in ("udp", "tcp"):
+        return received_over
+    return Flow(transport, (str(address), uri.port or 5060), received_over.local if transport == received_over.transport else None)
+
+
+def behind_nat(message: Message, source: Flow) -> bool:
+    """Whether a request's sender wrote another address in its Via than it came from, so that its Contact and SDP are not to be believed."""
+    via = message.via
+    if via.host != source.remote[0]:
+        return True
+    # A stream's source port is chosen by the system and says nothing.
+    return source.transport == "udp" and (via.port or 5060) != source.remote[1]
+
+
+def _routes(message: Message) -> list[str]:
+    routes = message.values("Record-Route")
+    return routes[:MAX_ROUTES]
+
+
+@dataclass(slots=True)
+class Dialog:
+    """The state of one dialog, seen from us. Made by `as_caller` or `as_callee`."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: str
+    """Our From value, with our tag."""
+    remote: str
+    """Their To value as we send it, with their tag."""
+    remote_target: str
+    """The Request-URI of requests inside the dialog: their Contact."""
+    flow: Flow
+    """Where requests inside the dialog go."""
+    routes: list[str] = field(default_factory=list)
+    local_cseq: int = 0
+    remote_cseq: int = 0
+    nat: bool = False
+
+    @classmethod
+    def as_callee(cls, request: Message, flow: Flow, local_tag: str) -> Dialog:
+        """The dialog that our answer to `request` makes (§12.1.1). SipParseError where their Contact is missing or malformed."""
+        contacts = request.contacts
+        if len(contacts) != 1:
+            raise SipParseError("a request that makes a dialog needs one Contact")
+        nat = behind_nat(request, flow)
+        routes = _routes(request)
+        dialog = cls(
+            call_id=request.call_id,
+            local_tag=local_tag,
+            remote_tag=request.from_tag,
+            local=_tagged(request.header("To") or "", local_tag),
+            remote=request.header("From") or "",
+            remote_target=str(contacts[0].uri),
+            flow=flow,
+            routes=routes,
+            remote_cseq=request.cseq,
+            nat=nat,
+        )
+        dialog._locate(contacts[0].uri, flow)
+        return dialog
+
+    @classmethod
+    def as_caller(
+        cls, response: Message, flow: Flow, *, local: str, local_tag: str, cseq: int, target: str, nat: bool
+    ) -> Dialog:
+        """The dialog that `response` to our request makes (§12.1.2).
+
+        Args:
+            response: A 2xx, or a provisional with a To tag.
+            flow: Where it came from.
+            local: Our From value, with tag.
+            local_tag: That tag.
+            cseq: The request's sequence number.
+            target: Stands in for a Contact that is missing.
+            nat: The peer is reached over the flow that it opened, whatever its Contact says.
+        """
+        contacts = response.contacts
+        uri = contacts[0].uri if contacts else Uri.parse(target)
+        dialog = cls(
+            call_id=response.call_id,
+            local_tag=local_tag,
+            remote_tag=response.to_tag,
+            local=local,
+            remote=response.header("To") or "",
+            remote_target=str(uri),
+            flow=flow,
+            routes=_routes(response)[::-1],
+            local_cseq=cseq,
+            nat=nat,
+        )
+        dialog._locate(uri, flow)
+        return dialog
+
+    @property
+    def key(self) -> DialogKey:
+        """What requests inside the dialog are matched by."""
+        return (self.call_id, self.local_tag, self.remote_tag)
+
+    def request(self, method: str) -> tuple[str, list[tuple[str, str]]]:
+        """Request-URI and headers of the next request of ours inside the dialog (§12.2.1.1)."""
+        self.local_cseq += 1
+        return self._build(method, self.local_cseq)
+
+    def ack(self, cseq: int) -> tuple[str, list[tuple[str, str]]]:
+        """Request-URI and headers of the ACK to the 2xx of our INVITE with that CSeq (§13.2.2.4)."""
+        return self._build("ACK", cseq)
+
+    def accepts(self, request: Message) -> bool:
+        """Whether a request of theirs is in order (§12.2.2); notes its number when it is."""
+        if self.remote_cseq and request.cseq <= self.remote_cseq:
+            return False
+        self.remote_cseq = request.cseq
+        return True
+
+    def refresh_target(self, message: Message, flow: Flow) -> None:
+        """Take over the Contact of a target refresh request or its 2xx (§12.2.1.2, §12.2.2)."""
+        contacts = message.contacts
+        if contacts:
+            self.remote_target = str(contacts[0].uri)
+            if message.is_request:
+                self.nat = behind_nat(message, flow)
+            self._locate(contacts[0].uri, flow)
+
+    def _build(self, method: str, cseq: int) -> tuple[str, list[tuple[str, str]]]:
+        headers = [
+            ("From", self.local),
+            ("To", self.remote),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{cseq} {method}"),
+        ]
+        uri = self.remote_target
+        routes = self.routes
+        if routes and "lr" not in dict(NameAddr.parse(routes[0]).uri.params):
+            # §12.2.1.1: a strict router wants itself as the Request-URI and the target at the end
+            uri = str(NameAddr.parse(routes[0]).uri)
+            routes = [*routes[1:], f"<{self.remote_target}>"]
+        headers += [("Route", route) for route in routes]
+        return uri, headers
+
+    def _locate(self, target: Uri, flow: Flow) -> None:
+        first = NameAddr.parse(self.routes[0]).uri if self.routes else target
+        self.flow = flow if self.nat and not self.routes else next_hop(first, flow)
+
+
+def _tagged(value: str, tag: str) -> str:
+    parsed = NameAddr.parse(value)
+    if parsed.tag is not None:
+        return value
+    return str(NameAddr(parsed.uri, parsed.display_name, (*parsed.params, ("tag", tag))))

@@ -1,0 +1,370 @@
+"""The asyncio face of the Rust SIP endpoint: events go to whoever waits for them, commands go down.
+
+`Endpoint` wraps a driver: the real `_trunkline.SipEndpoint` (a thread and sockets) or, on the virtual network, `_trunkline.SansIoEndpoint`.
+One wake-up hands over all waiting events. Responses go to the handler of their client transaction, requests inside a dialog to that
+dialog's handler, all others to `on_request`. Everything here is synchronous; no task is made per event.
+This is the only module of `trunkline.sip` that imports the extension.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from _trunkline import (
+    AckReceived,
+    AckTimedOut,
+    ByeAnswered,
+    Cancelled,
+    Challenge,
+    ChallengeMode,
+    Codec,
+    Credentials,
+    Direction,
+    Event,
+    Flow,
+    FlowClosed,
+    FlowOpened,
+    Listener,
+    MediaPlan,
+    Message,
+    NameAddr,
+    NegotiationError,
+    RemoteOffer,
+    RequestReceived,
+    ResponseReceived,
+    ServerTransaction,
+    SessionDescriber,
+    Shed,
+    SipEndpoint,
+    SipParseError,
+    Traced,
+    TransactionTimedOut,
+    TransportFailed,
+    Uri,
+    Via,
+    digest_ha1,
+)
+
+__all__ = [
+    "Challenge",
+    "ChallengeMode",
+    "ClientHandler",
+    "Codec",
+    "Credentials",
+    "DialogHandler",
+    "DialogKey",
+    "Direction",
+    "Driver",
+    "Endpoint",
+    "Flow",
+    "Headers",
+    "Listener",
+    "MediaPlan",
+    "Message",
+    "NameAddr",
+    "NegotiationError",
+    "RemoteOffer",
+    "RequestReceived",
+    "ServerHandler",
+    "ServerTransaction",
+    "SessionDescriber",
+    "Shed",
+    "SipEndpoint",
+    "SipParseError",
+    "Traced",
+    "Uri",
+    "Via",
+    "digest_ha1",
+]
+
+log = logging.getLogger("trunkline.sip")
+
+Headers = Sequence[tuple[str, str]]
+"""Header names and values in the order in which they go out."""
+
+DialogKey = tuple[str, str, str]
+"""Call-ID, our tag, their tag (RFC 3261 §12)."""
+
+INVITE_LINGER_S = 40.0
+"""How long a 2xx-answered INVITE of ours stays listened to: 64*T1 for 2xx from other branches (RFC 3261 §13.2.2.4), and a margin."""
+
+
+class Driver(Protocol):
+    """What an `Endpoint` drives: the commands of the extension's endpoints."""
+
+    def drain(self, limit: int = 512) -> list[Event]: ...
+    def send_request(
+        self, method: str, uri: str, headers: Headers, body: bytes, flow: Flow, *, timeout_s: float | None = None
+    ) -> int: ...
+    def cancel(self, tx: int, headers: Headers = ()) -> None: ...
+    def respond(
+        self,
+        tx: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        headers: Headers = (),
+        body: bytes = b"",
+        *,
+        to_tag: str | None = None,
+        reliable: bool = False,
+    ) -> bool: ...
+    def challenge(self, tx: ServerTransaction, *, stale: bool = False) -> bool: ...
+    def send_ack(self, tx: int, to_tag: str, uri: str, headers: Headers, body: bytes, flow: Flow) -> None: ...
+    def add_dialog(
+        self, call_id: str, local_tag: str, remote_tag: str, *, remote_cseq: int = 0, leg: int = 0
+    ) -> None: ...
+    def remove_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> None: ...
+    def close_flow(self, connection: int) -> None: ...
+    def keep_alive(self, flow: Flow, interval_s: float) -> None: ...
+    def mint_tag(self) -> str: ...
+    def mint_call_id(self) -> str: ...
+    def mint_token(self) -> str: ...
+    def set_challenge(
+        self,
+        realm: str,
+        modes: Mapping[str, ChallengeMode],
+        trusted_networks: Sequence[str],
+        trusted_tokens: Sequence[str],
+        *,
+        algorithm: str = "MD5",
+        nonce_lifetime_s: float = 300.0,
+    ) -> None: ...
+    def set_overloaded(self, overloaded: bool) -> None: ...
+    def set_trace(self, enabled: bool) -> None: ...
+    def counters(self) -> dict[str, int]: ...
+
+
+class ClientHandler(Protocol):
+    """Waits for the responses to a request of ours."""
+
+    def on_response(self, tx: int, message: Message, flow: Flow) -> None:
+        """A provisional or final response; for INVITE also 2xx of further branches."""
+
+    def on_failure(self, tx: int, reason: str | None) -> None:
+        """No final response came: `reason` says what broke the transport, or is None for a timeout."""
+
+
+class ServerHandler(Protocol):
+    """Waits for what becomes of an INVITE that we answer."""
+
+    def on_cancel(self, message: Message) -> None:
+        """The caller gave up; 487 has been sent."""
+
+    def on_ack(self, message: Message) -> None:
+        """Our 2xx was acknowledged."""
+
+    def on_ack_timeout(self) -> None:
+        """Our 2xx was never acknowledged."""
+
+
+class DialogHandler(Protocol):
+    """Takes the requests inside a dialog."""
+
+    def on_dialog_request(self, request: RequestReceived) -> None:
+        """A request other than ACK and CANCEL in this dialog."""
+
+    def on_bye_answered(self, message: Message) -> None:
+        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` has been or will be called with it too."""
+
+
+class Endpoint:
+    """Dispatches the driver's events on the running loop and passes commands down.
+
+    Args:
+        driver: The extension's endpoint, real or sans-IO.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._clients: dict[int, ClientHandler] = {}
+        self._lingering: deque[tuple[float, int]] = deque()
+        self._servers: dict[int, ServerHandler] = {}
+        self._dialogs: dict[DialogKey, DialogHandler] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_request: Callable[[RequestReceived], None] = self._refuse
+        self.on_flow: Callable[[FlowOpened | FlowClosed], None] = lambda event: None
+        self.on_shed: Callable[[Shed], None] = lambda event: None
+        self.on_trace: Callable[[Traced], None] = lambda event: None
+        self._dispatch: dict[type, Callable[[object], None]] = {
+            RequestReceived: self._request_received,
+            ResponseReceived: self._response_received,
+            AckReceived: self._ack_received,
+            Cancelled: self._cancelled,
+            AckTimedOut: self._ack_timed_out,
+            ByeAnswered: self._bye_answered,
+            TransactionTimedOut: self._transaction_timed_out,
+            TransportFailed: self._transport_failed,
+            FlowOpened: lambda event: self.on_flow(event),  # type: ignore[arg-type]
+            FlowClosed: lambda event: self.on_flow(event),  # type: ignore[arg-type]
+            Shed: lambda event: self.on_shed(event),  # type: ignore[arg-type]
+            Traced: lambda event: self.on_trace(event),  # type: ignore[arg-type]
+        }  # type: ignore[dict-item]
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Start taking events on the running loop: one wake-up hands over all that wait."""
+        self._loop = asyncio.get_running_loop()
+        if isinstance(self._driver, SipEndpoint):
+            self._loop.add_reader(self._driver.fileno(), self.pump)
+
+    def detach(self) -> None:
+        """Stop taking events and, for a real driver, close its sockets and wait for its thread."""
+        if isinstance(self._driver, SipEndpoint):
+            if self._loop is not None:
+                self._loop.remove_reader(self._driver.fileno())
+            self._driver.close()
+        self._loop = None
+        self._clients.clear()
+        self._servers.clear()
+        self._dialogs.clear()
+        self._lingering.clear()
+
+    def pump(self) -> None:
+        """Dispatch the events that wait. A handler that raises costs its own event only."""
+        for event in self._driver.drain():
+            try:
+                self._dispatch[type(event)](event)
+            except Exception:
+                log.exception("error while handling %s", type(event).__name__)
+        if self._lingering:
+            self._forget_lingering()
+
+    @property
+    def now_s(self) -> float:
+        """The loop's clock, the only clock of the Python side."""
+        return (self._loop or asyncio.get_running_loop()).time()
+
+    @property
+    def live(self) -> dict[str, int]:
+        """How many transactions and dialogs are waited for, for leak tests and metrics."""
+        return {"clients": len(self._clients), "servers": len(self._servers), "dialogs": len(self._dialogs)}
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    @property
+    def driver(self) -> Driver:
+        """The extension's endpoint, for the commands that need no dispatch: mint_tag, set_challenge, keep_alive, …"""
+        return self._driver
+
+    def send_request(
+        self,
+        method: str,
+        uri: str,
+        headers: Headers,
+        body: bytes,
+        flow: Flow,
+        handler: ClientHandler,
+        *,
+        timeout_s: float | None = None,
+    ) -> int:
+        """Send a request in a new client transaction; its outcome goes to `handler`. Returns the transaction's id."""
+        tx = self._driver.send_request(method, uri, headers, body, flow, timeout_s=timeout_s)
+        self._clients[tx] = handler
+        return tx
+
+    def cancel(self, tx: int, headers: Headers = ()) -> None:
+        """Give up an INVITE of ours (RFC 3261 §9.1): the CANCEL is held until a provisional arrives."""
+        self._driver.cancel(tx, headers)
+
+    def respond(
+        self,
+        tx: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        headers: Headers = (),
+        body: bytes = b"",
+        *,
+        to_tag: str | None = None,
+    ) -> bool:
+        """Answer a request. False when it is gone: cancelled, or answered by Rust."""
+        sent = self._driver.respond(tx, status, reason, headers, body, to_tag=to_tag)
+        if sent and status >= 300:
+            self._servers.pop(tx.id, None)
+        return sent
+
+    def watch(self, tx: ServerTransaction, handler: ServerHandler) -> None:
+        """Tell `handler` what becomes of this INVITE: cancelled, acknowledged, never acknowledged."""
+        self._servers[tx.id] = handler
+
+    def send_ack(self, tx: int, to_tag: str, uri: str, headers: Headers, body: bytes, flow: Flow) -> None:
+        """Acknowledge a 2xx to our INVITE; Rust repeats the ACK with each repeat of that 2xx."""
+        self._driver.send_ack(tx, to_tag, uri, headers, body, flow)
+
+    def add_dialog(self, key: DialogKey, handler: DialogHandler, *, remote_cseq: int = 0, leg: int = 0) -> None:
+        """Make a dialog known: its requests go to `handler`, and Rust lets them in."""
+        self._dialogs[key] = handler
+        self._driver.add_dialog(*key, remote_cseq=remote_cseq, leg=leg)
+
+    def remove_dialog(self, key: DialogKey) -> None:
+        """Forget a dialog; its further requests get 481 from Rust."""
+        if self._dialogs.pop(key, None) is not None:
+            self._driver.remove_dialog(*key)
+
+    # --- events -----------------------------------------------------------------------------------------------------
+
+    def _request_received(self, event: RequestReceived) -> None:
+        message = event.message
+        if message.to_tag:
+            handler = self._dialogs.get((message.call_id, message.to_tag, message.from_tag))
+            if handler is not None:
+                handler.on_dialog_request(event)
+            else:
+                # RFC 3261 §12.2.2: it ended while this request waited for us
+                self._driver.respond(event.tx, 481)
+            return
+        self.on_request(event)
+
+    def _response_received(self, event: ResponseReceived) -> None:
+        handler = self._clients.get(event.tx)
+        if handler is None:
+            return
+        status = event.message.status
+        if status >= 300 or (status >= 200 and event.message.method != "INVITE"):
+            del self._clients[event.tx]
+        elif status >= 200:
+            self._lingering.append((self.now_s + INVITE_LINGER_S, event.tx))
+        handler.on_response(event.tx, event.message, event.flow)
+
+    def _ack_received(self, event: AckReceived) -> None:
+        handler = self._servers.pop(event.tx, None)
+        if handler is not None:
+            handler.on_ack(event.message)
+
+    def _cancelled(self, event: Cancelled) -> None:
+        handler = self._servers.pop(event.tx, None)
+        if handler is not None:
+            handler.on_cancel(event.message)
+
+    def _ack_timed_out(self, event: AckTimedOut) -> None:
+        handler = self._servers.pop(event.tx, None)
+        if handler is not None:
+            handler.on_ack_timeout()
+
+    def _bye_answered(self, event: ByeAnswered) -> None:
+        message = event.message
+        handler = self._dialogs.get((message.call_id, message.to_tag, message.from_tag))
+        if handler is not None:
+            handler.on_bye_answered(message)
+
+    def _transaction_timed_out(self, event: TransactionTimedOut) -> None:
+        handler = self._clients.pop(event.tx, None)
+        if handler is not None:
+            handler.on_failure(event.tx, None)
+
+    def _transport_failed(self, event: TransportFailed) -> None:
+        handler = self._clients.pop(event.tx, None)
+        if handler is not None:
+            handler.on_failure(event.tx, event.reason)
+
+    def _forget_lingering(self) -> None:
+        now = self.now_s
+        while self._lingering and self._lingering[0][0] <= now:
+            self._clients.pop(self._lingering.popleft()[1], None)
+
+    def _refuse(self, event: RequestReceived) -> None:
+        self._driver.respond(event.tx, 503)
