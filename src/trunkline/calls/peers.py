@@ -1,0 +1,111 @@
+"""What calls need to know of the world above them, as values and protocols: peers, targets, our own addresses, the sink of events.
+
+`server.routing` implements `Directory`, `server.dispatch` implements `Sink`, `server.addresses` implements `Addresses`. Nothing here
+knows a user table, a line or a handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from trunkline.constants import PeerType
+from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.endpoint import Codec, Flow, NameAddr, Uri
+
+if TYPE_CHECKING:
+    from trunkline.calls.session import CallSession
+    from trunkline.events import CallEvent
+
+__all__ = ["Addresses", "Directory", "Party", "PlacementError", "Placing", "Sink", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """The peer at one end of a channel."""
+
+    peer_type: PeerType
+    name: str
+    codecs: tuple[Codec, ...]
+    """What this peer may use, in our order of preference."""
+    credentials: ClientCredentials | None = None
+    """Answers its challenges; lines have them."""
+    nat: bool = False
+    """It is reached over the flow that it opened, and its SDP address is not to be believed."""
+    media_timeout_s: float = 0.0
+    """Silence after which the session counts as lost; 0 for never."""
+    accept_token: str | None = None
+    """The Contact token that ties requests of its dialogs to it (a line's), or None for one minted per call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one attempt goes: a contact of a user, or a line's server."""
+
+    party: Party
+    uri: Uri
+    """The Request-URI."""
+    flow: Flow
+    local: NameAddr
+    """The From, without tag."""
+    remote: NameAddr
+    """The To."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers of this target: Route, identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What is to be placed, as the application said it."""
+
+    peer_type: PeerType
+    peer_name: str
+    dial_number: str
+    caller_name: str
+    caller_id: str
+
+
+class PlacementError(Exception):
+    """A target cannot be found; becomes the `failed` event and `CallFailed`.
+
+    Args:
+        status: The SIP status that stands for it: 404 unknown, 480 nobody registered, 503 line not usable.
+        reason: In words.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class Directory(Protocol):
+    """Finds the targets of a placing."""
+
+    async def targets(self, placing: Placing) -> Sequence[Target]:
+        """All targets that are to ring at once; at least one.
+
+        Raises:
+            PlacementError: There is none.
+        """
+
+
+class Addresses(Protocol):
+    """Which of our addresses a peer on a flow is told."""
+
+    def contact(self, flow: Flow, party: Party, token: str) -> str:
+        """Our Contact value for requests and responses over `flow`, carrying `token` where this party keeps it."""
+
+    def media(self, flow: Flow) -> tuple[str, str]:
+        """The local address to bind RTP on for a peer on `flow`, and the address to write into SDP."""
+
+
+class Sink(Protocol):
+    """Takes the events of calls, in order."""
+
+    def emit(self, event: CallEvent) -> None:
+        """Record the event and start the application's handlers. Returns at once; never raises."""
+
+    def decision_pending(self, call: CallSession) -> bool:
+        """Whether a handler that may still decide (incoming_call, failed, timeout) is running for this call."""
