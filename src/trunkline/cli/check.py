@@ -9,8 +9,7 @@ from pathlib import Path
 
 import click
 
-from trunkline.errors import ConfigurationError
-from trunkline.server.config import FileSettings, load_file, parse_listen
+from trunkline.server.config import FileSettings, load_file, parse_listen, problems_in
 from trunkline.server.ports import listen_error, try_to_bind
 
 __all__ = ["check"]
@@ -28,12 +27,12 @@ def check(config: Path) -> None:
 
     Every problem is one line. Exit status 0 when there is none, 2 otherwise.
     """
-    try:
-        settings = load_file(config)
-    except ConfigurationError as error:
-        for line in str(error).splitlines():
-            click.echo(f"✗ {line}")
+    wrong = problems_in(config)
+    for problem in wrong:
+        click.echo(f"✗ {problem}")
+    if wrong:
         sys.exit(2)
+    settings = load_file(config)
     problems = 0
     for question in QUESTIONS:
         for fine, text in question(settings):
@@ -81,13 +80,8 @@ def _storage(settings: FileSettings) -> Iterator[Finding]:
 
 
 def _peers(settings: FileSettings) -> Iterator[Finding]:
-    users, lines = set(settings.users), set(settings.lines)
-    yield True, f"{len(users)} users, {len(lines)} lines, {len(settings.routes)} routes"
-    for number, route in enumerate(settings.routes, 1):
-        if route.to_user is not None and route.to_user not in users:
-            yield False, f"routes.{number}.to_user: there is no user {route.to_user}"
-        if route.to_line is not None and route.to_line not in lines:
-            yield False, f"routes.{number}.to_line: there is no line {route.to_line}"
+    lines = settings.lines
+    yield True, f"{len(settings.users)} users, {len(lines)} lines, {len(settings.routes)} routes"
     if lines and not any(route.to_user for route in settings.routes):
         yield True, "no route has to_user: calls from lines ring only users whose name was dialled"
 

@@ -6,12 +6,13 @@ Used by `serve` and `check`.
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
 from trunkline.errors import ConfigurationError
-from trunkline.features.dialplan import DialPlan
-from trunkline.server.config import FileSettings, load_file
+from trunkline.features.dialplan import DialPlan, Route
+from trunkline.server.config import FileSettings, RouteOptions, load_file
 from trunkline.server.server import SipServer
 
 __all__ = ["load_server", "server_of"]
@@ -49,5 +50,15 @@ def server_of(settings: FileSettings) -> SipServer:
         server.add_user(name, **user.arguments())
     for name, line in settings.lines.items():
         server.add_line(name, **line.arguments())
-    DialPlan([route.rule() for route in settings.routes]).serve(server)
+    DialPlan([_rule(route) for route in settings.routes]).serve(server)
     return server
+
+
+def _rule(route: RouteOptions) -> Route:
+    return Route(
+        to_user=route.to_user,
+        to_line=route.to_line,
+        from_=route.from_,
+        number=re.compile(route.number),
+        timeout_s=route.timeout_s,
+    )
