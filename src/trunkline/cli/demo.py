@@ -171,9 +171,9 @@ class Demo:
             self.failures.append(f"{text}; {expected_hz:.0f} Hz was sent")
 
     async def _quiet(self, server: SipServer) -> None:
-        async with asyncio.timeout(5):
-            while server.calls:
-                await asyncio.sleep(0.01)
+        for call in server.calls:
+            async with asyncio.timeout(5):
+                await call.wait_closed()
 
     def _show(self, entry: Entry) -> None:
         if isinstance(entry, Happened):

@@ -1,7 +1,8 @@
-"""The configuration: each option declared once, with its range and meaning; code, TOML file, environment and `trunkline check` share it.
+"""The configuration: each option declared once, with its range and meaning.
 
-`SipServer` validates its keyword arguments by `ServerSettings`, `add_user` and `add_line` by `UserOptions` and `LineOptions`; `load_file` reads
-all of them from a file. What is wrong is told as `ConfigurationError`, one key each.
+Code, TOML file, environment and `trunkline check` share it: `SipServer` validates its keyword arguments by `ServerSettings`, `add_user` and
+`add_line` by `UserOptions` and `LineOptions`; `load_file` reads all of them from a file. What is wrong is told as `ConfigurationError`, one
+key each.
 """
 
 from __future__ import annotations
