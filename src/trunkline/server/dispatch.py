@@ -11,7 +11,6 @@ import asyncio
 import concurrent.futures
 import functools
 import inspect
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher", "Handler", "HandlerOwner"]
 
-log = logging.getLogger("trunkline.server")
-
 Handler = Callable[[Any], Awaitable[None] | None]
 """What an application registers: `async def` or `def`, with one argument."""
 
@@ -53,8 +50,8 @@ class HandlerOwner(Protocol):
     def handler_failed(self, event: Event, error: Exception, handler: str) -> None:
         """A handler raised."""
 
-    def handlers_done(self, call: CallSession) -> None:
-        """No handler that may decide about this call runs any more."""
+    def handlers_done(self, event: Event) -> None:
+        """No handler that may decide about this event's call or registration runs any more."""
 
     def overloaded(self, overloaded: bool) -> None:
         """Handlers pile up, or no longer do."""
@@ -74,7 +71,7 @@ class Dispatcher:
         self._owner: HandlerOwner | None = None
         self._pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-handler")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._deciding: dict[int, int] = {}
+        self._deciding: dict[Hashable, int] = {}
         self._queues: dict[Hashable, deque[tuple[Event, Handler]]] = {}
         self._waiting = 0
         self._shedding = False
@@ -129,20 +126,21 @@ class Dispatcher:
             self._begin(event, handler)
         if isinstance(event, IncomingCall) and not handlers:
             # nobody will decide; told after the layer that emitted has finished its step
-            loop.call_soon(self._tell_done, event.call)
+            loop.call_soon(self._tell_done, event)
 
     def decision_pending(self, call: CallSession) -> bool:
         """Whether a handler that may still decide runs for this call."""
-        return self._deciding.get(call.id, 0) > 0
+        return self._deciding.get(call, 0) > 0
 
     def _begin(self, event: Event, handler: Handler) -> None:
         deciding = isinstance(event, DECIDING)
-        if deciding and isinstance(event, CallEvent):
-            self._deciding[event.call.id] = self._deciding.get(event.call.id, 0) + 1
+        if deciding:
+            subject = _subject(event)
+            self._deciding[subject] = self._deciding.get(subject, 0) + 1
         if inspect.iscoroutinefunction(_unwrapped(handler)) or deciding:
             self._spawn(self._run(event, handler), event)
             return
-        key = _key(event)
+        key = _subject(event)
         queue = self._queues.get(key)
         if queue is None:
             self._queues[key] = queue = deque()
@@ -169,8 +167,8 @@ class Dispatcher:
         except Exception as error:
             self._failed(event, error, _name(handler))
         finally:
-            if isinstance(event, DECIDING) and isinstance(event, CallEvent):
-                self._decided(event.call)
+            if isinstance(event, DECIDING):
+                self._decided(event)
 
     async def _call(self, handler: Handler, argument: Any) -> None:
         if inspect.iscoroutinefunction(_unwrapped(handler)):
@@ -184,21 +182,21 @@ class Dispatcher:
             self._count_waiting(-1)
 
     def _failed(self, event: Event, error: Exception, name: str) -> None:
-        log.error("handler %s raised %s on %s", name, type(error).__name__, describe(event), exc_info=error)
         if self._owner is not None:
             self._owner.handler_failed(event, error, name)
 
-    def _decided(self, call: CallSession) -> None:
-        left = self._deciding.get(call.id, 1) - 1
+    def _decided(self, event: Event) -> None:
+        subject = _subject(event)
+        left = self._deciding.get(subject, 1) - 1
         if left > 0:
-            self._deciding[call.id] = left
+            self._deciding[subject] = left
             return
-        self._deciding.pop(call.id, None)
-        self._tell_done(call)
+        self._deciding.pop(subject, None)
+        self._tell_done(event)
 
-    def _tell_done(self, call: CallSession) -> None:
+    def _tell_done(self, event: Event) -> None:
         if self._owner is not None:
-            self._owner.handlers_done(call)
+            self._owner.handlers_done(event)
 
     def _count_waiting(self, change: int) -> None:
         self._waiting += change
@@ -223,9 +221,12 @@ def _argument(event: Event) -> Any:
     return event.request if isinstance(event, RegisterUser) else event
 
 
-def _key(event: Event) -> Hashable:
+def _subject(event: Event) -> Hashable:
+    """Whose notifications come one after another, and about whom a handler decides."""
     if isinstance(event, CallEvent):
-        return event.call.id
+        return event.call
+    if isinstance(event, RegisterUser):
+        return event.request
     return event.line if isinstance(event, LineEvent) else "registrations"
 
 
