@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from trunkline.server.line_settings import LineSettings
+from trunkline.server.users import DEFAULT_MAX_CONTACTS
 
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
-from trunkline.server.line_settings import LineSettings
-from trunkline.server.users import DEFAULT_MAX_CONTACTS
 
 __all__ = [
     "FileSettings",

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from trunkline.calls.session import CallSession
+from trunkline.server.registrar import RegisterRequest
+
 from trunkline.events import (
     AttemptFailed,
     CallSessionCancelled,
@@ -34,7 +36,6 @@ from trunkline.events import (
     RegisterUserSuccess,
     UnregisterUser,
 )
-from trunkline.server.registrar import RegisterRequest
 
 __all__ = ["Handlers", "On"]
 

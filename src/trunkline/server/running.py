@@ -13,28 +13,29 @@ from collections.abc import Callable, Iterable
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.calls.session import CallSession
-from trunkline.errors import CallEnded, ConfigurationError, ListenError
-from trunkline.events import CallEvent, Event, RegisterUser
-from trunkline.media.engine import MediaEngine
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
-from trunkline.server.config import ServerSettings, parse_listen
-from trunkline.server.dispatch import Dispatcher
 from trunkline.server.identify import Caller, Identifier, Unproven
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
-from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
-from trunkline.server.ports import listen_error
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import Routing
 from trunkline.server.users import User, Users
-from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
 from trunkline.sip.resolver import Resolver
-from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
 from trunkline.storage.store import Store
+
+from trunkline.errors import ConfigurationError, ListenError
+from trunkline.events import CallEvent, Event, RegisterUser
+from trunkline.media.engine import MediaEngine
+from trunkline.server.config import ServerSettings, parse_listen
+from trunkline.server.dispatch import Dispatcher
+from trunkline.server.platform import MediaOptions, Platform, SipOptions
+from trunkline.server.ports import listen_error
+from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
+from trunkline.sip.traced import traced_message
 from trunkline.trace.recorder import Recorder
 
 __all__ = ["Running"]
