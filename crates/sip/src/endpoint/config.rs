@@ -52,9 +52,9 @@ pub const SHED_INTERVAL: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER_S: std::ops::Range<u64> = 5..15;
 
 /// Server transactions at once. Above three quarters new requests outside of dialogs get 503; at the bound every new request is dropped.
-pub const MAX_SERVER_TRANSACTIONS: usize = 65_536;
+pub const MAX_SERVER_TRANSACTIONS: usize = 262_144;
 /// Client transactions at once. Above it a request of ours ends at once with `TransportFailed`.
-pub const MAX_CLIENT_TRANSACTIONS: usize = 65_536;
+pub const MAX_CLIENT_TRANSACTIONS: usize = 262_144;
 /// Dialogs at once. Above it a further one is not registered: its requests get 481.
 pub const MAX_DIALOGS: usize = 262_144;
 /// Connections at once. A further one is asked to be closed.
