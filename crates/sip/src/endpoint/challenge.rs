@@ -32,7 +32,7 @@ pub(super) enum Verdict {
     /// It goes up.
     Pass {
         /// Credentials with a nonce of ours that is fresh.
-        credentials: Option<Credentials>,
+        credentials: Option<Box<Credentials>>,
         /// Let through by network or token.
         trusted: bool,
     },
@@ -58,7 +58,11 @@ impl Default for Policy {
 
 impl Policy {
     fn mode(&self, method: &str) -> ChallengeMode {
-        self.modes.get(method).or_else(|| self.modes.get("*")).copied().unwrap_or(ChallengeMode::Nobody)
+        self.modes
+            .get(method)
+            .or_else(|| self.modes.get("*"))
+            .copied()
+            .unwrap_or(ChallengeMode::Nobody)
     }
 
     /// Whether the network or the token that the Request-URI carries is one of those that are no strangers'.
@@ -71,7 +75,8 @@ impl Policy {
             return false;
         }
         let Ok(uri) = Uri::parse(message.uri_text()) else { return false };
-        uri.user().is_some_and(|user| self.tokens.contains(user.as_ref())) || uri.param("tl").is_some_and(|token| self.tokens.contains(token))
+        uri.user().is_some_and(|user| self.tokens.contains(user.as_ref()))
+            || uri.param("tl").is_some_and(|token| self.tokens.contains(token))
     }
 
     /// Judge a request from `source`; one inside a known dialog is never challenged.
@@ -81,25 +86,42 @@ impl Policy {
         let (freshness, credentials) = self.credentials(now, nonces, message, source);
         match freshness {
             Freshness::Fresh => Verdict::Pass { credentials, trusted },
-            _ if known || trusted => Verdict::Pass { credentials: None, trusted },
+            _ if known || trusted => Verdict::Pass {
+                credentials: None,
+                trusted,
+            },
             // Also where nobody is challenged: Python has challenged this one itself.
             Freshness::Stale => Verdict::Challenge { stale: true },
-            Freshness::Foreign if mode == ChallengeMode::Nobody => Verdict::Pass { credentials: None, trusted },
+            Freshness::Foreign if mode == ChallengeMode::Nobody => Verdict::Pass {
+                credentials: None,
+                trusted,
+            },
             Freshness::Foreign => Verdict::Challenge { stale: false },
         }
     }
 
     /// The first credentials whose nonce is ours, and what that nonce is worth.
-    fn credentials(&self, now: Time, nonces: &mut NonceBook, message: &Message, source: IpAddr) -> (Freshness, Option<Credentials>) {
+    fn credentials(&self, now: Time, nonces: &mut NonceBook, message: &Message, source: IpAddr) -> (Freshness, Option<Box<Credentials>>) {
         let lines = message.lines("Authorization");
-        for credentials in lines.into_iter().take(MAX_CREDENTIALS).filter_map(|line| Credentials::parse(&line).ok()) {
+        for credentials in lines
+            .into_iter()
+            .take(MAX_CREDENTIALS)
+            .filter_map(|line| Credentials::parse(&line).ok())
+        {
             if credentials.realm() != self.realm {
                 continue;
             }
-            match nonces.judge(now, &self.realm, source, credentials.nonce(), credentials.nonce_count(), self.lifetime) {
+            match nonces.judge(
+                now,
+                &self.realm,
+                source,
+                credentials.nonce(),
+                credentials.nonce_count(),
+                self.lifetime,
+            ) {
                 Freshness::Foreign => {}
                 Freshness::Stale => return (Freshness::Stale, None),
-                Freshness::Fresh => return (Freshness::Fresh, Some(credentials)),
+                Freshness::Fresh => return (Freshness::Fresh, Some(Box::new(credentials))),
             }
         }
         (Freshness::Foreign, None)

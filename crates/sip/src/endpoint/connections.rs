@@ -40,7 +40,14 @@ impl Connections {
         if self.open.len() >= MAX_CONNECTIONS {
             return false;
         }
-        self.open.insert(flow.connection, Connection { flow, framer: Framer::new(limits), told });
+        self.open.insert(
+            flow.connection,
+            Connection {
+                flow,
+                framer: Framer::new(limits),
+                told,
+            },
+        );
         self.by_remote.insert(flow.remote, flow.connection);
         true
     }
@@ -63,7 +70,10 @@ impl Connections {
 
     /// The flow of an open connection to a peer.
     pub(super) fn to(&self, remote: &SocketAddr) -> Option<Flow> {
-        self.by_remote.get(remote).and_then(|id| self.open.get(id)).map(|connection| connection.flow)
+        self.by_remote
+            .get(remote)
+            .and_then(|id| self.open.get(id))
+            .map(|connection| connection.flow)
     }
 }
 

@@ -30,12 +30,20 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub(super) fn new(advertise: Vec<(IpAddr, IpAddr)>) -> Self {
-        Listeners { open: Vec::new(), last: 0, advertise }
+        Listeners {
+            open: Vec::new(),
+            last: 0,
+            advertise,
+        }
     }
 
     pub(super) fn add(&mut self, transport: Transport, address: SocketAddr) -> u64 {
         self.last += 1;
-        self.open.push(Listener { id: self.last, transport, address });
+        self.open.push(Listener {
+            id: self.last,
+            transport,
+            address,
+        });
         self.last
     }
 
@@ -49,7 +57,9 @@ impl Listeners {
         let fits = |listener: &&Listener| listener.transport == flow.transport && listener.address.is_ipv4() == flow.remote.is_ipv4();
         let mut fitting = self.open.iter().filter(fits);
         let Some(wanted) = flow.local else {
-            return fitting.next().map(|listener| self.origin_of(listener.address, listener.address, listener.address.ip()));
+            return fitting
+                .next()
+                .map(|listener| self.origin_of(listener.address, listener.address, listener.address.ip()));
         };
         let close = |listener: &Listener| {
             let same = listener.address.ip() == wanted.ip();
@@ -65,9 +75,15 @@ impl Listeners {
                 _ => None,
             }
         };
-        let best = fitting.filter_map(|listener| close(listener).map(|distance| (distance, listener))).min_by_key(|(distance, _)| *distance);
+        let best = fitting
+            .filter_map(|listener| close(listener).map(|distance| (distance, listener)))
+            .min_by_key(|(distance, _)| *distance);
         best.map(|(_, listener)| {
-            let ip = if listener.address.ip().is_unspecified() { wanted.ip() } else { listener.address.ip() };
+            let ip = if listener.address.ip().is_unspecified() {
+                wanted.ip()
+            } else {
+                listener.address.ip()
+            };
             self.origin_of(wanted, SocketAddr::new(ip, listener.address.port()), listener.address.ip())
         })
     }
@@ -76,7 +92,10 @@ impl Listeners {
     fn origin_of(&self, local: SocketAddr, reachable: SocketAddr, bound: IpAddr) -> Origin {
         let mapped = |ip: IpAddr| self.advertise.iter().find(|(from, _)| *from == ip).map(|(_, to)| *to);
         let public = mapped(reachable.ip()).or_else(|| mapped(bound)).unwrap_or(reachable.ip());
-        Origin { local, sent_by: SocketAddr::new(public, reachable.port()) }
+        Origin {
+            local,
+            sent_by: SocketAddr::new(public, reachable.port()),
+        }
     }
 }
 
@@ -91,7 +110,12 @@ mod tests {
     use super::*;
 
     fn flow(transport: Transport, local: Option<&str>) -> Flow {
-        Flow { transport, remote: "192.0.2.9:5060".parse().unwrap(), local: local.map(|text| text.parse().unwrap()), connection: 0 }
+        Flow {
+            transport,
+            remote: "192.0.2.9:5060".parse().unwrap(),
+            local: local.map(|text| text.parse().unwrap()),
+            connection: 0,
+        }
     }
 
     fn listeners() -> Listeners {
@@ -115,13 +139,19 @@ mod tests {
 
     #[test]
     fn test_the_wished_listener_under_its_advertised_address() {
-        assert_eq!(sent_by(&flow(Transport::Udp, Some("10.0.0.2:5070"))).as_deref(), Some("203.0.113.5:5070"));
+        assert_eq!(
+            sent_by(&flow(Transport::Udp, Some("10.0.0.2:5070"))).as_deref(),
+            Some("203.0.113.5:5070")
+        );
         assert_eq!(sent_by(&flow(Transport::Udp, Some("10.0.0.9:5070"))), None);
     }
 
     #[test]
     fn test_a_connection_of_ours_names_the_listener_and_not_its_own_port() {
-        assert_eq!(sent_by(&flow(Transport::Tcp, Some("10.0.0.1:40001"))).as_deref(), Some("10.0.0.1:5080"));
+        assert_eq!(
+            sent_by(&flow(Transport::Tcp, Some("10.0.0.1:40001"))).as_deref(),
+            Some("10.0.0.1:5080")
+        );
     }
 
     #[test]

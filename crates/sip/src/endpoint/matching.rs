@@ -25,7 +25,11 @@ fn matched_method(method: &str) -> &str {
 
 /// Whether the branch is one of RFC 3261, which alone names its transaction.
 pub(super) fn has_cookie(via: &Via) -> bool {
-    via.branch().is_some_and(|branch| branch.get(..BRANCH_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(BRANCH_COOKIE)))
+    via.branch().is_some_and(|branch| {
+        branch
+            .get(..BRANCH_COOKIE.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(BRANCH_COOKIE))
+    })
 }
 
 /// The server transaction that a request belongs to.
@@ -37,7 +41,14 @@ pub(super) fn server_key(message: &Message, via: &Via, cseq: u32) -> String {
     }
     // RFC 2543: the To tag counts, but an ACK has the one that our answer added (checked where the ACK is taken).
     let to_tag = if method == "INVITE" { "" } else { message.to_tag() };
-    let parts = [message.uri_text(), message.from_tag(), message.call_id(), &cseq.to_string(), to_tag, &via.to_string()];
+    let parts = [
+        message.uri_text(),
+        message.from_tag(),
+        message.call_id(),
+        &cseq.to_string(),
+        to_tag,
+        &via.to_string(),
+    ];
     join(&[&["2543", method], parts.as_slice()].concat())
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::config::HARD_QUEUE_FACTOR;
+use super::config::{HARD_QUEUE_FACTOR, MAX_SERVER_TRANSACTIONS};
 use super::event::{Counters, Event, Transmit};
 use crate::flow::{ConnectionId, Flow};
 use crate::time::Time;
@@ -62,6 +62,11 @@ impl Output {
         self.waiting() >= self.capacity.saturating_mul(HARD_QUEUE_FACTOR)
     }
 
+    /// More wait than all live transactions can have caused: nothing new is taken in.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.waiting() >= self.capacity.saturating_add(MAX_SERVER_TRANSACTIONS)
+    }
+
     pub(super) fn set_backlog(&mut self, waiting: usize) {
         self.backlog = waiting;
     }
@@ -73,7 +78,12 @@ impl Output {
     /// Tell a message that came in or went out, if anybody listens and there is room.
     pub(super) fn trace(&mut self, now: Time, sent: bool, flow: Flow, data: &Bytes) {
         if self.tracing && !self.is_behind() {
-            self.tell(Event::Traced { time: now, sent, flow, data: data.clone() });
+            self.tell(Event::Traced {
+                time: now,
+                sent,
+                flow,
+                data: data.clone(),
+            });
         }
     }
 
@@ -92,7 +102,10 @@ impl Output {
 
     /// Send what is no message: a keep-alive or its answer.
     pub(super) fn send_bare(&mut self, flow: Flow, data: &'static [u8]) {
-        self.transmits.push_back(Transmit { flow, data: Bytes::from_static(data) });
+        self.transmits.push_back(Transmit {
+            flow,
+            data: Bytes::from_static(data),
+        });
     }
 
     pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {

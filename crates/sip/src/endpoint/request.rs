@@ -28,10 +28,19 @@ struct Incoming {
 impl Endpoint {
     /// Take a request that passed its check.
     pub(super) fn take_request(&mut self, now: Time, flow: Flow, message: Message) {
-        let (Ok(via), Ok(cseq)) = (message.via(), message.cseq()) else { return };
+        let (Ok(via), Ok(cseq)) = (message.via(), message.cseq()) else {
+            return;
+        };
         let key = server_key(&message, &via, cseq.number);
         let reply = Reply::new(&flow, &via);
-        let incoming = Incoming { message, flow, via, cseq: cseq.number, key, reply };
+        let incoming = Incoming {
+            message,
+            flow,
+            via,
+            cseq: cseq.number,
+            key,
+            reply,
+        };
         match (incoming.message.method(), self.servers.find(&incoming.key)) {
             ("ACK", found) => self.take_ack(now, &incoming, found),
             ("CANCEL", found) => self.take_cancel(now, incoming, found),
@@ -54,7 +63,9 @@ impl Endpoint {
     fn take_ack(&mut self, now: Time, incoming: &Incoming, found: Option<u64>) {
         let message = &incoming.message;
         let ack = || ack_key(message.call_id(), message.to_tag(), message.from_tag(), incoming.cseq);
-        let Some(id) = found.or_else(|| self.servers.acknowledged_by(&ack())) else { return };
+        let Some(id) = found.or_else(|| self.servers.acknowledged_by(&ack())) else {
+            return;
+        };
         let Some(tx) = self.servers.get_mut(id) else { return };
         // §17.2.3, RFC 2543: without the cookie an ACK must bear the tag that our answer gave.
         let foreign = !has_cookie(&incoming.via) && tx.tag.as_deref().is_some_and(|tag| tag != message.to_tag());
@@ -80,7 +91,10 @@ impl Endpoint {
         }
         if claimed {
             self.respond(now, id, 487, None, &HeaderList::new(), &[], None);
-            self.output.tell(Event::Cancelled { tx: id, message: incoming.message });
+            self.output.tell(Event::Cancelled {
+                tx: id,
+                message: incoming.message,
+            });
         }
     }
 
@@ -88,7 +102,11 @@ impl Endpoint {
         if self.servers.len() >= MAX_SERVER_TRANSACTIONS || self.output.is_exhausted() {
             return;
         }
-        if incoming.message.to_tag().is_empty() { self.take_outside(now, incoming) } else { self.take_inside(now, incoming) }
+        if incoming.message.to_tag().is_empty() {
+            self.take_outside(now, incoming)
+        } else {
+            self.take_inside(now, incoming)
+        }
     }
 
     /// A request inside a dialog: known by its tags alone, never shed, never challenged.
@@ -144,29 +162,54 @@ impl Endpoint {
         self.tell_turned_away_later(now);
         let spread = RETRY_AFTER_S.end - RETRY_AFTER_S.start;
         let seconds = RETRY_AFTER_S.start + self.minter.random() % spread;
-        self.answer(now, &incoming.message, incoming.reply, 503, &[("Retry-After".to_owned(), seconds.to_string())]);
+        self.answer(
+            now,
+            &incoming.message,
+            incoming.reply,
+            503,
+            &[("Retry-After".to_owned(), seconds.to_string())],
+        );
     }
 
     fn hand_up(
         &mut self,
         now: Time,
         incoming: Incoming,
-        credentials: Option<crate::digest::Credentials>,
+        credentials: Option<Box<crate::digest::Credentials>>,
         trusted: bool,
         merge: Option<String>,
         inside: Option<DialogKey>,
     ) -> u64 {
         let handle = self.servers.next_handle();
-        let Incoming { message, flow, key, reply, .. } = incoming;
-        let event = Event::RequestReceived { tx: handle.clone(), message: message.clone(), flow, credentials, trusted };
-        let id = self.servers.insert(Arrival { handle, request: message, event, flow, reply, key, merge, inside });
+        let Incoming {
+            message, flow, key, reply, ..
+        } = incoming;
+        let event = Event::RequestReceived {
+            tx: handle.clone(),
+            message: message.clone(),
+            flow,
+            credentials,
+            trusted,
+        };
+        let id = self.servers.insert(Arrival {
+            handle,
+            request: message,
+            event,
+            flow,
+            reply,
+            key,
+            merge,
+            inside,
+        });
         self.server_input(now, id, Input::Start, None);
         id
     }
 
     /// Answer 401 for Python with a fresh nonce, bound to the request's source.
     pub(super) fn challenge(&mut self, now: Time, id: u64, stale: bool) {
-        let Some(tx) = self.servers.get_mut(id).filter(|tx| tx.machine.state() != State::Terminated) else { return };
+        let Some(tx) = self.servers.get_mut(id).filter(|tx| tx.machine.state() != State::Terminated) else {
+            return;
+        };
         let source = tx.flow.remote.ip();
         let value = self.policy.challenge(now, &mut self.nonces, source, stale);
         self.respond(now, id, 401, None, &vec![("WWW-Authenticate".to_owned(), value)], &[], None);

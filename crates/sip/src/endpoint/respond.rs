@@ -28,8 +28,16 @@ impl Reply {
     pub(super) fn new(flow: &Flow, via: &Via) -> Self {
         let fallback = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(DEFAULT_PORT));
         // RFC 3581 §4: with rport to the source's port, from the address that was asked.
-        let remote = if flow.transport.is_reliable() || via.wants_rport() { flow.remote } else { fallback };
-        Reply { flow: Flow { remote, ..*flow }, source: flow.remote, fallback }
+        let remote = if flow.transport.is_reliable() || via.wants_rport() {
+            flow.remote
+        } else {
+            fallback
+        };
+        Reply {
+            flow: Flow { remote, ..*flow },
+            source: flow.remote,
+            fallback,
+        }
     }
 
     pub(super) const fn is_reliable(&self) -> bool {
@@ -37,7 +45,7 @@ impl Reply {
     }
 
     fn stamp(&self) -> ViaStamp {
-        ViaStamp { received: Some(self.source.ip()), rport: Some(self.source.port()) }
+        ViaStamp { source: Some(self.source) }
     }
 }
 
@@ -60,15 +68,27 @@ impl Endpoint {
     pub(super) fn send_reply(&mut self, now: Time, reply: Reply, data: Bytes, again: bool) {
         let mut flow = reply.flow;
         if reply.is_reliable() && !self.connections.is_open(flow.connection) {
-            let elsewhere = Flow { remote: reply.fallback, connection: 0, ..flow };
+            let elsewhere = Flow {
+                remote: reply.fallback,
+                connection: 0,
+                ..flow
+            };
             flow = self.connections.to(&reply.fallback).unwrap_or(elsewhere);
         }
-        if again { self.output.send_again(now, flow, data) } else { self.output.send(now, flow, data) }
+        if again {
+            self.output.send_again(now, flow, data)
+        } else {
+            self.output.send(now, flow, data)
+        }
     }
 
     /// Answer a request without a transaction (§8.2.7): repeats of it are answered alike, with the same To tag.
     pub(super) fn answer(&mut self, now: Time, request: &Message, reply: Reply, status: u16, headers: &[(String, String)]) {
-        let branch = request.via().ok().and_then(|via| via.branch().map(str::to_owned)).unwrap_or_default();
+        let branch = request
+            .via()
+            .ok()
+            .and_then(|via| via.branch().map(str::to_owned))
+            .unwrap_or_default();
         let tag = self.stateless_tag(request, &branch);
         let tag = request.to_tag().is_empty().then_some(tag.as_str());
         if let Some(data) = self.build_response(request, &reply, status, None, tag, headers, &[]) {
@@ -77,8 +97,16 @@ impl Endpoint {
     }
 
     fn stateless_tag(&self, request: &Message, branch: &str) -> String {
-        let parts = [request.call_id().as_bytes(), request.from_tag().as_bytes(), branch.as_bytes(), request.uri_text().as_bytes()];
-        let random = mac(&self.tag_key, &parts).iter().take(8).fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        let parts = [
+            request.call_id().as_bytes(),
+            request.from_tag().as_bytes(),
+            branch.as_bytes(),
+            request.uri_text().as_bytes(),
+        ];
+        let random = mac(&self.tag_key, &parts)
+            .iter()
+            .take(8)
+            .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
         format!("{}{random:016x}", self.minter.prefix())
     }
 }

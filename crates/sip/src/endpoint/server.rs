@@ -93,7 +93,11 @@ impl Servers {
 
     pub(super) fn insert(&mut self, arrival: Arrival) -> u64 {
         let id = arrival.handle.id;
-        let kind = if arrival.request.method() == "INVITE" { Kind::InviteServer } else { Kind::Server };
+        let kind = if arrival.request.method() == "INVITE" {
+            Kind::InviteServer
+        } else {
+            Kind::Server
+        };
         self.by_key.insert(arrival.key.clone(), id);
         if let Some(merge) = &arrival.merge {
             self.merges.insert(merge.clone(), id);
@@ -166,7 +170,9 @@ impl Endpoint {
             }
             Action::ReportAck => {
                 let message = message.cloned();
-                message.into_iter().for_each(|message| self.output.tell(Event::AckReceived { tx: id, message }));
+                message
+                    .into_iter()
+                    .for_each(|message| self.output.tell(Event::AckReceived { tx: id, message }));
             }
             Action::ReportAckTimeout => self.output.tell(Event::AckTimedOut { tx: id }),
             Action::Abandon => {
@@ -200,7 +206,11 @@ impl Endpoint {
         if let Some(tx) = self.servers.get_mut(id) {
             tx.running.remove(timer);
         }
-        if timer == Timer::Bye { self.answer_bye(now, id) } else { self.server_input(now, id, Input::Fired(timer), None) }
+        if timer == Timer::Bye {
+            self.answer_bye(now, id)
+        } else {
+            self.server_input(now, id, Input::Fired(timer), None)
+        }
     }
 
     fn send_answer(&mut self, now: Time, id: u64, again: bool) {
@@ -238,10 +248,18 @@ impl Endpoint {
         body: &[u8],
         to_tag: Option<String>,
     ) {
-        let Some(tx) = self.servers.get_mut(id).filter(|tx| tx.is_open()) else { return };
-        let (Some(request), reply) = (tx.request.clone(), tx.reply) else { return };
+        let Some(tx) = self.servers.get_mut(id).filter(|tx| tx.is_open()) else {
+            return;
+        };
+        let (Some(request), reply) = (tx.request.clone(), tx.reply) else {
+            return;
+        };
         let kept = tx.tag.clone();
-        let tag = if status > 100 && request.to_tag().is_empty() { to_tag.or(kept).or_else(|| Some(self.minter.tag())) } else { None };
+        let tag = if status > 100 && request.to_tag().is_empty() {
+            to_tag.or(kept).or_else(|| Some(self.minter.tag()))
+        } else {
+            None
+        };
         let built = self.build_response(&request, &reply, status, reason, tag.as_deref(), headers, body);
         let (status, data) = match built {
             Some(data) => (status, Some(data)),
@@ -283,8 +301,12 @@ impl Endpoint {
 
     /// Python left a BYE in order alone: answer it and stop its leg.
     fn answer_bye(&mut self, now: Time, id: u64) {
-        let Some(tx) = self.servers.get_mut(id).filter(|tx| tx.is_open()) else { return };
-        let (Some(request), inside) = (tx.request.clone(), tx.inside.clone()) else { return };
+        let Some(tx) = self.servers.get_mut(id).filter(|tx| tx.is_open()) else {
+            return;
+        };
+        let (Some(request), inside) = (tx.request.clone(), tx.inside.clone()) else {
+            return;
+        };
         if !tx.handle.claim() {
             return;
         }

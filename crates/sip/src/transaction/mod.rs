@@ -120,7 +120,12 @@ pub struct Row {
 }
 
 const fn row(state: State, input: Input, next: State, actions: &'static [Action]) -> Row {
-    Row { state, input, next, actions }
+    Row {
+        state,
+        input,
+        next,
+        actions,
+    }
 }
 
 impl Kind {
@@ -155,7 +160,11 @@ impl Machine {
     /// A machine that has not started.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
-        Machine { kind, state: State::Initial, repeats: 0 }
+        Machine {
+            kind,
+            state: State::Initial,
+            repeats: 0,
+        }
     }
 
     /// Which of the four it is.

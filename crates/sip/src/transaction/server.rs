@@ -15,8 +15,18 @@ pub(super) const INVITE: &[Row] = &[
     row(Proceeding, Provisional, Proceeding, &[Stop(Timer::Trying), Send, Start(Minute)]),
     // §13.3.1.1: a proxy on the way would give up after three minutes.
     row(Proceeding, Fired(Minute), Proceeding, &[Repeat, Start(Minute)]),
-    row(Proceeding, Success, Accepted, &[Stop(Timer::Trying), Stop(Minute), Send, Start(Timer::Success), Start(L)]),
-    row(Proceeding, Failure, Completed, &[Stop(Timer::Trying), Stop(Minute), Send, Start(G), Start(H)]),
+    row(
+        Proceeding,
+        Success,
+        Accepted,
+        &[Stop(Timer::Trying), Stop(Minute), Send, Start(Timer::Success), Start(L)],
+    ),
+    row(
+        Proceeding,
+        Failure,
+        Completed,
+        &[Stop(Timer::Trying), Stop(Minute), Send, Start(G), Start(H)],
+    ),
     // §13.3.1.4: repeated until the ACK, which has a branch of its own and is matched by its dialog.
     row(Accepted, Fired(Timer::Success), Accepted, &[Repeat, Start(Timer::Success)]),
     row(Accepted, Ack, Acknowledged, &[Stop(Timer::Success), ReportAck]),

@@ -118,7 +118,11 @@ impl Timing {
     /// The timing for that T1.
     #[must_use]
     pub const fn new(t1: Duration) -> Self {
-        Timing { t1, t2: config::T2, t4: config::T4 }
+        Timing {
+            t1,
+            t2: config::T2,
+            t4: config::T4,
+        }
     }
 
     /// 64*T1, the life of an unanswered request.
