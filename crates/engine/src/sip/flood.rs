@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::IpNet;
+use trunkline_sip::endpoint::Network;
 use trunkline_sip::time::Time;
 
 /// Sources in one generation of the table; the table holds at most twice as many.
@@ -25,7 +25,7 @@ struct Bucket {
 pub(super) struct Guard {
     rate: f64,
     burst: f64,
-    exempt: Vec<IpNet>,
+    exempt: Vec<Network>,
     young: HashMap<IpAddr, Bucket>,
     old: HashMap<IpAddr, Bucket>,
     generation: usize,
@@ -33,12 +33,12 @@ pub(super) struct Guard {
 
 impl Guard {
     /// A guard that lets each source send `rate` packets a second, and `burst` at once. A rate of zero or less lets everything pass.
-    pub(super) fn new(rate: f64, burst: f64, exempt: Vec<IpNet>) -> Self {
+    pub(super) fn new(rate: f64, burst: f64, exempt: Vec<Network>) -> Self {
         Guard { rate, burst: burst.max(1.0), exempt, young: HashMap::new(), old: HashMap::new(), generation: GENERATION }
     }
 
     /// Replace the networks that are never limited.
-    pub(super) fn set_exempt(&mut self, exempt: Vec<IpNet>) {
+    pub(super) fn set_exempt(&mut self, exempt: Vec<Network>) {
         self.exempt = exempt;
     }
 
@@ -60,7 +60,7 @@ impl Guard {
     }
 
     fn limits(&self, source: IpAddr) -> bool {
-        self.rate > 0.0 && !self.exempt.iter().any(|network| network.contains(&source))
+        self.rate > 0.0 && !self.exempt.iter().any(|network| network.contains(source))
     }
 
     /// The bucket of `source`, full when it is not known (any more).

@@ -10,9 +10,9 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use bytes::Bytes;
-use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, SockAddr, Socket};
+use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, SockAddr, SockRef, Socket};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
 /// More than a UDP datagram can hold.
@@ -38,6 +38,11 @@ impl Inbox {
     pub(super) fn new() -> Self {
         Inbox { data: vec![MaybeUninit::new(0); DATAGRAM].into_boxed_slice() }
     }
+
+    /// What stands in for an inbox while it is in use.
+    pub(super) fn empty() -> Self {
+        Inbox { data: Box::default() }
+    }
 }
 
 /// A datagram in an [`Inbox`].
@@ -56,7 +61,7 @@ struct Waiting {
 
 /// An open UDP listener.
 pub(super) struct UdpListener {
-    socket: AsyncFd<Socket>,
+    socket: UdpSocket,
     /// The address it is bound to.
     pub(super) local: SocketAddr,
     waiting: RefCell<VecDeque<Waiting>>,
@@ -66,7 +71,7 @@ pub(super) struct UdpListener {
 impl UdpListener {
     /// Watch an open socket; must be called on the SIP thread.
     pub(super) fn new(socket: Socket, local: SocketAddr) -> io::Result<Self> {
-        let socket = AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)?;
+        let socket = UdpSocket::from_std(socket.into())?;
         Ok(UdpListener { socket, local, waiting: RefCell::new(VecDeque::new()), wake: Notify::new() })
     }
 
@@ -75,8 +80,8 @@ impl UdpListener {
         loop {
             let interest = if self.waiting.borrow().is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
             tokio::select! {
-                guard = self.socket.ready(interest) => {
-                    let ready = guard?.ready();
+                ready = self.socket.ready(interest) => {
+                    let ready = ready?;
                     if ready.is_writable() {
                         self.send_waiting();
                     }
@@ -93,10 +98,10 @@ impl UdpListener {
     pub(super) fn receive<'a>(&self, inbox: &'a mut Inbox) -> io::Result<Option<Datagram<'a>>> {
         let mut control = [MaybeUninit::new(0u8); CONTROL];
         let mut sender = SockAddr::from(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 0], 0)));
-        let read = self.socket.try_io(Interest::READABLE, |socket| {
+        let read = self.socket.try_io(Interest::READABLE, || {
             let mut buffers = [MaybeUninitSlice::new(&mut inbox.data)];
             let mut header = MsgHdrMut::new().with_addr(&mut sender).with_buffers(&mut buffers).with_control(&mut control);
-            let length = socket.recvmsg(&mut header, 0)?;
+            let length = SockRef::from(&self.socket).recvmsg(&mut header, 0)?;
             Ok((length, header.control_len()))
         });
         let (length, control_length) = match read {
@@ -150,14 +155,14 @@ impl UdpListener {
 
     fn transmit(&self, remote: SocketAddr, source: Option<SocketAddr>, data: &[u8]) -> io::Result<()> {
         let control = source.map(|source| source_control(source, remote));
-        self.socket.try_io(Interest::WRITABLE, |socket| {
+        self.socket.try_io(Interest::WRITABLE, || {
             let address = SockAddr::from(remote);
             let buffers = [IoSlice::new(data)];
             let mut header = MsgHdr::new().with_addr(&address).with_buffers(&buffers);
             if let Some(control) = &control {
                 header = header.with_control(control);
             }
-            socket.sendmsg(&header, libc::MSG_NOSIGNAL).map(|_| ())
+            SockRef::from(&self.socket).sendmsg(&header, libc::MSG_NOSIGNAL).map(|_| ())
         })
     }
 }
