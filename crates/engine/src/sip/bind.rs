@@ -56,7 +56,10 @@ pub(super) fn listener(transport: Transport, address: SocketAddr) -> io::Result<
             socket.listen(ACCEPT_BACKLOG)?;
         }
     }
-    let local = socket.local_addr()?.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+    let local = socket
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
     Ok((socket, local))
 }
 
@@ -98,7 +101,10 @@ mod tests {
 
     #[test]
     fn test_the_kernel_names_the_source_address() {
-        assert_eq!(source_towards("127.0.0.1".parse().unwrap()).unwrap(), "127.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            source_towards("127.0.0.1".parse().unwrap()).unwrap(),
+            "127.0.0.1".parse::<IpAddr>().unwrap()
+        );
     }
 
     #[test]

@@ -34,7 +34,14 @@ pub(super) struct Guard {
 impl Guard {
     /// A guard that lets each source send `rate` packets a second, and `burst` at once. A rate of zero or less lets everything pass.
     pub(super) fn new(rate: f64, burst: f64, exempt: Vec<Network>) -> Self {
-        Guard { rate, burst: burst.max(1.0), exempt, young: HashMap::new(), old: HashMap::new(), generation: GENERATION }
+        Guard {
+            rate,
+            burst: burst.max(1.0),
+            exempt,
+            young: HashMap::new(),
+            old: HashMap::new(),
+            generation: GENERATION,
+        }
     }
 
     /// Replace the networks that are never limited.
@@ -70,7 +77,12 @@ impl Guard {
             self.old = std::mem::take(&mut self.young);
         }
         let Guard { young, old, burst, .. } = self;
-        young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or(Bucket { tokens: *burst, filled: now }))
+        young.entry(key).or_insert_with(|| {
+            old.remove(&key).unwrap_or(Bucket {
+                tokens: *burst,
+                filled: now,
+            })
+        })
     }
 }
 
@@ -103,7 +115,11 @@ mod tests {
         let later = Time::ZERO + Duration::from_millis(300);
         assert_eq!(admitted(&mut guard, later, "192.0.2.1", 20), 3);
         let much_later = later + Duration::from_secs(3600);
-        assert_eq!(admitted(&mut guard, much_later, "192.0.2.1", 20), 5, "a bucket never holds more than its burst");
+        assert_eq!(
+            admitted(&mut guard, much_later, "192.0.2.1", 20),
+            5,
+            "a bucket never holds more than its burst"
+        );
     }
 
     #[test]

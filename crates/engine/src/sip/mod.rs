@@ -27,7 +27,7 @@ use trunkline_sip::endpoint::{Command, Config, Counters, Event, ListenerId, Netw
 use trunkline_sip::flow::Transport;
 
 pub use bind::random_seed;
-use queue::{CommandQueue, EventQueue, lock};
+use queue::{CommandQueue, EventQueue, Refusal, lock};
 
 /// Commands that wait for the SIP thread at most; whoever sends one more waits until it has taken them.
 const COMMANDS: usize = 16_384;
@@ -49,7 +49,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { config: Config::default(), flood_rate: 500.0, flood_burst: 2_000.0, flood_exempt: Vec::new(), max_connections: 4_096 }
+        Options {
+            config: Config::default(),
+            flood_rate: 500.0,
+            flood_burst: 2_000.0,
+            flood_exempt: Vec::new(),
+            max_connections: 4_096,
+        }
     }
 }
 
@@ -62,8 +68,16 @@ pub trait LegStopper: Send + Sync {
 /// What the SIP thread is told.
 enum Order {
     Command(Command),
-    Listen { transport: Transport, socket: Socket, local: SocketAddr, reply: SyncSender<io::Result<ListenerId>> },
-    CloseListener { listener: ListenerId, reply: SyncSender<()> },
+    Listen {
+        transport: Transport,
+        socket: Socket,
+        local: SocketAddr,
+        reply: SyncSender<io::Result<ListenerId>>,
+    },
+    CloseListener {
+        listener: ListenerId,
+        reply: SyncSender<()>,
+    },
     SetExempt(Vec<Network>),
     SetLegStopper(Arc<dyn LegStopper>),
     Counters(SyncSender<Counters>),
@@ -105,22 +119,35 @@ impl Engine {
     /// Start the thread. Fails when the system gives no thread, descriptor or random bytes.
     pub fn start(options: Options) -> io::Result<Self> {
         let seed = random_seed()?;
-        let queues =
-            Arc::new(Queues { events: EventQueue::new()?, orders: CommandQueue::new(COMMANDS), last: Mutex::new(Counters::default()) });
+        let queues = Arc::new(Queues {
+            events: EventQueue::new()?,
+            orders: CommandQueue::new(COMMANDS),
+            last: Mutex::new(Counters::default()),
+        });
         let (started, answer) = sync_channel(1);
         let thread = {
             let queues = queues.clone();
-            std::thread::Builder::new().name("trunkline-sip".into()).spawn(move || thread::run(options, seed, &queues, &started))?
+            std::thread::Builder::new()
+                .name("trunkline-sip".into())
+                .spawn(move || thread::run(options, seed, &queues, &started))?
         };
         answer.recv().unwrap_or_else(|_| Err(closed()))?;
-        Ok(Engine { queues, thread: Mutex::new(Some(thread)) })
+        Ok(Engine {
+            queues,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Open a listener; the error is the system's.
     pub fn listen(&self, transport: Transport, address: SocketAddr) -> io::Result<Bound> {
         let (socket, local) = bind::listener(transport, address)?;
         let (reply, answer) = sync_channel(1);
-        self.queues.orders.push(Order::Listen { transport, socket, local, reply });
+        self.queues.orders.push(Order::Listen {
+            transport,
+            socket,
+            local,
+            reply,
+        });
         let id = answer.recv().unwrap_or_else(|_| Err(closed()))?;
         Ok(Bound { id, local })
     }
@@ -133,16 +160,33 @@ impl Engine {
         let _ = answer.recv();
     }
 
-    /// Have the endpoint do something. Once the engine is closed, requests fail and all else does nothing.
+    /// Have the endpoint do something, without waiting; gives the command back when too many wait.
+    ///
+    /// Once the engine is closed, requests fail and all else does nothing.
+    pub fn try_command(&self, command: Command) -> Result<(), Box<Command>> {
+        let request = request_id(&command);
+        match self.queues.orders.try_push(Order::Command(command)) {
+            Err(Refusal::Full(Order::Command(command))) => return Err(Box::new(command)),
+            Err(_) => self.fail(request),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    /// Have the endpoint do something, waiting while too many commands wait.
     pub fn command(&self, command: Command) {
-        let request = match &command {
-            Command::SendRequest { tx, .. } => Some(*tx),
-            _ => None,
-        };
-        if !self.queues.orders.push(Order::Command(command))
-            && let Some(tx) = request
-        {
-            self.queues.events.push(&mut VecDeque::from([Event::TransportFailed { tx, reason: "the endpoint is closed".into() }]));
+        let request = request_id(&command);
+        if !self.queues.orders.push(Order::Command(command)) {
+            self.fail(request);
+        }
+    }
+
+    fn fail(&self, request: Option<u64>) {
+        if let Some(tx) = request {
+            self.queues.events.push(&mut VecDeque::from([Event::TransportFailed {
+                tx,
+                reason: "the endpoint is closed".into(),
+            }]));
         }
     }
 
@@ -190,6 +234,14 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// The id of the request that a command sends.
+fn request_id(command: &Command) -> Option<u64> {
+    match command {
+        Command::SendRequest { tx, .. } => Some(*tx),
+        _ => None,
     }
 }
 

@@ -29,7 +29,11 @@ pub(super) struct EventQueue<T> {
 impl<T> EventQueue<T> {
     pub(super) fn new() -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(EventQueue { waiting: Mutex::new(VecDeque::new()), length: AtomicUsize::new(0), wake })
+        Ok(EventQueue {
+            waiting: Mutex::new(VecDeque::new()),
+            length: AtomicUsize::new(0),
+            wake,
+        })
     }
 
     /// The descriptor that is readable while events wait.
@@ -79,6 +83,13 @@ pub(super) struct CommandQueue<T> {
     bound: usize,
 }
 
+/// Why a command was not appended.
+#[derive(Debug)]
+pub(super) enum Refusal<T> {
+    Full(T),
+    Closed,
+}
+
 #[derive(Debug)]
 struct Commands<T> {
     waiting: Vec<T>,
@@ -87,8 +98,21 @@ struct Commands<T> {
 
 impl<T> CommandQueue<T> {
     pub(super) fn new(bound: usize) -> Self {
-        let state = Mutex::new(Commands { waiting: Vec::new(), closed: false });
-        CommandQueue { state, taken: Condvar::new(), wake: Notify::new(), bound: bound.max(1) }
+        let state = Mutex::new(Commands {
+            waiting: Vec::new(),
+            closed: false,
+        });
+        CommandQueue {
+            state,
+            taken: Condvar::new(),
+            wake: Notify::new(),
+            bound: bound.max(1),
+        }
+    }
+
+    /// Append a command, unless the queue is full or closed.
+    pub(super) fn try_push(&self, command: T) -> Result<(), Refusal<T>> {
+        Self::append(&mut lock(&self.state), self.bound, &self.wake, command)
     }
 
     /// Append a command, waiting while the queue is full; false when the SIP thread has ended.
@@ -97,14 +121,21 @@ impl<T> CommandQueue<T> {
         while state.waiting.len() >= self.bound && !state.closed {
             state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        Self::append(&mut state, self.bound, &self.wake, command).is_ok()
+    }
+
+    fn append(state: &mut Commands<T>, bound: usize, wake: &Notify, command: T) -> Result<(), Refusal<T>> {
         if state.closed {
-            return false;
+            return Err(Refusal::Closed);
+        }
+        if state.waiting.len() >= bound {
+            return Err(Refusal::Full(command));
         }
         state.waiting.push(command);
         if state.waiting.len() == 1 {
-            self.wake.notify_one();
+            wake.notify_one();
         }
-        true
+        Ok(())
     }
 
     /// Wait until a command was appended to the empty queue.
@@ -176,7 +207,11 @@ mod tests {
         let mut next = 0;
         while next < 20_000 {
             let mut fds = [PollFd::new(&queue.wake, PollFlags::IN)];
-            assert_eq!(poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).unwrap(), 1, "slept with {next} taken");
+            assert_eq!(
+                poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).unwrap(),
+                1,
+                "slept with {next} taken"
+            );
             for number in queue.drain(7) {
                 assert_eq!(number, next);
                 next += 1;
@@ -212,8 +247,10 @@ mod tests {
             thread::spawn(move || queue.push(1))
         };
         thread::sleep(Duration::from_millis(20));
+        assert!(matches!(queue.try_push(2), Err(Refusal::Full(2))));
         queue.close();
         assert!(!writer.join().unwrap());
         assert!(!queue.push(2));
+        assert!(matches!(queue.try_push(2), Err(Refusal::Closed)));
     }
 }

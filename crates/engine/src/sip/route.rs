@@ -45,9 +45,17 @@ impl Routes {
         }
         let source = self.source(now, remote.ip())?;
         let exact = fitting().find(|local| local.ip() == source).copied();
-        let wildcard = || fitting().find(|local| local.ip().is_unspecified()).map(|local| SocketAddr::new(source, local.port()));
+        let wildcard = || {
+            fitting()
+                .find(|local| local.ip().is_unspecified())
+                .map(|local| SocketAddr::new(source, local.port()))
+        };
         // A listener bound elsewhere still serves, when it is as local as the peer is.
-        let other = || fitting().find(|local| local.ip().is_loopback() == remote.ip().is_loopback()).copied();
+        let other = || {
+            fitting()
+                .find(|local| local.ip().is_loopback() == remote.ip().is_loopback())
+                .copied()
+        };
         Ok(exact.or_else(wildcard).or_else(other))
     }
 }
@@ -69,7 +77,10 @@ mod tests {
 
     #[test]
     fn test_the_listener_on_the_routes_address_comes_first() {
-        assert_eq!(choose("127.0.0.1:9", &["0.0.0.0:5060", "127.0.0.1:5070"]).as_deref(), Some("127.0.0.1:5070"));
+        assert_eq!(
+            choose("127.0.0.1:9", &["0.0.0.0:5060", "127.0.0.1:5070"]).as_deref(),
+            Some("127.0.0.1:5070")
+        );
     }
 
     #[test]

@@ -68,7 +68,18 @@ struct Wait {
 impl Connection {
     fn new(now: Time, flow: Flow, accepted: bool, stream: Option<Rc<TcpStream>>) -> Self {
         let (queue, carried) = (VecDeque::new(), Vec::new());
-        Connection { flow, accepted, stream, queue, queued: 0, moved: now, opened: now, valid: false, wake: Rc::default(), carried }
+        Connection {
+            flow,
+            accepted,
+            stream,
+            queue,
+            queued: 0,
+            moved: now,
+            opened: now,
+            valid: false,
+            wake: Rc::default(),
+            carried,
+        }
     }
 
     /// Take bytes to send: at once what the kernel takes, the rest waits.
@@ -118,10 +129,16 @@ impl Connection {
     fn wait(&self) -> Wait {
         if !self.queue.is_empty() {
             let until = Some((self.moved + STALLED_AFTER, "the peer does not read"));
-            return Wait { interest: Interest::READABLE | Interest::WRITABLE, until };
+            return Wait {
+                interest: Interest::READABLE | Interest::WRITABLE,
+                until,
+            };
         }
         let quiet = self.accepted && !self.valid;
-        Wait { interest: Interest::READABLE, until: quiet.then(|| (self.opened + VALID_WITHIN, "nothing valid was sent")) }
+        Wait {
+            interest: Interest::READABLE,
+            until: quiet.then(|| (self.opened + VALID_WITHIN, "nothing valid was sent")),
+        }
     }
 }
 
@@ -138,7 +155,13 @@ pub(super) struct Connections {
 impl Connections {
     /// An empty table for `bound` accepted connections and as many of ours.
     pub(super) fn new(bound: usize) -> Self {
-        Connections { open: HashMap::new(), by_remote: HashMap::new(), last: 0, accepted: 0, bound }
+        Connections {
+            open: HashMap::new(),
+            by_remote: HashMap::new(),
+            last: 0,
+            accepted: 0,
+            bound,
+        }
     }
 
     /// How many are open or being established.
@@ -169,7 +192,10 @@ impl Connections {
     /// Enter a connection and number it; `stream` is None while it is being established.
     pub(super) fn enter(&mut self, now: Time, flow: Flow, accepted: bool, stream: Option<Rc<TcpStream>>) -> (Flow, Rc<Notify>) {
         self.last += 1;
-        let flow = Flow { connection: self.last, ..flow };
+        let flow = Flow {
+            connection: self.last,
+            ..flow
+        };
         let connection = Connection::new(now, flow, accepted, stream);
         let wake = connection.wake.clone();
         self.accepted += usize::from(accepted);
@@ -259,7 +285,11 @@ pub(super) async fn connect(core: Shared, flow: Flow, wake: Rc<Notify>) {
 }
 
 async fn establish(flow: Flow) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(flow.remote), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(flow.remote),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
     if let Some(local) = flow.local.filter(|local| !local.ip().is_unspecified()) {
         socket.bind(&SocketAddr::new(local.ip(), 0).into())?;
     }
@@ -294,7 +324,9 @@ async fn serve(core: Shared, id: ConnectionId, stream: Rc<TcpStream>, wake: Rc<N
                 return core.borrow_mut().close_connection(id, reason);
             }
         };
-        let turn = ready.map_err(|error| Refused(error.to_string())).and_then(|ready| core.borrow_mut().turn(id, &stream, ready));
+        let turn = ready
+            .map_err(|error| Refused(error.to_string()))
+            .and_then(|ready| core.borrow_mut().turn(id, &stream, ready));
         match turn {
             Ok(Turn::Go) => {}
             Ok(Turn::Pause) => read_after = Some(core.borrow().now() + FLOOD_PAUSE),
@@ -327,7 +359,12 @@ impl super::thread::Core {
         let local = stream.local_addr().ok()?;
         tune_stream(&stream);
         let stream = Rc::new(stream);
-        let flow = Flow { transport: trunkline_sip::flow::Transport::Tcp, remote, local: Some(local), connection: 0 };
+        let flow = Flow {
+            transport: trunkline_sip::flow::Transport::Tcp,
+            remote,
+            local: Some(local),
+            connection: 0,
+        };
         let (flow, wake) = self.connections.enter(now, flow, true, Some(stream.clone()));
         self.endpoint.flow_opened(now, flow);
         self.settle(now);

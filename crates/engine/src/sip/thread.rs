@@ -159,7 +159,12 @@ async fn obey(core: &Shared, orders: &mut Vec<Order>) -> std::ops::ControlFlow<(
         }
         match order {
             Order::Command(command) => core.borrow_mut().command(command),
-            Order::Listen { transport, socket, local, reply } => {
+            Order::Listen {
+                transport,
+                socket,
+                local,
+                reply,
+            } => {
                 let id = core.borrow_mut().listen(transport, socket, local);
                 let _ = reply.send(id);
             }
@@ -228,7 +233,10 @@ impl Core {
 
     fn counters(&self) -> Counters {
         let connections = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
-        Counters { connections, ..self.endpoint.counters() }
+        Counters {
+            connections,
+            ..self.endpoint.counters()
+        }
     }
 
     /// Whether so many events wait that nothing may be begun that makes more of them.
@@ -264,7 +272,13 @@ impl Core {
             Transport::Tcp => (None, spawn_local(accept(core, Rc::new(TcpListener::from_std(socket.into())?)))),
         };
         let id = self.endpoint.add_listener(transport, local);
-        self.listeners.push(Listener { id, transport, local, udp, task });
+        self.listeners.push(Listener {
+            id,
+            transport,
+            local,
+            udp,
+            task,
+        });
         Ok(id)
     }
 
@@ -276,7 +290,11 @@ impl Core {
 
     /// The UDP listener that a datagram from `local` leaves by.
     fn udp_listener(&self, local: Option<SocketAddr>, remote: SocketAddr) -> Option<Rc<UdpListener>> {
-        let listeners = || self.listeners.iter().filter(|listener| listener.local.is_ipv4() == remote.is_ipv4());
+        let listeners = || {
+            self.listeners
+                .iter()
+                .filter(|listener| listener.local.is_ipv4() == remote.is_ipv4())
+        };
         let exact = listeners().find(|listener| listener.udp.is_some() && Some(listener.local) == local);
         let wildcard = || {
             listeners().find(|listener| {
@@ -297,8 +315,12 @@ impl Core {
             match listener.receive(&mut inbox) {
                 Ok(Some(datagram)) => {
                     if self.admit(now, datagram.remote.ip()) {
-                        let flow =
-                            Flow { transport: Transport::Udp, remote: datagram.remote, local: Some(datagram.local), connection: 0 };
+                        let flow = Flow {
+                            transport: Transport::Udp,
+                            remote: datagram.remote,
+                            local: Some(datagram.local),
+                            connection: 0,
+                        };
                         self.endpoint.receive(now, flow, datagram.data);
                     }
                 }
@@ -335,7 +357,10 @@ impl Core {
             Command::SendRequest { tx, flow, .. } => {
                 let tx = *tx;
                 if let Err(error) = self.locate(now, flow) {
-                    return self.batch.push_back(Event::TransportFailed { tx, reason: error.to_string() });
+                    return self.batch.push_back(Event::TransportFailed {
+                        tx,
+                        reason: error.to_string(),
+                    });
                 }
             }
             // Without a way to the peer these have no effect anyway.
@@ -419,8 +444,12 @@ impl Core {
     }
 
     fn send_datagram(&self, flow: Flow, data: bytes::Bytes) -> Result<(), Refused> {
-        let listener = self.udp_listener(flow.local, flow.remote).ok_or_else(|| Refused("no listener".into()))?;
-        listener.send(flow.remote, flow.local, data).map_err(|error| Refused(error.to_string()))
+        let listener = self
+            .udp_listener(flow.local, flow.remote)
+            .ok_or_else(|| Refused("no listener".into()))?;
+        listener
+            .send(flow.remote, flow.local, data)
+            .map_err(|error| Refused(error.to_string()))
     }
 
     /// Send over the connection that the flow names or, when it names none, over one to its remote address or a new one.
@@ -446,7 +475,11 @@ impl Core {
     }
 
     fn open_connection(&mut self, now: Time, flow: Flow) -> Result<ConnectionId, Refused> {
-        let core = self.this.upgrade().filter(|_| self.connections.opens()).ok_or_else(|| Refused("too many connections".into()))?;
+        let core = self
+            .this
+            .upgrade()
+            .filter(|_| self.connections.opens())
+            .ok_or_else(|| Refused("too many connections".into()))?;
         let (flow, wake) = self.connections.enter(now, flow, false, None);
         spawn_local(connect(core, flow, wake));
         Ok(flow.connection)

@@ -36,7 +36,9 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Inbox { data: vec![MaybeUninit::new(0); DATAGRAM].into_boxed_slice() }
+        Inbox {
+            data: vec![MaybeUninit::new(0); DATAGRAM].into_boxed_slice(),
+        }
     }
 
     /// What stands in for an inbox while it is in use.
@@ -72,13 +74,22 @@ impl UdpListener {
     /// Watch an open socket; must be called on the SIP thread.
     pub(super) fn new(socket: Socket, local: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket.into())?;
-        Ok(UdpListener { socket, local, waiting: RefCell::new(VecDeque::new()), wake: Notify::new() })
+        Ok(UdpListener {
+            socket,
+            local,
+            waiting: RefCell::new(VecDeque::new()),
+            wake: Notify::new(),
+        })
     }
 
     /// Wait until datagrams can be read; meanwhile send what waits.
     pub(super) async fn readable(&self) -> io::Result<()> {
         loop {
-            let interest = if self.waiting.borrow().is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            let interest = if self.waiting.borrow().is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
             tokio::select! {
                 ready = self.socket.ready(interest) => {
                     let ready = ready?;
@@ -100,7 +111,10 @@ impl UdpListener {
         let mut sender = SockAddr::from(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 0], 0)));
         let read = self.socket.try_io(Interest::READABLE, || {
             let mut buffers = [MaybeUninitSlice::new(&mut inbox.data)];
-            let mut header = MsgHdrMut::new().with_addr(&mut sender).with_buffers(&mut buffers).with_control(&mut control);
+            let mut header = MsgHdrMut::new()
+                .with_addr(&mut sender)
+                .with_buffers(&mut buffers)
+                .with_control(&mut control);
             let length = SockRef::from(&self.socket).recvmsg(&mut header, 0)?;
             Ok((length, header.control_len()))
         });
@@ -114,7 +128,11 @@ impl UdpListener {
         };
         let data = initialised(&inbox.data).get(..length).unwrap_or_default();
         let control = initialised(&control).get(..control_length).unwrap_or_default();
-        Ok(Some(Datagram { data, remote, local: self.local_of(control) }))
+        Ok(Some(Datagram {
+            data,
+            remote,
+            local: self.local_of(control),
+        }))
     }
 
     /// Our concrete address of a datagram: the bound one, or the one in its ancillary data.
@@ -204,7 +222,9 @@ fn next_control(control: &[u8]) -> Option<(libc::c_int, libc::c_int, &[u8], &[u8
     let level = libc::c_int::from_ne_bytes(array(control, LEVEL_AT)?);
     let kind = libc::c_int::from_ne_bytes(array(control, KIND_AT)?);
     let data = control.get(HEADER..length)?;
-    let rest = control.get(length.checked_next_multiple_of(size_of::<usize>())?..).unwrap_or_default();
+    let rest = control
+        .get(length.checked_next_multiple_of(size_of::<usize>())?..)
+        .unwrap_or_default();
     Some((level, kind, data, rest))
 }
 
