@@ -1,9 +1,10 @@
 //! URIs: `sip:` and `sips:` (RFC 3261 §19.1), `tel:` (RFC 3966), any other scheme kept as text, and the `*` of a Contact (§10.2.2).
 //!
 //! A `Uri` is one string and an index into it, so that parsing costs one allocation; `Index::scan` alone checks without any. Scheme and
-//! host are lower case from the start, escapes stay as written and are undone by the readers. Equality and hash are in `compare`. Header
-//! fields and Python's `Uri` are made of this.
+//! host are lower case from the start, escapes stay as written and are undone by the readers. Equality and hash are in `compare`, making one
+//! out of parts in `build`. Header fields and Python's `Uri` are made of this.
 
+mod build;
 mod compare;
 mod escape;
 #[cfg(test)]
@@ -14,7 +15,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 use crate::message::ParseError;
-use escape::{HEADER, PARAM, USER, decode, encode_into, escaped_set};
+pub use build::{Changes, PlainHeaders, PlainParams};
+use escape::{HEADER, PARAM, USER, decode, escaped_set};
 
 /// Longer URIs are refused with 414.
 pub const MAX_URI_BYTES: usize = 8_192;
@@ -316,53 +318,6 @@ impl Uri {
         Uri { text, index, unescaped }
     }
 
-    /// Make a URI out of parts that are not escaped yet. Schemes: `sip`, `sips`, `tel` (the number is `user`, `host` is empty), `*` (all else empty).
-    ///
-    /// # Errors
-    ///
-    /// 400 when a part cannot stand in a URI of that scheme.
-    pub fn new(
-        scheme: &str,
-        user: Option<&str>,
-        host: &str,
-        port: Option<u16>,
-        params: &[(&str, Option<&str>)],
-        headers: &[(&str, &str)],
-    ) -> Result<Uri, ParseError> {
-        if scheme == "*" {
-            return if user.is_none() && host.is_empty() {
-                Ok(Uri::star())
-            } else {
-                Err(bad("`*` has no parts"))
-            };
-        }
-        let is_tel = scheme.eq_ignore_ascii_case("tel");
-        if !is_tel && !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
-            return Err(bad("a URI of this scheme cannot be built from parts"));
-        }
-        if is_tel && !(host.is_empty() && port.is_none() && headers.is_empty()) {
-            return Err(bad("a tel URI has neither host, port nor headers"));
-        }
-        let mut text = String::with_capacity(64);
-        text.push_str(scheme);
-        text.push(':');
-        if is_tel {
-            text.push_str(user.unwrap_or_default());
-        } else {
-            push_authority(&mut text, user, host, port)?;
-        }
-        for (name, value) in params {
-            push_param(&mut text, name, *value);
-        }
-        for (position, (name, value)) in headers.iter().enumerate() {
-            text.push(if position == 0 { '?' } else { '&' });
-            encode_into(&mut text, name, HEADER);
-            text.push('=');
-            encode_into(&mut text, value, HEADER);
-        }
-        Uri::parse(&text)
-    }
-
     /// The `*` of `Contact: *` (RFC 3261 §10.2.2): all parts are empty.
     #[must_use]
     pub fn star() -> Uri {
@@ -454,36 +409,6 @@ impl Uri {
 
     fn raw_headers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         pairs(self.index.headers.of(&self.text), '&')
-    }
-}
-
-fn push_authority(text: &mut String, user: Option<&str>, host: &str, port: Option<u16>) -> Result<(), ParseError> {
-    if let Some(user) = user {
-        encode_into(text, user, USER);
-        text.push('@');
-    }
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let is_v6 = bare.contains(':');
-    if !valid_host(bare, is_v6) {
-        return Err(bad("bad host or port"));
-    }
-    let brackets = if is_v6 { ("[", "]") } else { ("", "") };
-    text.push_str(brackets.0);
-    text.push_str(bare);
-    text.push_str(brackets.1);
-    if let Some(port) = port {
-        text.push(':');
-        text.push_str(&port.to_string());
-    }
-    Ok(())
-}
-
-fn push_param(text: &mut String, name: &str, value: Option<&str>) {
-    text.push(';');
-    encode_into(text, name, PARAM);
-    if let Some(value) = value.filter(|value| !value.is_empty()) {
-        text.push('=');
-        encode_into(text, value, PARAM);
     }
 }
 
