@@ -27,6 +27,9 @@ use trunkline_sip::token::Minter;
 use crate::values::PyFlow as Flow;
 pub use events::ServerTransaction;
 
+/// The default of `body`.
+const NO_BODY: &[u8] = &[];
+
 /// Header fields as Python gives them.
 type HeaderList = Vec<(String, String)>;
 
@@ -117,7 +120,7 @@ impl EndpointCommands {
 
     /// Answer a request; False when it was answered already.
     #[pyo3(
-        signature = (tx, status, reason = None, headers = Vec::new(), body = &[], *, to_tag = None, reliable = false),
+        signature = (tx, status, reason = None, headers = Vec::new(), body = NO_BODY, *, to_tag = None, reliable = false),
         text_signature = "(self, tx, status, reason=None, headers=(), body=b'', *, to_tag=None, reliable=False)"
     )]
     #[allow(clippy::too_many_arguments, reason = "the contract's")]
