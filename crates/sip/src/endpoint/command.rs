@@ -7,9 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Endpoint;
+use super::challenge::Policy;
+use super::dialogs::DialogKey;
 use super::event::ServerTransaction;
+use super::send::Outgoing;
 use crate::digest::Algorithm;
 use crate::flow::{ConnectionId, Flow};
+use crate::time::Time;
 
 /// Header fields to add, in order.
 pub type HeaderList = Vec<(String, String)>;
@@ -186,4 +191,106 @@ pub enum Command {
     SetOverloaded(bool),
     /// Tell every message as `Traced`.
     SetTrace(bool),
+}
+
+impl Endpoint {
+    /// Do what Python asks.
+    pub fn command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::SendRequest {
+                tx,
+                method,
+                uri,
+                headers,
+                body,
+                flow,
+                timeout,
+            } => {
+                self.send_request(
+                    now,
+                    tx,
+                    &Outgoing {
+                        method,
+                        uri,
+                        headers,
+                        body,
+                        flow,
+                    },
+                    timeout,
+                );
+            }
+            Command::Cancel { tx, headers } => self.cancel(now, tx, headers),
+            Command::Respond {
+                tx,
+                status,
+                reason,
+                headers,
+                body,
+                to_tag,
+            } => {
+                self.respond(now, tx.id, status, reason.as_deref(), &headers, &body, to_tag);
+            }
+            Command::Challenge { tx, stale } => self.challenge(now, tx.id, stale),
+            Command::SendAck {
+                tx,
+                to_tag,
+                uri,
+                headers,
+                body,
+                flow,
+            } => {
+                self.send_ack(
+                    now,
+                    tx,
+                    &to_tag,
+                    &Outgoing {
+                        method: "ACK".to_owned(),
+                        uri,
+                        headers,
+                        body,
+                        flow,
+                    },
+                );
+            }
+            Command::AddDialog {
+                call_id,
+                local_tag,
+                remote_tag,
+                remote_cseq,
+                leg,
+            } => {
+                self.dialogs
+                    .add(DialogKey::new(&call_id, &local_tag, &remote_tag), remote_cseq, leg);
+            }
+            Command::RemoveDialog {
+                call_id,
+                local_tag,
+                remote_tag,
+            } => {
+                self.dialogs.remove(&DialogKey::new(&call_id, &local_tag, &remote_tag));
+            }
+            Command::CloseFlow { connection } => self.close_connection(now, connection, "closed by us"),
+            Command::KeepAlive { flow, interval } => self.keep_alive(now, flow, interval),
+            Command::SetChallenge {
+                realm,
+                modes,
+                trusted_networks,
+                trusted_tokens,
+                algorithm,
+                lifetime,
+            } => {
+                let (modes, tokens) = (modes.into_iter().collect(), trusted_tokens.into_iter().collect());
+                self.policy = Policy {
+                    realm,
+                    modes,
+                    networks: trusted_networks,
+                    tokens,
+                    algorithm,
+                    lifetime,
+                };
+            }
+            Command::SetOverloaded(overloaded) => self.overloaded = overloaded,
+            Command::SetTrace(tracing) => self.output.tracing = tracing,
+        }
+    }
 }

@@ -10,7 +10,7 @@ pub struct Config {
     pub node: u16,
     /// The worker id that every token carries.
     pub worker: u16,
-    /// The User-Agent of requests and the Server of responses; `None` names nothing.
+    /// The User-Agent of requests that name none themselves.
     pub user_agent: Option<String>,
     /// RFC 3261's T1, the round-trip estimate; the other timers follow from it.
     pub t1: Duration,
@@ -48,13 +48,15 @@ pub const PROVISIONAL_INTERVAL: Duration = Duration::from_secs(60);
 pub const BYE_DELAY: Duration = Duration::from_millis(400);
 /// Counts of shed, flooding and malformed messages are told this often at most.
 pub const SHED_INTERVAL: Duration = Duration::from_secs(1);
+/// Keep-alives over one flow are no closer than this.
+pub const MIN_KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// What `Retry-After` of a 503 says, in seconds, spread over this many values so that the shed do not come back at once.
 pub const RETRY_AFTER_S: std::ops::Range<u64> = 5..15;
 
 /// Server transactions at once. Above three quarters new requests outside of dialogs get 503; at the bound every new request is dropped.
-pub const MAX_SERVER_TRANSACTIONS: usize = 65_536;
+pub const MAX_SERVER_TRANSACTIONS: usize = 262_144;
 /// Client transactions at once. Above it a request of ours ends at once with `TransportFailed`.
-pub const MAX_CLIENT_TRANSACTIONS: usize = 65_536;
+pub const MAX_CLIENT_TRANSACTIONS: usize = 262_144;
 /// Dialogs at once. Above it a further one is not registered: its requests get 481.
 pub const MAX_DIALOGS: usize = 262_144;
 /// Connections at once. A further one is asked to be closed.
@@ -67,5 +69,5 @@ pub const MAX_KEEP_ALIVES: usize = 65_536;
 pub const MAX_NONCES: usize = 65_536;
 /// Authorization lines of one request that are looked at.
 pub const MAX_CREDENTIALS: usize = 8;
-/// Provisional answers and opened flows are dropped when this many times `event_queue` events wait; `Traced` already at `event_queue`.
+/// Provisional answers and opened flows are not told when this many times `event_queue` events wait; `Traced` already at `event_queue`.
 pub const HARD_QUEUE_FACTOR: usize = 2;

@@ -58,7 +58,7 @@ pub enum Event {
         /// Where it came from.
         flow: Flow,
         /// Its credentials, if their nonce was ours and fresh; the password is still to be verified.
-        credentials: Option<Credentials>,
+        credentials: Option<Box<Credentials>>,
         /// Let through unchallenged by a network or token of the policy.
         trusted: bool,
     },
