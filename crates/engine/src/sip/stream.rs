@@ -36,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const READS: usize = 4;
 /// Messages written with one system call.
 const SLICES: usize = 16;
-/// Flows without connection number that one connection remembers to have carried.
+/// Flows without connection number that one connection remembers to be waited for by.
 const CARRIED: usize = 16;
 
 /// One connection, being established or open.
@@ -51,7 +51,7 @@ pub(super) struct Connection {
     opened: Time,
     valid: bool,
     wake: Rc<Notify>,
-    /// The flows as they were asked for when this connection was chosen for them.
+    /// The flows, without connection number, of what waits for this connection to be established.
     carried: Vec<Flow>,
 }
 
@@ -209,6 +209,7 @@ impl Connections {
         let connection = self.open.get_mut(&id)?;
         connection.stream = Some(stream);
         connection.moved = now;
+        connection.carried.clear();
         Some((connection.flow, connection.write(now)))
     }
 
@@ -217,9 +218,10 @@ impl Connections {
         Some(self.open.get_mut(&id)?.send(now, data))
     }
 
-    /// Note that `asked`, a flow that names no connection, went over this one.
+    /// Note that `asked`, a flow that names no connection, waits for this one.
     pub(super) fn carry(&mut self, id: ConnectionId, asked: Flow) {
         if let Some(connection) = self.open.get_mut(&id)
+            && connection.stream.is_none()
             && !connection.carried.contains(&asked)
             && connection.carried.len() < CARRIED
         {

@@ -413,8 +413,10 @@ impl Core {
                 break;
             }
         }
-        if let Some(legs) = &self.legs {
-            self.endpoint.take_stopped_legs().into_iter().for_each(|leg| legs.stop_leg(leg));
+        for leg in self.endpoint.take_stopped_legs() {
+            if let Some(legs) = &self.legs {
+                legs.stop_leg(leg);
+            }
         }
         while let Some(event) = self.endpoint.poll_event() {
             self.batch.push_back(event);
@@ -501,6 +503,7 @@ impl Core {
         if established {
             self.endpoint.flow_closed(now, flow, reason.to_owned());
         }
+        // Requests that waited for it; those that went over it the endpoint knows.
         for asked in carried {
             self.endpoint.send_failed(now, asked, reason.to_owned());
         }

@@ -107,7 +107,7 @@ fn object(py: Python<'_>, event: sip::Event) -> PyResult<Py<PyAny>> {
         } => {
             let tx = Py::new(py, ServerTransaction(tx))?;
             let credentials = credentials
-                .map(|credentials| Py::new(py, Credentials::from(credentials)))
+                .map(|credentials| Py::new(py, Credentials::from(*credentials)))
                 .transpose()?;
             Py::new(
                 py,
