@@ -4,6 +4,7 @@
 //! a media line, `negotiate` intersects them.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use super::description::{Media, attributes, decimal};
 
@@ -71,6 +72,12 @@ impl PartialEq for Codec {
 }
 
 impl Eq for Codec {}
+
+impl Hash for Codec {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.name.to_ascii_lowercase(), self.clock_rate, self.channels, &self.fmtp).hash(state);
+    }
+}
 
 impl fmt::Display for Codec {
     /// As in an rtpmap: `PCMU/8000`, `opus/48000/2`.
