@@ -149,14 +149,41 @@ fn check_request_line(method: &str, uri: &str) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// Check what [`request`] would refuse, before it is queued for another thread.
+///
+/// # Errors
+///
+/// As those of [`request`].
+pub fn check_request(method: &str, uri: &str, headers: Headers) -> Result<(), BuildError> {
+    check_request_line(method, uri)?;
+    check_headers(headers, &[Name::Via])
+}
+
+/// Check what [`response`] would refuse, before it is queued for another thread.
+///
+/// # Errors
+///
+/// As those of [`response`].
+pub fn check_response(status: u16, reason: Option<&str>, to_tag: Option<&str>, headers: Headers) -> Result<(), BuildError> {
+    if !(100..700).contains(&status) {
+        return Err(BuildError::Status(status));
+    }
+    if reason.is_some_and(breaks_a_line) {
+        return Err(BuildError::Reason);
+    }
+    if to_tag.is_some_and(|tag| !is_token(tag)) {
+        return Err(BuildError::Tag);
+    }
+    check_headers(headers, &[Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq])
+}
+
 /// Build a request: Via, Max-Forwards (70 where `headers` has none), the headers in their order, User-Agent, Content-Length.
 ///
 /// # Errors
 ///
 /// When something passed cannot stand in a message, or `headers` has a Via.
 pub fn request(method: &str, uri: &str, via: &str, headers: Headers, body: &[u8], defaults: &Defaults) -> Result<Bytes, BuildError> {
-    check_request_line(method, uri)?;
-    check_headers(headers, &[Name::Via])?;
+    check_request(method, uri, headers)?;
     if breaks_a_line(via) {
         return Err(BuildError::HeaderValue("Via".to_owned()));
     }
@@ -192,17 +219,8 @@ pub fn response(
     body: &[u8],
     extra_via: &ViaStamp,
 ) -> Result<Bytes, BuildError> {
-    if !(100..700).contains(&status) {
-        return Err(BuildError::Status(status));
-    }
+    check_response(status, reason, to_tag, headers)?;
     let reason = reason.unwrap_or_else(|| reason_phrase(status));
-    if breaks_a_line(reason) {
-        return Err(BuildError::Reason);
-    }
-    if to_tag.is_some_and(|tag| !is_token(tag)) {
-        return Err(BuildError::Tag);
-    }
-    check_headers(headers, &[Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq])?;
     let mut out = Writer::new(body);
     out.line(&["SIP/2.0 ", &status.to_string(), " ", reason]);
     copy_vias(&mut out, request, extra_via);
