@@ -36,6 +36,12 @@ impl Finding {
     };
 }
 
+impl Default for Finding {
+    fn default() -> Self {
+        Finding::SILENCE
+    }
+}
+
 /// Collects samples and tells what they were.
 #[derive(Clone, Debug)]
 pub struct Detector {

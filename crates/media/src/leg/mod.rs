@@ -117,8 +117,8 @@ pub struct Statistics {
     pub latched: Option<SocketAddr>,
 }
 
-/// What a leg heard since it was last asked.
-#[derive(Clone, Debug, PartialEq)]
+/// What a leg heard since it was last asked; nothing, by default.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
     /// The strongest tone.
     pub tone: Finding,
