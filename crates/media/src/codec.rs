@@ -53,7 +53,12 @@ impl Codec {
             _ if is("CN") => Kind::ComfortNoise,
             _ => Kind::Other,
         };
-        Some(Codec { key: Key(hash(name, clock_rate, channels)), kind, clock_rate, payload_type })
+        Some(Codec {
+            key: Key(hash(name, clock_rate, channels)),
+            kind,
+            clock_rate,
+            payload_type,
+        })
     }
 }
 
@@ -61,7 +66,9 @@ impl Codec {
 fn hash(name: &str, clock_rate: u32, channels: u32) -> u64 {
     let numbers = clock_rate.to_be_bytes().into_iter().chain(channels.to_be_bytes());
     let bytes = name.bytes().map(|byte| byte.to_ascii_lowercase()).chain(numbers);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The codecs that a peer may send, by its payload types.
@@ -73,7 +80,10 @@ pub struct ReceiveMap {
 
 impl Default for ReceiveMap {
     fn default() -> Self {
-        ReceiveMap { slots: [u8::MAX; 128], codecs: Vec::new() }
+        ReceiveMap {
+            slots: [u8::MAX; 128],
+            codecs: Vec::new(),
+        }
     }
 }
 
@@ -111,7 +121,9 @@ impl SendMap {
     /// A map of the agreed codecs.
     #[must_use]
     pub fn new(codecs: &[Codec]) -> Self {
-        SendMap { codecs: codecs.iter().take(MAX_CODECS).copied().collect() }
+        SendMap {
+            codecs: codecs.iter().take(MAX_CODECS).copied().collect(),
+        }
     }
 
     /// The payload type to write for a codec, or `None` when this side did not agree to it.

@@ -29,7 +29,17 @@ pub struct Finding {
 
 impl Finding {
     /// What silence is.
-    pub const SILENCE: Finding = Finding { frequency_hz: 0.0, level_dbm0: f64::NEG_INFINITY, purity: 0.0 };
+    pub const SILENCE: Finding = Finding {
+        frequency_hz: 0.0,
+        level_dbm0: f64::NEG_INFINITY,
+        purity: 0.0,
+    };
+}
+
+impl Default for Finding {
+    fn default() -> Self {
+        Finding::SILENCE
+    }
 }
 
 /// Collects samples and tells what they were.
@@ -108,7 +118,9 @@ impl Detector {
     fn judge(&self) -> Finding {
         let audible = || self.power.iter().enumerate().skip(LOWEST);
         let total: f64 = audible().map(|(_, power)| power).sum();
-        let Some((peak, _)) = audible().max_by(|a, b| a.1.total_cmp(b.1)) else { return Finding::SILENCE };
+        let Some((peak, _)) = audible().max_by(|a, b| a.1.total_cmp(b.1)) else {
+            return Finding::SILENCE;
+        };
         let near = |bin: &usize| bin.abs_diff(peak) <= LOBE;
         let tone: f64 = audible().filter(|(bin, _)| near(bin)).map(|(_, power)| power).sum();
         // One side of the spectrum of a sine of amplitude a under Hann sums to a² · N² · 3/32 (Parseval; the window's mean square is 3/8).
@@ -118,13 +130,21 @@ impl Detector {
             return Finding::SILENCE;
         }
         let frequency_hz = (peak as f64 + self.offset(peak)) * f64::from(SAMPLE_RATE) / SIZE as f64;
-        Finding { frequency_hz, level_dbm0, purity: (tone / total).clamp(0.0, 1.0) }
+        Finding {
+            frequency_hz,
+            level_dbm0,
+            purity: (tone / total).clamp(0.0, 1.0),
+        }
     }
 
     /// How far the peak lies from the middle of its bin, -0.5 to 0.5: exact for Hann from the amplitudes of the two neighbours.
     fn offset(&self, peak: usize) -> f64 {
         let amplitude = |bin: Option<usize>| bin.and_then(|bin| self.power.get(bin)).map_or(0.0, |power| power.sqrt());
-        let (left, middle, right) = (amplitude(peak.checked_sub(1)), amplitude(Some(peak)), amplitude(peak.checked_add(1)));
+        let (left, middle, right) = (
+            amplitude(peak.checked_sub(1)),
+            amplitude(Some(peak)),
+            amplitude(peak.checked_add(1)),
+        );
         if middle <= 0.0 {
             return 0.0;
         }
@@ -192,7 +212,10 @@ mod tests {
     #[test]
     fn test_a_coded_tone_is_still_pure() {
         for law in [Law::Mu, Law::A] {
-            let coded: Vec<i16> = samples(523.0, -20.0, 8000).iter().map(|sample| law.decode(law.encode(*sample))).collect();
+            let coded: Vec<i16> = samples(523.0, -20.0, 8000)
+                .iter()
+                .map(|sample| law.decode(law.encode(*sample)))
+                .collect();
             let found = hear(&coded);
             assert!((found.frequency_hz - 523.0).abs() < 0.5 && found.purity > 0.995, "{found:?}");
         }
@@ -211,15 +234,25 @@ mod tests {
         let mut random = Random::new(1);
         let noise: Vec<i16> = (0..16_000).map(|_| i16::try_from(random.below(20_000)).unwrap() - 10_000).collect();
         assert!(hear(&noise).purity < 0.1);
-        let both: Vec<i16> = samples(500.0, -10.0, 8000).iter().zip(samples(1500.0, -13.0, 8000)).map(|(a, b)| a + b).collect();
+        let both: Vec<i16> = samples(500.0, -10.0, 8000)
+            .iter()
+            .zip(samples(1500.0, -13.0, 8000))
+            .map(|(a, b)| a + b)
+            .collect();
         let found = hear(&both);
-        assert!((found.frequency_hz - 500.0).abs() < 0.5 && (found.purity - 0.667).abs() < 0.02, "{found:?}");
+        assert!(
+            (found.frequency_hz - 500.0).abs() < 0.5 && (found.purity - 0.667).abs() < 0.02,
+            "{found:?}"
+        );
     }
 
     #[test]
     fn test_a_short_span_is_judged_by_what_there_is() {
         let found = hear(&samples(1000.0, -10.0, 320));
-        assert!((found.frequency_hz - 1000.0).abs() < 15.0 && (found.level_dbm0 + 10.0).abs() < 2.0, "{found:?}");
+        assert!(
+            (found.frequency_hz - 1000.0).abs() < 15.0 && (found.level_dbm0 + 10.0).abs() < 2.0,
+            "{found:?}"
+        );
     }
 
     #[test]

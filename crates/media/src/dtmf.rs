@@ -37,7 +37,12 @@ impl Event {
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let (&[code, flags, d0, d1], _) = payload.split_first_chunk::<4>()?;
-        Some(Event { code, end: flags & 0x80 != 0, volume: flags & 0x3f, duration: u16::from_be_bytes([d0, d1]) })
+        Some(Event {
+            code,
+            end: flags & 0x80 != 0,
+            volume: flags & 0x3f,
+            duration: u16::from_be_bytes([d0, d1]),
+        })
     }
 
     /// The four bytes of the payload.
@@ -106,7 +111,12 @@ impl Receiver {
             _ => {}
         }
         self.finish();
-        self.current = Some(Current { code: event.code, timestamp, reported: false, seen: now });
+        self.current = Some(Current {
+            code: event.code,
+            timestamp,
+            reported: false,
+            seen: now,
+        });
         if event.end {
             self.finish();
         }
@@ -215,7 +225,12 @@ impl Sender {
             None => {
                 let (code, packets) = self.queue.pop_front()?;
                 // Silence of three packets after the redundant ends keeps two equal digits apart.
-                self.current.insert(Sending { code, packets, sent: 0, pause: 3 })
+                self.current.insert(Sending {
+                    code,
+                    packets,
+                    sent: 0,
+                    pause: 3,
+                })
             }
         };
         let last = sending.packets + u32::from(END_PACKETS) - 1;
@@ -224,8 +239,17 @@ impl Sender {
             sending.sent += 1;
             let packets = sending.sent.min(sending.packets);
             let duration = u16::try_from(packets.saturating_mul(units)).unwrap_or(u16::MAX);
-            let event = Event { code: sending.code, end: sending.sent >= sending.packets, volume: 10, duration };
-            return Some(Outgoing { event, first: sent == 0, packets_back: sent });
+            let event = Event {
+                code: sending.code,
+                end: sending.sent >= sending.packets,
+                volume: 10,
+                duration,
+            };
+            return Some(Outgoing {
+                event,
+                first: sent == 0,
+                packets_back: sent,
+            });
         }
         match sending.pause.checked_sub(1) {
             Some(left) if left > 0 => sending.pause = left,
@@ -246,7 +270,12 @@ mod tests {
     }
 
     fn event(digit: char, end: bool, duration: u16) -> Event {
-        Event { code: code(digit).unwrap(), end, volume: 10, duration }
+        Event {
+            code: code(digit).unwrap(),
+            end,
+            volume: 10,
+            duration,
+        }
     }
 
     /// The packets of a digit as an ordinary phone sends them.
@@ -298,19 +327,39 @@ mod tests {
 
     #[test]
     fn test_a_late_end_of_the_previous_digit_is_no_digit() {
-        let all = [packets('1', 1000), vec![(5000, event('2', false, 160)), (1000, event('1', true, 960))], packets('2', 5000)].concat();
+        let all = [
+            packets('1', 1000),
+            vec![(5000, event('2', false, 160)), (1000, event('1', true, 960))],
+            packets('2', 5000),
+        ]
+        .concat();
         assert_eq!(hear(&all), "12");
     }
 
     #[test]
     fn test_a_long_event_in_segments_is_one_digit() {
-        let segments = [(1000, event('9', false, 0xffff)), (1000 + 0xffff, event('9', false, 160)), (1000 + 0xffff, event('9', true, 320))];
+        let segments = [
+            (1000, event('9', false, 0xffff)),
+            (1000 + 0xffff, event('9', false, 160)),
+            (1000 + 0xffff, event('9', true, 320)),
+        ];
         assert_eq!(hear(&segments), "9");
     }
 
     #[test]
     fn test_events_that_are_no_dtmf_are_ignored() {
-        assert_eq!(hear(&[(1, Event { code: 16, end: true, volume: 0, duration: 160 })]), "");
+        assert_eq!(
+            hear(&[(
+                1,
+                Event {
+                    code: 16,
+                    end: true,
+                    volume: 0,
+                    duration: 160
+                }
+            )]),
+            ""
+        );
     }
 
     #[test]

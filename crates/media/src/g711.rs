@@ -111,7 +111,10 @@ mod tests {
 
     /// Decision values of one sign after tables 1a and 2a of the recommendation: segment by segment, a start and a step.
     fn decisions(segments: &[(u32, u32)]) -> Vec<u32> {
-        segments.iter().flat_map(|(start, step)| (0..16).map(move |n| start + n * step)).collect()
+        segments
+            .iter()
+            .flat_map(|(start, step)| (0..16).map(move |n| start + n * step))
+            .collect()
     }
 
     fn a_decisions() -> Vec<u32> {
@@ -157,7 +160,11 @@ mod tests {
             let a_middle = i32::try_from((a[n] + a[n + 1]) * 8).unwrap();
             assert_eq!(i32::from(decode_a((code | 0x80) ^ 0x55)), a_middle);
             assert_eq!(i32::from(decode_a(code ^ 0x55)), -a_middle);
-            let mu_middle = if code == 0 { 0 } else { i32::try_from((mu[n] + mu[n + 1]) * 2).unwrap() };
+            let mu_middle = if code == 0 {
+                0
+            } else {
+                i32::try_from((mu[n] + mu[n + 1]) * 2).unwrap()
+            };
             assert_eq!(i32::from(decode_mu(!code)), mu_middle);
             assert_eq!(i32::from(decode_mu(!code & 0x7f)), -mu_middle);
         }
@@ -167,8 +174,14 @@ mod tests {
     fn test_corner_codes_have_their_known_values() {
         assert_eq!([0x00, 0x80, 0x7f, 0xff].map(|code| Law::Mu.decode(code)), [-32124, 32124, 0, 0]);
         assert_eq!([0x2a, 0xaa, 0x55, 0xd5].map(|code| Law::A.decode(code)), [-32256, 32256, -8, 8]);
-        assert_eq!([0, 1000, -1000, 32767, -32768].map(|sample| Law::Mu.encode(sample)), [0xff, 0xce, 0x4e, 0x80, 0x00]);
-        assert_eq!([0, 1000, -1000, 32767, -32768].map(|sample| Law::A.encode(sample)), [0xd5, 0xfa, 0x7a, 0xaa, 0x2a]);
+        assert_eq!(
+            [0, 1000, -1000, 32767, -32768].map(|sample| Law::Mu.encode(sample)),
+            [0xff, 0xce, 0x4e, 0x80, 0x00]
+        );
+        assert_eq!(
+            [0, 1000, -1000, 32767, -32768].map(|sample| Law::A.encode(sample)),
+            [0xd5, 0xfa, 0x7a, 0xaa, 0x2a]
+        );
     }
 
     #[test]

@@ -96,7 +96,11 @@ impl Latch {
         if !may_take {
             return Verdict::Refused;
         }
-        self.source = Some(Source { address: source, ssrc, heard: now });
+        self.source = Some(Source {
+            address: source,
+            ssrc,
+            heard: now,
+        });
         Verdict::Latched
     }
 

@@ -106,13 +106,18 @@ impl Outbound {
     }
 
     fn elapsed(&self, now: Time, clock_rate: u32) -> u32 {
-        let since = self.sent_at.map_or(0, |at| u64::try_from(now.since(at).as_micros()).unwrap_or(u64::MAX));
+        let since = self
+            .sent_at
+            .map_or(0, |at| u64::try_from(now.since(at).as_micros()).unwrap_or(u64::MAX));
         Time::from_micros(since).in_clock(clock_rate)
     }
 
     /// The header for a relayed frame; `None` when it is too late to be sent.
     pub fn relay(&mut self, now: Time, frame: &Incoming, payload_type: u8) -> Option<Header> {
-        let feeder = Feeder::Relayed { link: frame.link, ssrc: frame.ssrc };
+        let feeder = Feeder::Relayed {
+            link: frame.link,
+            ssrc: frame.ssrc,
+        };
         if self.feeder != Some(feeder) {
             return Some(self.switch(now, feeder, frame, payload_type));
         }
@@ -128,7 +133,13 @@ impl Outbound {
             // Its number was given to the feeder before.
             return None;
         }
-        Some(Header { marker: frame.marker, payload_type, sequence, timestamp, ssrc: self.ssrc })
+        Some(Header {
+            marker: frame.marker,
+            payload_type,
+            sequence,
+            timestamp,
+            ssrc: self.ssrc,
+        })
     }
 
     /// RFC 3550 A.1: a source that jumped is believed at the second packet in line.
@@ -157,7 +168,13 @@ impl Outbound {
         self.timestamp = self.timestamp.wrapping_add(step);
         (self.feeder, self.sent_at, self.clock_rate, self.suspect) = (Some(feeder), Some(now), clock_rate, None);
         let sequence = (self.highest & 0xffff) as u16;
-        Header { marker: false, payload_type, sequence, timestamp: self.timestamp, ssrc: self.ssrc }
+        Header {
+            marker: false,
+            payload_type,
+            sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+        }
     }
 
     /// The header for a packet of our own, `step` timestamp units after the last of our own; the first one sets the marker.
@@ -190,7 +207,14 @@ mod tests {
     }
 
     fn frame(link: u32, ssrc: u32, sequence: u16, timestamp: u32) -> Incoming {
-        Incoming { link, ssrc, sequence, timestamp, marker: false, clock_rate: 8000 }
+        Incoming {
+            link,
+            ssrc,
+            sequence,
+            timestamp,
+            marker: false,
+            clock_rate: 8000,
+        }
     }
 
     #[test]

@@ -35,7 +35,11 @@ impl Random {
 
     /// A number below `bound`; zero when the bound is zero.
     pub const fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { (self.next_u64() as u128 * bound as u128 >> 64) as u64 }
+        if bound == 0 {
+            0
+        } else {
+            (self.next_u64() as u128 * bound as u128 >> 64) as u64
+        }
     }
 }
 

@@ -57,7 +57,32 @@ impl ReportBlock {
     const LENGTH: usize = 24;
 
     fn parse(bytes: &[u8; Self::LENGTH]) -> Self {
-        let [s0, s1, s2, s3, fraction, l0, l1, l2, h0, h1, h2, h3, j0, j1, j2, j3, r0, r1, r2, r3, d0, d1, d2, d3] = *bytes;
+        let [
+            s0,
+            s1,
+            s2,
+            s3,
+            fraction,
+            l0,
+            l1,
+            l2,
+            h0,
+            h1,
+            h2,
+            h3,
+            j0,
+            j1,
+            j2,
+            j3,
+            r0,
+            r1,
+            r2,
+            r3,
+            d0,
+            d1,
+            d2,
+            d3,
+        ] = *bytes;
         ReportBlock {
             ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
             fraction_lost: fraction,
@@ -223,10 +248,21 @@ impl<'a> Raw<'a> {
         let padded = first & 0x20 != 0;
         if padded {
             let padding = usize::from(*content.last().ok_or(ParseError::Padding)?);
-            let kept = content.len().checked_sub(padding).filter(|_| padding != 0 && padding.is_multiple_of(4));
+            let kept = content
+                .len()
+                .checked_sub(padding)
+                .filter(|_| padding != 0 && padding.is_multiple_of(4));
             content = kept.and_then(|kept| content.get(..kept)).ok_or(ParseError::Padding)?;
         }
-        Ok((Raw { packet_type, count: first & 0x1f, padded, content }, rest))
+        Ok((
+            Raw {
+                packet_type,
+                count: first & 0x1f,
+                padded,
+                content,
+            },
+            rest,
+        ))
     }
 
     fn read(&self) -> Result<Packet<'a>, ParseError> {
@@ -234,7 +270,10 @@ impl<'a> Raw<'a> {
             SENDER_REPORT => self.sender_report(),
             RECEIVER_REPORT => {
                 let (ssrc, rest) = split_word(self.content)?;
-                Ok(Packet::ReceiverReport { ssrc, blocks: self.blocks(rest)? })
+                Ok(Packet::ReceiverReport {
+                    ssrc,
+                    blocks: self.blocks(rest)?,
+                })
             }
             SOURCE_DESCRIPTION => self.source_description(),
             GOODBYE => self.goodbye(),
@@ -245,12 +284,18 @@ impl<'a> Raw<'a> {
     fn sender_report(&self) -> Result<Packet<'a>, ParseError> {
         let (ssrc, rest) = split_word(self.content)?;
         let (info, rest) = rest.split_first_chunk().ok_or(ParseError::Content)?;
-        Ok(Packet::SenderReport { ssrc, info: SenderInfo::parse(info), blocks: self.blocks(rest)? })
+        Ok(Packet::SenderReport {
+            ssrc,
+            info: SenderInfo::parse(info),
+            blocks: self.blocks(rest)?,
+        })
     }
 
     /// Profile-specific extensions after the blocks are left alone.
     fn blocks(&self, data: &'a [u8]) -> Result<Blocks<'a>, ParseError> {
-        data.get(..usize::from(self.count) * ReportBlock::LENGTH).map(Blocks).ok_or(ParseError::Content)
+        data.get(..usize::from(self.count) * ReportBlock::LENGTH)
+            .map(Blocks)
+            .ok_or(ParseError::Content)
     }
 
     /// RFC 3550 §6.5: chunks of a source and items, each chunk padded with zeros to a word.
@@ -264,12 +309,17 @@ impl<'a> Raw<'a> {
                 found = (ssrc, cname);
             }
         }
-        Ok(Packet::SourceDescription { ssrc: found.0, cname: found.1 })
+        Ok(Packet::SourceDescription {
+            ssrc: found.0,
+            cname: found.1,
+        })
     }
 
     fn goodbye(&self) -> Result<Packet<'a>, ParseError> {
         let sources = self.content.get(..usize::from(self.count) * 4).ok_or(ParseError::Content)?;
-        Ok(Packet::Goodbye { ssrc: split_word(sources).ok().map(|(ssrc, _)| ssrc) })
+        Ok(Packet::Goodbye {
+            ssrc: split_word(sources).ok().map(|(ssrc, _)| ssrc),
+        })
     }
 }
 
@@ -346,13 +396,30 @@ mod tests {
     fn block() -> impl Strategy<Value = ReportBlock> {
         (any::<(u32, u8, u32, u32, u32, u32)>(), -0x80_0000i32..0x80_0000).prop_map(|(words, cumulative_lost)| {
             let (ssrc, fraction_lost, highest_sequence, jitter, last_sender_report, delay) = words;
-            ReportBlock { ssrc, fraction_lost, cumulative_lost, highest_sequence, jitter, last_sender_report, delay }
+            ReportBlock {
+                ssrc,
+                fraction_lost,
+                cumulative_lost,
+                highest_sequence,
+                jitter,
+                last_sender_report,
+                delay,
+            }
         })
     }
 
     fn compound(info: Option<&SenderInfo>) -> Vec<u8> {
         let mut out = Vec::new();
-        write_report(&mut out, 7, info, &[ReportBlock { ssrc: 9, cumulative_lost: -1, ..ReportBlock::default() }]);
+        write_report(
+            &mut out,
+            7,
+            info,
+            &[ReportBlock {
+                ssrc: 9,
+                cumulative_lost: -1,
+                ..ReportBlock::default()
+            }],
+        );
         write_cname(&mut out, 7, "abc");
         write_goodbye(&mut out, 7);
         out
@@ -374,9 +441,16 @@ mod tests {
 
     #[test]
     fn test_a_compound_is_read_packet_by_packet() {
-        let data = compound(Some(&SenderInfo { ntp: 1, rtp_timestamp: 2, packets: 3, octets: 4 }));
+        let data = compound(Some(&SenderInfo {
+            ntp: 1,
+            rtp_timestamp: 2,
+            packets: 3,
+            octets: 4,
+        }));
         let packets: Vec<_> = parse(&data).unwrap().packets().collect();
-        assert!(matches!(packets[0], Packet::SenderReport { ssrc: 7, info: SenderInfo { octets: 4, .. }, blocks } if blocks.iter().count() == 1));
+        assert!(
+            matches!(packets[0], Packet::SenderReport { ssrc: 7, info: SenderInfo { octets: 4, .. }, blocks } if blocks.iter().count() == 1)
+        );
         assert_eq!(packets[1], Packet::SourceDescription { ssrc: 7, cname: b"abc" });
         assert_eq!(packets[2..], [Packet::Goodbye { ssrc: Some(7) }]);
         assert_eq!(parse(&data).unwrap().sender(), Some(7));

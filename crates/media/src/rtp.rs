@@ -43,7 +43,20 @@ impl Header {
         let [s0, s1] = self.sequence.to_be_bytes();
         let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
         let [r0, r1, r2, r3] = self.ssrc.to_be_bytes();
-        [0x80, u8::from(self.marker) << 7 | self.payload_type & 0x7f, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3]
+        [
+            0x80,
+            u8::from(self.marker) << 7 | self.payload_type & 0x7f,
+            s0,
+            s1,
+            t0,
+            t1,
+            t2,
+            t3,
+            r0,
+            r1,
+            r2,
+            r3,
+        ]
     }
 }
 
@@ -92,7 +105,13 @@ impl<'a> Packet<'a> {
         let (csrcs, rest) = rest.split_at_checked(usize::from(first & 0x0f) * 4).ok_or(ParseError::Truncated)?;
         let (extension, rest) = if first & 0x10 != 0 { split_extension(rest)? } else { (None, rest) };
         let (payload, padding) = if first & 0x20 != 0 { split_padding(rest)? } else { (rest, 0) };
-        Ok(Packet { header, csrcs, extension, payload, padding })
+        Ok(Packet {
+            header,
+            csrcs,
+            extension,
+            payload,
+            padding,
+        })
     }
 
     /// Where the payload lies in the datagram; at least [`HEADER_LENGTH`] bytes from its start.
@@ -131,7 +150,13 @@ fn split_extension(data: &[u8]) -> Result<(Option<Extension<'_>>, &[u8]), ParseE
     let (&[p0, p1, l0, l1], rest) = data.split_first_chunk::<4>().ok_or(ParseError::Truncated)?;
     let length = usize::from(u16::from_be_bytes([l0, l1])) * 4;
     let (data, rest) = rest.split_at_checked(length).ok_or(ParseError::Truncated)?;
-    Ok((Some(Extension { profile: u16::from_be_bytes([p0, p1]), data }), rest))
+    Ok((
+        Some(Extension {
+            profile: u16::from_be_bytes([p0, p1]),
+            data,
+        }),
+        rest,
+    ))
 }
 
 fn split_padding(data: &[u8]) -> Result<(&[u8], u8), ParseError> {
@@ -149,7 +174,13 @@ mod tests {
 
     use super::*;
 
-    const HEADER: Header = Header { marker: true, payload_type: 101, sequence: 0x1234, timestamp: 0x5566_7788, ssrc: 0x99aa_bbcc };
+    const HEADER: Header = Header {
+        marker: true,
+        payload_type: 101,
+        sequence: 0x1234,
+        timestamp: 0x5566_7788,
+        ssrc: 0x99aa_bbcc,
+    };
 
     fn bytes(first: u8, tail: &[u8]) -> Vec<u8> {
         let mut bytes = HEADER.bytes().to_vec();
@@ -162,7 +193,16 @@ mod tests {
     fn test_a_plain_packet_is_read_as_figure_1_says() {
         let data = [0x80, 0xe5, 0x12, 0x34, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 1, 2];
         let packet = Packet::parse(&data).unwrap();
-        assert_eq!(packet, Packet { header: HEADER, csrcs: &[], extension: None, payload: &[1, 2], padding: 0 });
+        assert_eq!(
+            packet,
+            Packet {
+                header: HEADER,
+                csrcs: &[],
+                extension: None,
+                payload: &[1, 2],
+                padding: 0
+            }
+        );
         assert_eq!(packet.payload_range(), 12..14);
         assert_eq!(HEADER.bytes(), data[..12]);
     }
@@ -172,7 +212,13 @@ mod tests {
         let data = bytes(0xb1, &[9, 9, 9, 9, 0xbe, 0xde, 0, 1, 5, 5, 5, 5, 42, 0, 0, 3]);
         let packet = Packet::parse(&data).unwrap();
         assert_eq!(packet.csrcs, [9; 4]);
-        assert_eq!(packet.extension, Some(Extension { profile: 0xbede, data: &[5; 4] }));
+        assert_eq!(
+            packet.extension,
+            Some(Extension {
+                profile: 0xbede,
+                data: &[5; 4]
+            })
+        );
         assert_eq!((packet.payload, packet.padding), (&[42][..], 3));
         assert_eq!(&data[packet.payload_range()], [42]);
     }

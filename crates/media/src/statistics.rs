@@ -39,7 +39,12 @@ impl Sequence {
     fn new(sequence: u16) -> Self {
         // One cycle ahead, so that packets from before the first stay positive.
         let first = 0x1_0000 | u64::from(sequence);
-        Sequence { first, highest: first, window: 1, suspect: None }
+        Sequence {
+            first,
+            highest: first,
+            window: 1,
+            suspect: None,
+        }
     }
 
     fn judge(&mut self, sequence: u16) -> Arrival {
@@ -136,7 +141,10 @@ impl Stream {
                 // A jump of more than a minute is a new timeline, not jitter.
                 let difference = transit.wrapping_sub(before).cast_signed().unsigned_abs();
                 if difference < clock_rate.saturating_mul(60) {
-                    self.jitter = self.jitter.saturating_add(difference).saturating_sub(self.jitter.saturating_add(8) >> 4);
+                    self.jitter = self
+                        .jitter
+                        .saturating_add(difference)
+                        .saturating_sub(self.jitter.saturating_add(8) >> 4);
                 }
             }
             _ => {}
@@ -198,20 +206,28 @@ impl Reception {
     /// Sequence numbers that never arrived, duplicates not counted, over all sources.
     #[must_use]
     pub fn missing(&self) -> u64 {
-        let (expected, unique) = self.stream.as_ref().map_or((0, 0), |stream| (stream.sequence.expected(), stream.unique));
+        let (expected, unique) = self
+            .stream
+            .as_ref()
+            .map_or((0, 0), |stream| (stream.sequence.expected(), stream.unique));
         (self.expected_before + expected).saturating_sub(self.unique_before + unique)
     }
 
     /// Interarrival jitter of the source that is heard now.
     #[must_use]
     pub fn jitter_ms(&self) -> f64 {
-        self.stream.as_ref().map_or(0.0, |stream| f64::from(stream.jitter) / 16.0 / f64::from(stream.clock_rate) * 1000.0)
+        self.stream.as_ref().map_or(0.0, |stream| {
+            f64::from(stream.jitter) / 16.0 / f64::from(stream.clock_rate) * 1000.0
+        })
     }
 
     /// Note the NTP timestamp of a sender report from this source.
     pub fn sender_report(&mut self, now: Time, ssrc: u32, ntp: u64) {
         if let Some(stream) = self.stream.as_mut().filter(|stream| stream.ssrc == ssrc) {
-            stream.report = Some(LastReport { ntp_middle: ntp_middle(ntp), at: now });
+            stream.report = Some(LastReport {
+                ntp_middle: ntp_middle(ntp),
+                at: now,
+            });
         }
     }
 
@@ -224,8 +240,12 @@ impl Reception {
         (stream.expected_before, stream.received_before) = (expected, stream.received);
         let lost_now = expected_now.saturating_sub(received_now);
         let fraction = (lost_now << 8).checked_div(expected_now).unwrap_or(0).min(255);
-        let lost = i64::try_from(expected).unwrap_or(i64::MAX).saturating_sub(i64::try_from(stream.received).unwrap_or(i64::MAX));
-        let delay = stream.report.map_or(0, |report| now.since(report.at).as_micros() * 65_536 / 1_000_000);
+        let lost = i64::try_from(expected)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(i64::try_from(stream.received).unwrap_or(i64::MAX));
+        let delay = stream
+            .report
+            .map_or(0, |report| now.since(report.at).as_micros() * 65_536 / 1_000_000);
         Some(ReportBlock {
             ssrc: stream.ssrc,
             fraction_lost: u8::try_from(fraction).unwrap_or(u8::MAX),
@@ -331,7 +351,11 @@ mod tests {
                 expected += (64.0 - expected) / 16.0;
             }
         }
-        assert!((reception.jitter_ms() - expected / 8.0).abs() < 0.1, "{} {expected}", reception.jitter_ms());
+        assert!(
+            (reception.jitter_ms() - expected / 8.0).abs() < 0.1,
+            "{} {expected}",
+            reception.jitter_ms()
+        );
     }
 
     #[test]
@@ -351,11 +375,23 @@ mod tests {
     fn test_round_trip_is_the_example_of_rfc_3550_figure_2() {
         // A = 0xb710:8000, DLSR = 5.250 s, LSR = 0xb705:2000; the trip is 6.125 s.
         let mut view = RemoteView::default();
-        let block = ReportBlock { last_sender_report: 0xb705_2000, delay: 0x0005_4000, cumulative_lost: 3, ..ReportBlock::default() };
+        let block = ReportBlock {
+            last_sender_report: 0xb705_2000,
+            delay: 0x0005_4000,
+            cumulative_lost: 3,
+            ..ReportBlock::default()
+        };
         view.report(0xb44d_b710_8000_0000, &block);
         assert_eq!(view.round_trip_ms, Some(6125.0));
         assert_eq!(view.lost, Some(3));
-        view.report(0, &ReportBlock { last_sender_report: 1, cumulative_lost: -2, ..block });
+        view.report(
+            0,
+            &ReportBlock {
+                last_sender_report: 1,
+                cumulative_lost: -2,
+                ..block
+            },
+        );
         assert_eq!((view.round_trip_ms, view.lost), (Some(6125.0), Some(0)));
     }
 }

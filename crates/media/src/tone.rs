@@ -27,9 +27,17 @@ impl Tone {
     #[must_use]
     pub fn new(frequency_hz: f64, level_dbm0: f64) -> Self {
         let audible = frequency_hz > 0.0 && frequency_hz < f64::from(SAMPLE_RATE) / 2.0;
-        let angle = if audible { TAU * frequency_hz / f64::from(SAMPLE_RATE) } else { 0.0 };
+        let angle = if audible {
+            TAU * frequency_hz / f64::from(SAMPLE_RATE)
+        } else {
+            0.0
+        };
         let (sine, cosine) = angle.sin_cos();
-        Tone { step: (cosine, sine), state: (1.0, 0.0), peak: if audible { peak(level_dbm0) } else { 0.0 } }
+        Tone {
+            step: (cosine, sine),
+            state: (1.0, 0.0),
+            peak: if audible { peak(level_dbm0) } else { 0.0 },
+        }
     }
 
     /// Fill `samples` with what comes next; phase runs on from block to block.

@@ -117,8 +117,8 @@ pub struct Statistics {
     pub latched: Option<SocketAddr>,
 }
 
-/// What a leg heard since it was last asked.
-#[derive(Clone, Debug, PartialEq)]
+/// What a leg heard since it was last asked; nothing, by default.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
     /// The strongest tone.
     pub tone: Finding,
@@ -153,7 +153,10 @@ struct Silence {
 impl Silence {
     fn configure(&mut self, now: Time, receives: bool, timeout: Duration) {
         if !receives || timeout.is_zero() {
-            *self = Silence { last_heard: self.last_heard, ..Silence::default() };
+            *self = Silence {
+                last_heard: self.last_heard,
+                ..Silence::default()
+            };
             return;
         }
         if self.expected_since.is_none() || timeout != self.timeout {
@@ -281,11 +284,17 @@ impl Leg {
     }
 
     fn receive_rtp(&mut self, now: Time, source: SocketAddr, data: &mut [u8]) -> Option<Frame> {
-        let Some(plain) = self.protection.unprotect(data) else { return self.refuse() };
+        let Some(plain) = self.protection.unprotect(data) else {
+            return self.refuse();
+        };
         let offset = plain.start;
-        let Some(Ok(packet)) = data.get(plain).map(rtp::Packet::parse) else { return self.refuse() };
+        let Some(Ok(packet)) = data.get(plain).map(rtp::Packet::parse) else {
+            return self.refuse();
+        };
         let header = packet.header;
-        let Some(codec) = self.receive_map.codec(header.payload_type).copied() else { return self.refuse() };
+        let Some(codec) = self.receive_map.codec(header.payload_type).copied() else {
+            return self.refuse();
+        };
         match self.latch.judge(now, source, header.ssrc) {
             Verdict::Refused => return self.refuse(),
             Verdict::Latched => self.latched_event = self.latch.latched(),
@@ -295,14 +304,21 @@ impl Leg {
         self.received_bytes += packet.payload.len() as u64;
         self.silence.heard(now);
         let timed = codec.kind != Kind::TelephoneEvent;
-        let arrival = self.reception.packet(now, header.ssrc, header.sequence, header.timestamp, codec.clock_rate, timed);
+        let arrival = self
+            .reception
+            .packet(now, header.ssrc, header.sequence, header.timestamp, codec.clock_rate, timed);
         if !self.receives {
             // On hold nothing passes, whatever they send.
             return None;
         }
         self.ear.hear(now, &codec, &packet, arrival);
         let payload = packet.payload_range();
-        Some(Frame { key: codec.key, clock_rate: codec.clock_rate, header, payload: payload.start + offset..payload.end + offset })
+        Some(Frame {
+            key: codec.key,
+            clock_rate: codec.clock_rate,
+            header,
+            payload: payload.start + offset..payload.end + offset,
+        })
     }
 
     /// Start the tone detector; what was heard before counts no more.
@@ -358,7 +374,10 @@ impl Leg {
     /// When [`Leg::poll`] has something to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        [self.tick_at, self.rtcp.report_at(), self.silence.check_at].into_iter().flatten().min()
+        [self.tick_at, self.rtcp.report_at(), self.silence.check_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Do what is due; called again until it returns `None`.

@@ -30,14 +30,31 @@ impl Leg {
             self.refused += 1;
             return None;
         };
-        let rtp::Header { marker, sequence, timestamp, ssrc, .. } = frame.header;
-        let incoming = Incoming { link, ssrc, sequence, timestamp, marker, clock_rate: frame.clock_rate };
+        let rtp::Header {
+            marker,
+            sequence,
+            timestamp,
+            ssrc,
+            ..
+        } = frame.header;
+        let incoming = Incoming {
+            link,
+            ssrc,
+            sequence,
+            timestamp,
+            marker,
+            clock_rate: frame.clock_rate,
+        };
         let header = self.outbound.relay(now, &incoming, payload_type)?;
         let start = frame.payload.start.checked_sub(rtp::HEADER_LENGTH)?;
         buffer.get_mut(start..frame.payload.start)?.copy_from_slice(&header.bytes());
         let range = self.protection.protect(buffer, start..frame.payload.end)?;
         self.outbound.count(frame.payload.len());
-        Some(Datagram { to, socket: Socket::Rtp, range })
+        Some(Datagram {
+            to,
+            socket: Socket::Rtp,
+            range,
+        })
     }
 
     /// Send a tone until [`Leg::stop_tone`]; it takes the place of relayed frames.
@@ -86,7 +103,8 @@ impl Leg {
         }
         let lag = now.since(at);
         if lag > MAX_LAG {
-            self.outbound.skip(Time::from_micros(u64::try_from(lag.as_micros()).unwrap_or(0)).in_clock(self.send_map.audio_clock_rate()));
+            self.outbound
+                .skip(Time::from_micros(u64::try_from(lag.as_micros()).unwrap_or(0)).in_clock(self.send_map.audio_clock_rate()));
             self.tick_at = Some(now + PACKET_TIME);
         } else {
             self.tick_at = Some(at + PACKET_TIME);
@@ -99,7 +117,11 @@ impl Leg {
         };
         let range = self.protection.protect(buffer, 0..end)?;
         self.outbound.count(end - rtp::HEADER_LENGTH);
-        Some(Datagram { to: to?, socket: Socket::Rtp, range })
+        Some(Datagram {
+            to: to?,
+            socket: Socket::Rtp,
+            range,
+        })
     }
 
     /// Write this packet time's packet to the start of `buffer`; its length, or `None` when there is nothing to send.
@@ -119,7 +141,9 @@ impl Leg {
         let (codec, law) = self.send_map.g711()?;
         let mut samples = [0; SAMPLES];
         tone.fill(&mut samples);
-        let header = self.outbound.generate(now, SAMPLE_RATE / PACKETS_PER_S, codec.clock_rate, codec.payload_type);
+        let header = self
+            .outbound
+            .generate(now, SAMPLE_RATE / PACKETS_PER_S, codec.clock_rate, codec.payload_type);
         write(buffer, &header, &samples.map(|sample| law.encode(sample)))
     }
 }

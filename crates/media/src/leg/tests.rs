@@ -39,7 +39,13 @@ fn leg(seed: u64, plan: &Configuration) -> Leg {
 }
 
 fn packet(payload_type: u8, sequence: u16, payload: &[u8]) -> Vec<u8> {
-    let header = rtp::Header { marker: false, payload_type, sequence, timestamp: u32::from(sequence) * 160, ssrc: 77 };
+    let header = rtp::Header {
+        marker: false,
+        payload_type,
+        sequence,
+        timestamp: u32::from(sequence) * 160,
+        ssrc: 77,
+    };
     [&header.bytes()[..], payload].concat()
 }
 
@@ -76,7 +82,10 @@ fn test_a_frame_crosses_with_mapped_payload_type_and_our_own_numbers() {
     let (mut a, mut b) = (leg(1, &plan("192.0.2.1:4000", 96)), leg(2, &plan("192.0.2.2:5000", 101)));
     let (to, data) = pass(&mut a, &mut b, ms(0), "192.0.2.1:4000", &packet(96, 10, &[1, 0, 0, 160])).unwrap();
     let out = rtp::Packet::parse(&data).unwrap();
-    assert_eq!((to, out.header.payload_type, out.payload), (address("192.0.2.2:5000"), 101, &[1, 0, 0, 160][..]));
+    assert_eq!(
+        (to, out.header.payload_type, out.payload),
+        (address("192.0.2.2:5000"), 101, &[1, 0, 0, 160][..])
+    );
     assert_ne!(out.header.ssrc, 77);
     assert_eq!(a.statistics().packets_received, 1);
     assert_eq!(b.statistics().packets_sent, 1);
@@ -100,7 +109,13 @@ fn test_what_was_not_agreed_is_refused_and_counted() {
     assert_eq!(pass(&mut a, &mut b, ms(0), "192.0.2.1:4000", &[0x80]), None);
     assert_eq!(pass(&mut a, &mut b, ms(0), "192.0.2.1:4000", &[0; 20]), None);
     assert_eq!((a.statistics().packets_refused, a.statistics().packets_received), (4, 0));
-    b.configure(ms(0), &Configuration { send_codecs: vec![codec("PCMA", 8)], ..plan("192.0.2.2:5000", 101) });
+    b.configure(
+        ms(0),
+        &Configuration {
+            send_codecs: vec![codec("PCMA", 8)],
+            ..plan("192.0.2.2:5000", 101)
+        },
+    );
     assert_eq!(pass(&mut a, &mut b, ms(0), "192.0.2.1:4000", &packet(0, 1, &[0; 160])), None);
     assert_eq!(b.statistics().packets_refused, 1);
 }
@@ -109,9 +124,17 @@ fn test_what_was_not_agreed_is_refused_and_counted() {
 fn test_a_stranger_is_never_heard_and_hears_nothing_before_during_and_after() {
     let (mut a, mut b) = (leg(1, &plan("192.0.2.1:4000", 96)), leg(2, &plan("192.0.2.2:5000", 101)));
     let stranger = "192.0.2.66:4000";
-    let hold = Configuration { sends: false, receives: false, ..plan("192.0.2.1:4000", 96) };
-    let steps: [(Option<Configuration>, bool); 4] =
-        [(None, false), (None, true), (Some(hold), false), (Some(plan("192.0.2.1:4000", 96)), true)];
+    let hold = Configuration {
+        sends: false,
+        receives: false,
+        ..plan("192.0.2.1:4000", 96)
+    };
+    let steps: [(Option<Configuration>, bool); 4] = [
+        (None, false),
+        (None, true),
+        (Some(hold), false),
+        (Some(plan("192.0.2.1:4000", 96)), true),
+    ];
     let mut at = 0;
     for (change, real) in steps {
         if let Some(change) = change {
@@ -135,7 +158,14 @@ fn test_a_stranger_is_never_heard_and_hears_nothing_before_during_and_after() {
 #[test]
 fn test_on_hold_nothing_passes_in_either_direction() {
     let (mut a, mut b) = (leg(1, &plan("192.0.2.1:4000", 96)), leg(2, &plan("192.0.2.2:5000", 101)));
-    a.configure(ms(0), &Configuration { sends: false, receives: false, ..plan("192.0.2.1:4000", 96) });
+    a.configure(
+        ms(0),
+        &Configuration {
+            sends: false,
+            receives: false,
+            ..plan("192.0.2.1:4000", 96)
+        },
+    );
     assert_eq!(pass(&mut a, &mut b, ms(0), "192.0.2.1:4000", &packet(0, 1, &[0; 160])), None);
     assert_eq!(pass(&mut b, &mut a, ms(0), "192.0.2.2:5000", &packet(0, 1, &[0; 160])), None);
 }
@@ -143,11 +173,16 @@ fn test_on_hold_nothing_passes_in_either_direction() {
 #[test]
 fn test_silence_is_told_once_and_only_while_they_are_to_send() {
     let timeout = Duration::from_secs(2);
-    let expects = Configuration { silence_timeout: timeout, ..plan("192.0.2.1:4000", 96) };
+    let expects = Configuration {
+        silence_timeout: timeout,
+        ..plan("192.0.2.1:4000", 96)
+    };
     let mut a = leg(1, &expects);
     let silent = |leg: &mut Leg, from, until| {
         run(leg, from, until);
-        std::iter::from_fn(|| leg.take_event()).filter(|event| *event == Event::Silent).count()
+        std::iter::from_fn(|| leg.take_event())
+            .filter(|event| *event == Event::Silent)
+            .count()
     };
     assert_eq!(silent(&mut a, 0, 2000), 0);
     assert_eq!(silent(&mut a, 2000, 9000), 1);
@@ -157,7 +192,13 @@ fn test_silence_is_told_once_and_only_while_they_are_to_send() {
     a.configure(ms(10_000), &expects);
     assert_eq!(silent(&mut a, 9000, 11_000), 0);
     assert_eq!(silent(&mut a, 11_000, 11_002), 1);
-    a.configure(ms(12_000), &Configuration { receives: false, ..expects.clone() });
+    a.configure(
+        ms(12_000),
+        &Configuration {
+            receives: false,
+            ..expects.clone()
+        },
+    );
     assert_eq!(silent(&mut a, 12_000, 20_000), 0);
     a.configure(ms(20_000), &expects);
     assert_eq!(silent(&mut a, 20_000, 21_999), 0);
@@ -167,16 +208,28 @@ fn test_silence_is_told_once_and_only_while_they_are_to_send() {
 #[test]
 fn test_a_tone_is_sent_every_20_ms_without_gap_and_heard_as_it_is() {
     let mut a = leg(1, &plan("192.0.2.1:4000", 96));
-    let mut b = leg(2, &Configuration { remote_rtp: Some(address("192.0.2.7:6000")), ..plan("192.0.2.7:6000", 96) });
+    let mut b = leg(
+        2,
+        &Configuration {
+            remote_rtp: Some(address("192.0.2.7:6000")),
+            ..plan("192.0.2.7:6000", 96)
+        },
+    );
     a.play_tone(ms(0), 440.0, -10.0);
     b.listen();
     let sent: Vec<_> = run(&mut a, 0, 2000).into_iter().filter(is_rtp).collect();
-    assert_eq!(sent.iter().map(|(at, ..)| *at).collect::<Vec<_>>(), (0..100).map(|n| n * 20).collect::<Vec<_>>());
+    assert_eq!(
+        sent.iter().map(|(at, ..)| *at).collect::<Vec<_>>(),
+        (0..100).map(|n| n * 20).collect::<Vec<_>>()
+    );
     for (at, _, mut data) in sent {
         b.receive(ms(at), Socket::Rtp, address("192.0.2.7:6000"), &mut data);
     }
     let heard = b.heard(ms(2000));
-    assert!((heard.tone.frequency_hz - 440.0).abs() < 1.0 && heard.tone.purity > 0.99, "{heard:?}");
+    assert!(
+        (heard.tone.frequency_hz - 440.0).abs() < 1.0 && heard.tone.purity > 0.99,
+        "{heard:?}"
+    );
     assert!((heard.tone.level_dbm0 + 10.0).abs() < 0.2, "{heard:?}");
     assert_eq!((heard.gaps, heard.duration), (0, Duration::from_secs(2)));
     assert_eq!(b.statistics().jitter_ms, 0.0);
@@ -214,7 +267,13 @@ fn test_digits_interrupt_the_tone_and_each_is_heard_once() {
 
 #[test]
 fn test_without_an_agreed_telephone_event_no_digit_is_sent() {
-    let mut a = leg(1, &Configuration { send_codecs: vec![codec("PCMU", 0)], ..plan("192.0.2.1:4000", 96) });
+    let mut a = leg(
+        1,
+        &Configuration {
+            send_codecs: vec![codec("PCMU", 0)],
+            ..plan("192.0.2.1:4000", 96)
+        },
+    );
     a.send_digits(ms(0), "1", Duration::from_millis(100));
     assert!(!run(&mut a, 0, 500).iter().any(is_rtp));
 }
@@ -258,7 +317,11 @@ fn test_reports_are_our_own_and_round_trip_and_loss_are_read_from_theirs() {
     assert!((a.round_trip_ms.unwrap() - 60.0).abs() < 2.0, "{a:?}");
     assert!((b.round_trip_ms.unwrap() - 60.0).abs() < 2.0, "{b:?}");
     assert!(b.packets_lost > 130 && b.packets_lost < 160, "{b:?}");
-    assert!(a.remote_packets_lost.is_some_and(|lost| lost > 80 && u64::from(lost) <= b.packets_lost), "{a:?}");
+    assert!(
+        a.remote_packets_lost
+            .is_some_and(|lost| lost > 80 && u64::from(lost) <= b.packets_lost),
+        "{a:?}"
+    );
     assert_eq!((a.packets_lost, b.remote_packets_lost), (0, Some(0)));
     assert_eq!(names.len(), 2);
     assert!(names.iter().all(|name| name.len() == 24));
@@ -266,7 +329,10 @@ fn test_reports_are_our_own_and_round_trip_and_loss_are_read_from_theirs() {
 
 #[test]
 fn test_rtcp_of_a_stranger_is_refused_and_behind_nat_the_peers_is_learned_by_its_ssrc() {
-    let nat = Configuration { learn_from: Some("192.0.2.1".parse().unwrap()), ..plan("10.0.0.5:4000", 96) };
+    let nat = Configuration {
+        learn_from: Some("192.0.2.1".parse().unwrap()),
+        ..plan("10.0.0.5:4000", 96)
+    };
     let mut a = leg(1, &nat);
     a.play_tone(ms(0), 440.0, -10.0);
     let mut data = packet(0, 1, &[0; 160]);
@@ -288,10 +354,18 @@ fn test_rtcp_of_a_stranger_is_refused_and_behind_nat_the_peers_is_learned_by_its
 
 #[test]
 fn test_with_one_port_for_both_reports_go_from_the_rtp_socket() {
-    let mux = Configuration { remote_rtcp: Some(address("192.0.2.1:4000")), ..plan("192.0.2.1:4000", 96) };
+    let mux = Configuration {
+        remote_rtcp: Some(address("192.0.2.1:4000")),
+        ..plan("192.0.2.1:4000", 96)
+    };
     let mut a = leg(1, &mux);
     let sent = run(&mut a, 0, 8000);
-    assert!(!sent.is_empty() && sent.iter().all(|(_, out, _)| out.to == address("192.0.2.1:4000") && out.socket == Socket::Rtp));
+    assert!(
+        !sent.is_empty()
+            && sent
+                .iter()
+                .all(|(_, out, _)| out.to == address("192.0.2.1:4000") && out.socket == Socket::Rtp)
+    );
     a.receive(ms(8000), Socket::Rtp, address("192.0.2.1:4000"), &mut sent[0].2.clone());
     assert_eq!(a.statistics().packets_refused, 0);
 }
