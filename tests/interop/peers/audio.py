@@ -48,6 +48,10 @@ class Recording:
         start, end = (round((t if t >= 0 else self.duration_s + t) * self.rate_hz) for t in (start_s, end_s))
         return Recording(self.samples[max(start, 0) : max(end, 0)], self.rate_hz)
 
+    def decimated(self, rate_hz: int) -> Recording:
+        """Every n-th sample, for a recording of narrow-band sound at a multiple of the rate."""
+        return Recording(self.samples[:: self.rate_hz // rate_hz], rate_hz)
+
     def sounding(self, threshold_dbfs: float = SILENCE_DBFS) -> Recording:
         """The part from the first sound to the last."""
         step = self.rate_hz * GAP_STEP_MS // 1000
@@ -119,7 +123,12 @@ def read(path: Path) -> Recording:
     channels, rate_hz, bits, data = _wav_chunks(raw)
     if bits != 16 or channels < 1:
         raise ValueError(f"{path} is not a 16-bit WAV file")
-    samples = array.array("h", data[: len(data) // (2 * channels) * 2 * channels])
+    return pcm(data, rate_hz, channels)
+
+
+def pcm(raw: bytes, rate_hz: int, channels: int = 1) -> Recording:
+    """The first channel of 16-bit little-endian samples; a torn one at the end is left out."""
+    samples = array.array("h", raw[: len(raw) // (2 * channels) * 2 * channels])
     return Recording(_little_endian(samples)[::channels], rate_hz)
 
 
