@@ -1,0 +1,265 @@
+"""SIPp 3.6.1 as a phone, a mobile network or a provider that follows a scenario to the letter.
+
+The scenarios stand in `sipp/`; `{{NAME}}` in them is a parameter of `Sipp.start`, `{{file}}` the text of a file in `sipp/parts/`. A run ends by
+itself when its calls are over; its `Result` has the exit status and what SIPp counted. SIPp plays a tone or echoes, but
+hears nothing: `peers.capture` does that for it. Used by conftest.py's `sipp` fixture.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peers.namespace import Namespace
+from peers.process import PeerError, Program
+
+SCENARIOS = Path(__file__).resolve().parent.parent / "sipp"
+RUN_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 5.0
+MAX_PART_DEPTH = 4
+_PLACE = re.compile(r"\{\{([\w.]+)\}\}")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who SIPp is.
+
+    Attributes:
+        user: the user part of its From and Contact.
+        password: for digests, MD5 alone: to answer a challenge with, or to judge the answer by.
+        domain: of its address-of-record and of everything that it calls.
+        auth_user: the digest's user name; `user` when empty.
+    """
+
+    user: str
+    password: str = "unused"
+    domain: str = "sipp.example"
+    auth_user: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        exit_code: 0 when every call followed the scenario, 1 when one did not; others are SIPp's own failures.
+        successful: calls that did.
+        failed: calls that did not.
+        retransmissions: messages that SIPp sent again.
+        statistics: the last line of SIPp's statistics, by column.
+        errors: SIPp's error log: what was unexpected, and when.
+    """
+
+    exit_code: int
+    successful: int
+    failed: int
+    retransmissions: int
+    statistics: Mapping[str, str] = field(repr=False)
+    errors: str
+
+
+class Run:
+    """One SIPp process that works through its calls.
+
+    Args:
+        program: SIPp.
+        folder: where it writes its logs.
+    """
+
+    def __init__(self, program: Program, folder: Path) -> None:
+        self.program = program
+        self._folder = folder
+
+    def wait(self, timeout_s: float = RUN_TIMEOUT_S) -> Result:
+        """Wait until all calls are over, whether they failed or not.
+
+        Raises:
+            PeerError: it still runs at the deadline, or wrote no statistics (a scenario that SIPp does not understand).
+        """
+        exit_code = self.program.wait_for_end(timeout_s)
+        statistics = self._statistics()
+        if not statistics:
+            raise self.program.failure(f"ended with status {exit_code}: {self._text('errors')}")
+
+        def count(column: str) -> int:
+            return int(statistics.get(f"{column}(C)") or 0)
+
+        return Result(
+            exit_code,
+            successful=count("SuccessfulCall"),
+            failed=count("FailedCall"),
+            retransmissions=count("Retransmissions"),
+            statistics=statistics,
+            errors=self._text("errors"),
+        )
+
+    def wait_successful(self, timeout_s: float = RUN_TIMEOUT_S) -> Result:
+        """Wait until all calls are over, and insist that every one followed the scenario.
+
+        Raises:
+            PeerError: one did not; the message has SIPp's error log.
+        """
+        result = self.wait(timeout_s)
+        if result.exit_code != 0 or result.failed:
+            raise PeerError(f"{self.program.name} ended with status {result.exit_code}\n{result.errors}\n{self.messages()[-4000:]}")
+        return result
+
+    def messages(self) -> str:
+        """Every SIP message so far, as SIPp logs them."""
+        return self._text("messages")
+
+    def wait_message(self, pattern: str, timeout_s: float = 10.0) -> re.Match[str]:
+        """Wait until a message, sent or received, matches (multi-line).
+
+        Raises:
+            PeerError: none did in time, or SIPp ended.
+        """
+        compiled = re.compile(pattern, re.MULTILINE)
+        return self.program.wait(lambda: compiled.search(self.messages()), timeout_s, f"a message matching {pattern!r}")
+
+    def stop(self) -> None:
+        """End it, whatever its calls are doing."""
+        self.program.stop(1.0)
+
+    def _text(self, kind: str) -> str:
+        path = self._folder / f"{kind}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _statistics(self) -> dict[str, str]:
+        path = self._folder / "statistics.csv"
+        if not path.exists():
+            return {}
+        with path.open(newline="") as lines:
+            rows = list(csv.DictReader(lines, delimiter=";"))
+        return {name: value for name, value in rows[-1].items() if name and value} if rows else {}
+
+
+class Sipp:
+    """One party that SIPp plays, run by run, at one address and port.
+
+    Args:
+        folder: where its scenarios and logs go.
+        address: its IP address.
+        account: who it is.
+        inside: the namespace that it runs in.
+        port: its SIP port; also the one that `register` announces, so that a later run is called there.
+        media_port: its RTP port, when it echoes or is silent.
+        transport: "udp" or "tcp".
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: str,
+        account: Account,
+        inside: Namespace | None = None,
+        *,
+        port: int = 5060,
+        media_port: int = 6000,
+        transport: str = "udp",
+    ) -> None:
+        self.address, self.port, self.media_port, self.account = address, port, media_port, account
+        self._folder, self._inside, self._transport = folder, inside, transport
+        self._numbers = itertools.count(1)
+        self._runs: list[Run] = []
+
+    def start(
+        self,
+        scenario: str,
+        server: str,
+        *,
+        dials: str = "nobody",
+        calls: int = 1,
+        rate: int = 10,
+        pause_ms: int = 500,
+        ring_ms: int = 200,
+        expires_s: int = 60,
+        status: int = 486,
+        reason: str = "Busy Here",
+        tone: Path | None = None,
+        echo: bool = False,
+    ) -> Run:
+        """Start a scenario.
+
+        Args:
+            scenario: the name of a file in `sipp/`, without its ending.
+            server: "address:port" that everything is sent to; a callee answers where the request came from.
+            dials: the user part that it calls.
+            calls: it ends after so many.
+            rate: calls a second that it places.
+            pause_ms: how long each `<pause/>` of the scenario is, usually the talk.
+            ring_ms: how long a callee rings.
+            expires_s: asked for by `register`, granted by `registrar`.
+            status: the response of `…_refuses`, expected by `…_refused`.
+            reason: its reason phrase.
+            tone: raw mu-law (`audio.write_tone_mulaw`) that it plays, over and over, once the call is up.
+            echo: it sends back what it hears; not with a tone.
+        """
+        folder = self._folder / f"{next(self._numbers)}-{scenario}"
+        folder.mkdir(parents=True)
+        user = self.account.user
+        parameters = {
+            "USER": user,
+            "AUTH_USER": self.account.auth_user or user,
+            "PASSWORD": self.account.password,
+            "DOMAIN": self.account.domain,
+            "RING_MS": str(ring_ms),
+            "EXPIRES_S": str(expires_s),
+            "STATUS": str(status),
+            "REASON": reason,
+            "TONE": str(tone),
+            "MEDIA_PORT": "[rtpstream_audio_port]" if tone else "[media_port]",
+            "PLAY": "{{play.xml}}" if tone else "",
+            "REINVITE_ANSWER": "{{sdp_held.txt}}",
+        }
+        (folder / "scenario.xml").write_text(_fill((SCENARIOS / f"{scenario}.xml").read_text(encoding="utf-8"), parameters))
+        argv = ["sipp", server, "-sf", "scenario.xml", "-s", dials, "-m", str(calls), "-r", str(rate), "-d", str(pause_ms)]
+        argv += ["-t", "t1" if self._transport == "tcp" else "u1", "-auth_uri", self._digest_uri(scenario, dials)]
+        argv += ["-i", self.address, "-p", str(self.port), "-mi", self.address, "-mp", str(self.media_port)]
+        argv += ["-rtp_echo"] if echo else []
+        argv += ["-nostdin", "-deadcall_wait", "0", "-timer_resol", "5", "-trace_stat", "-stf", "statistics.csv", "-fd", "1"]
+        argv += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]
+        program = Program(
+            self._inside.command(argv) if self._inside else argv,
+            folder / "sipp.log",
+            name=f"sipp({user}, {scenario})",
+            env={"TERM": "dumb"},
+        )
+        run = Run(program, folder)
+        self._runs.append(run)
+        return run
+
+    def run(self, scenario: str, server: str, **how: int | str | bool | Path | None) -> Result:
+        """Start a scenario, wait for its end and insist that it succeeded; arguments as for `start`."""
+        return self.start(scenario, server, **how).wait_successful()  # type: ignore[arg-type]
+
+    def register(self, server: str, expires_s: int = 60) -> Result:
+        """Register this address and port, once; 0 seconds removes it."""
+        return self.start("register", server, expires_s=expires_s).wait_successful()
+
+    def stop(self) -> None:
+        """End what still runs."""
+        for run in self._runs:
+            run.stop()
+
+    def _digest_uri(self, scenario: str, dials: str) -> str:
+        # SIPp writes one URI into every digest; servers compare it with the request's (RFC 7616 §3.4.6).
+        domain = self.account.domain
+        return domain if scenario.startswith("register") else f"{dials}@{domain}"
+
+
+def _fill(text: str, parameters: Mapping[str, str], depth: int = 0) -> str:
+    """Put parameters and parts into a scenario."""
+    if depth > MAX_PART_DEPTH:
+        raise ValueError("a part of a SIPp scenario contains itself")
+
+    def value(place: re.Match[str]) -> str:
+        name = place.group(1)
+        part = parameters[name] if "." not in name else (SCENARIOS / "parts" / name).read_text(encoding="utf-8")
+        return _fill(part.rstrip("\n"), parameters, depth + 1)
+
+    return _PLACE.sub(value, text)
