@@ -112,6 +112,23 @@ def mulaw(sample: int) -> int:
     return ~(sign | exponent << 4 | mantissa) & 0xFF
 
 
+def _from_mulaw(code: int) -> int:
+    code = ~code & 0xFF
+    magnitude = ((code & 0x0F) << 3 | 0x84) << (code >> 4 & 0x07)
+    return 0x84 - magnitude if code & 0x80 else magnitude - 0x84
+
+
+def _from_alaw(code: int) -> int:
+    code ^= 0x55
+    exponent, mantissa = code >> 4 & 0x07, (code & 0x0F) << 4
+    magnitude = (mantissa + 0x108) << (exponent - 1) if exponent else mantissa + 8
+    return magnitude if code & 0x80 else -magnitude
+
+
+# By static payload type (RFC 3551 §6): the sample of each code.
+G711_DECODERS = {0: [_from_mulaw(code) for code in range(256)], 8: [_from_alaw(code) for code in range(256)]}
+
+
 def read(path: Path) -> Recording:
     """Read a 16-bit WAV file, one that is still being written included; of several channels the first is taken.
 

@@ -85,6 +85,7 @@ class Kamailio:
         inside: Namespace | None = None,
     ) -> None:
         self.address, self.port, self.mobile_port = address, port, mobile_port
+        self.inside = inside
         self.settings = settings
         folder.mkdir(parents=True, exist_ok=True)
         self._rpc_path = folder / "rpc"
@@ -126,6 +127,16 @@ class Kamailio:
             return bool(self.rpc("core.version"))
         except PeerError:
             return False
+
+    @property
+    def server(self) -> str:
+        """ "address:port" of the customers' side."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def mobile_server(self) -> str:
+        """ "address:port" of the mobile network's side."""
+        return f"{self.address}:{self.mobile_port}"
 
     @property
     def uri(self) -> str:

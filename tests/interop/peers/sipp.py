@@ -143,9 +143,8 @@ class Sipp:
 
     Args:
         folder: where its scenarios and logs go.
-        address: its IP address.
+        inside: the namespace that it runs in; its address is SIPp's.
         account: who it is.
-        inside: the namespace that it runs in.
         port: its SIP port; also the one that `register` announces, so that a later run is called there.
         media_port: its RTP port, when it echoes or is silent.
         transport: "udp" or "tcp".
@@ -154,18 +153,27 @@ class Sipp:
     def __init__(
         self,
         folder: Path,
-        address: str,
+        inside: Namespace,
         account: Account,
-        inside: Namespace | None = None,
         *,
         port: int = 5060,
         media_port: int = 6000,
         transport: str = "udp",
     ) -> None:
-        self.address, self.port, self.media_port, self.account = address, port, media_port, account
-        self._folder, self._inside, self._transport = folder, inside, transport
+        self.port, self.media_port, self.account = port, media_port, account
+        self.inside, self._folder, self._transport = inside, folder, transport
         self._numbers = itertools.count(1)
         self._runs: list[Run] = []
+
+    @property
+    def address(self) -> str:
+        """Its IP address."""
+        return self.inside.address
+
+    @property
+    def server(self) -> str:
+        """ "address:port", for those who call it."""
+        return f"{self.address}:{self.port}"
 
     def start(
         self,
@@ -214,7 +222,6 @@ class Sipp:
             "TONE": str(tone),
             "MEDIA_PORT": "[rtpstream_audio_port]" if tone else "[media_port]",
             "PLAY": "{{play.xml}}" if tone else "",
-            "REINVITE_ANSWER": "{{sdp_held.txt}}",
         }
         (folder / "scenario.xml").write_text(_fill((SCENARIOS / f"{scenario}.xml").read_text(encoding="utf-8"), parameters))
         argv = ["sipp", server, "-sf", "scenario.xml", "-s", dials, "-m", str(calls), "-r", str(rate), "-d", str(pause_ms)]
@@ -224,7 +231,7 @@ class Sipp:
         argv += ["-nostdin", "-deadcall_wait", "0", "-timer_resol", "5", "-trace_stat", "-stf", "statistics.csv", "-fd", "1"]
         argv += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]
         program = Program(
-            self._inside.command(argv) if self._inside else argv,
+            self.inside.command(argv),
             folder / "sipp.log",
             name=f"sipp({user}, {scenario})",
             env={"TERM": "dumb"},
