@@ -1,6 +1,7 @@
-"""Names the suites of tests that this machine had to skip, or prints nothing: `python -m tests.skipped`, the end of `make test`.
+"""Names the suites of tests that this machine had to skip, or prints nothing.
 
-With TRUNKLINE_REQUIRE_INTEROP=1 (in CI) a skipped suite makes it exit 1.
+`make test` ends with `python -m tests.skipped`, so that the names are its last lines. With TRUNKLINE_REQUIRE_INTEROP=1
+(in CI) a skipped suite makes it exit 1.
 """
 
 from __future__ import annotations

@@ -136,9 +136,7 @@ def test_linphone_and_baresip_call_each_other_hold_and_hang_up(
     bob.wait_closed()
 
 
-def test_linphone_gives_up_and_is_refused(
-    provider: Kamailio, linphone: StartLinphone, baresip: StartBaresip
-) -> None:
+def test_linphone_gives_up_and_is_refused(provider: Kamailio, linphone: StartLinphone, baresip: StartBaresip) -> None:
     alice, bob = _linphone_and_baresip(provider, linphone, baresip)
     alice.dial("bob")
     bob.wait_incoming()
@@ -262,7 +260,7 @@ def test_sipp_as_a_registrar_and_a_provider_judges_passwords(netns: MakeNamespac
         registrar.wait_successful()
     for party, scenario, status in ((alice, "caller", 200), (eve, "caller_refused", 403)):
         provider = itsp.start("provider", itsp.server)
-        party.run(scenario, itsp.server, dials="15550100", status=status)
+        party.run(scenario, itsp.server, dials="15550100", status=status, challenge=401)
         provider.wait_successful()
 
 

@@ -1,8 +1,8 @@
 """baresip 1.0.0 as a phone: one account, headless, steered over its TCP control port.
 
-It runs in a network namespace of the test's own. It plays a WAV file (module aufile) and hears into another (module sndfile);
-aubridge stands in for the loudspeaker. Commands and events are JSON in netstrings (module ctrl_tcp): `command` sends one
-and waits for its answer, `wait_event` waits for an event of the phone. Used by conftest.py's `baresip` fixture.
+It runs in a network namespace of the test's own. It plays a WAV file (module aufile) and hears into another (module
+sndfile); aubridge stands in for the loudspeaker. Commands and events are JSON in netstrings (module ctrl_tcp):
+`command` sends one and waits for its answer, `wait_event` waits for an event. Used by conftest.py's `baresip` fixture.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Account:
             "answermode": self.answer,
             "audio_codecs": ",".join(f"{codec}/8000/1" for codec in self.codecs),
         }
-        return f"<{self.address};transport={self.transport}>" + "".join(f";{name}={value}" for name, value in parameters.items())
+        return f"<{self.address};transport={self.transport}>" + "".join(
+            f";{name}={value}" for name, value in parameters.items()
+        )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Listens to a namespace's traffic, for peers that keep no recording and to count lost packets.
 
-A `Capture` copies every UDP packet that passes the namespace's link. From the copies it makes what an RTP port heard (G.711
-decoded, in order of arrival) and how many packets of each stream are missing. It needs root. Used by the interop tests.
+A `Capture` copies every UDP packet that passes the namespace's link. From the copies it makes what an RTP port heard
+(G.711 decoded, in order of arrival) and how many packets of each stream are missing. Used by the interop tests.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Kamailio as the provider that trunkline's line registers to and calls through.
 
 `Kamailio` starts it with `kamailio/provider.cfg` and a generated list of accounts; customers use its public port (UDP
-and TCP, everything is challenged with MD5 digest), the mobile network its mobile port. `contacts` asks it, over its JSON-RPC
-socket, who is registered. Used by conftest.py's `kamailio` fixture.
+and TCP, everything is challenged with MD5 digest), the mobile network its mobile port. `contacts` asks it, over its
+JSON-RPC socket, who is registered. Used by conftest.py's `kamailio` fixture.
 """
 
 from __future__ import annotations
@@ -130,12 +130,12 @@ class Kamailio:
 
     @property
     def server(self) -> str:
-        """ "address:port" of the customers' side."""
+        """Address and port of the customers' side."""
         return f"{self.address}:{self.port}"
 
     @property
     def mobile_server(self) -> str:
-        """ "address:port" of the mobile network's side."""
+        """Address and port of the mobile network's side."""
         return f"{self.address}:{self.mobile_port}"
 
     @property

@@ -1,8 +1,8 @@
 """linphonec 5.1 as a phone: one account, headless, steered by typing at it, its output read for what happened.
 
-It runs in a network namespace and a home of the test's own. Instead of a sound card it plays a WAV file (again from its start,
-whenever it ends) and records what it hears into another. `command` types a line; `wait_output` waits for a line that
-linphonec has printed since the last wait. Used by conftest.py's `linphone` fixture.
+It runs in a network namespace and a home of the test's own. Instead of a sound card it plays a WAV file (again from
+its start, whenever it ends) and records what it hears into another. `command` types a line; `wait_output` waits for one
+that linphonec has printed since the last wait. Used by conftest.py's `linphone` fixture.
 """
 
 from __future__ import annotations
@@ -24,7 +24,17 @@ MEASURED_RATE_HZ = 8000
 WAV_HEADER_BYTES = 44
 _ASKS_PASSWORD = re.compile(r"^Password for .*\Z", re.MULTILINE)
 _REGISTRATION = re.compile(r"moving from state \[?\w+\]? to \[?LinphoneRegistration(Ok|Failed)")
-CODECS = ("opus/48000/2", "speex/32000", "speex/16000", "speex/8000", "G722/8000", "G729/8000", "GSM/8000", "PCMU/8000", "PCMA/8000")
+CODECS = (
+    "opus/48000/2",
+    "speex/32000",
+    "speex/16000",
+    "speex/8000",
+    "G722/8000",
+    "G729/8000",
+    "GSM/8000",
+    "PCMU/8000",
+    "PCMA/8000",
+)
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ class Linphone:
         """Wait for output that no earlier wait has consumed.
 
         Args:
-            pattern: a regular expression, searched in multi-line mode; what stands before its match is skipped for good.
+            pattern: a regular expression, searched in multi-line mode; what stands before its match is skipped.
             timeout_s: the deadline in seconds.
 
         Raises:

@@ -1,7 +1,7 @@
 """What each suite of interop tests needs of the machine: one table for `install`, conftest.py and `tests.skipped`.
 
-A suite is what one of conftest.py's fixtures drives. It is skipped, with a reason, on a machine that lacks something, unless
-TRUNKLINE_REQUIRE_INTEROP=1 is set: then that is a failure. Standard library alone, since `install` runs before anything else.
+A suite is what one of conftest.py's fixtures drives. It is skipped, with a reason, on a machine that lacks something,
+unless TRUNKLINE_REQUIRE_INTEROP=1 is set: then that is a failure. Standard library alone: `install` runs first of all.
 """
 
 from __future__ import annotations

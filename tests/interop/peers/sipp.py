@@ -1,8 +1,8 @@
 """SIPp 3.6.1 as a phone, a mobile network or a provider that follows a scenario to the letter.
 
-The scenarios stand in `sipp/`; `{{NAME}}` in them is a parameter of `Sipp.start`, `{{file}}` the text of a file in `sipp/parts/`. A run ends by
-itself when its calls are over; its `Result` has the exit status and what SIPp counted. SIPp plays a tone or echoes, but
-hears nothing: `peers.capture` does that for it. Used by conftest.py's `sipp` fixture.
+The scenarios stand in `sipp/`; `{{NAME}}` in them is a parameter of `Sipp.start`, `{{file}}` the text of a file in
+`sipp/parts/`. A run ends by itself when its calls are over; its `Result` has the exit status and what SIPp counted.
+SIPp plays a tone or echoes, but hears nothing: `peers.capture` does that for it. Used by conftest.py's `sipp` fixture.
 """
 
 from __future__ import annotations
@@ -21,6 +21,17 @@ SCENARIOS = Path(__file__).resolve().parent.parent / "sipp"
 RUN_TIMEOUT_S = 30.0
 START_TIMEOUT_S = 5.0
 MAX_PART_DEPTH = 4
+MESSAGES_TAIL = 4000
+_OPTIONS = {
+    "-sf": "scenario.xml",
+    "-deadcall_wait": 0,
+    "-timer_resol": 5,
+    "-stf": "statistics.csv",
+    "-fd": 1,
+    "-message_file": "messages.log",
+    "-error_file": "errors.log",
+}
+_SWITCHES = ("-nostdin", "-trace_stat", "-trace_msg", "-trace_err")
 _PLACE = re.compile(r"\{\{([\w.]+)\}\}")
 
 
@@ -105,7 +116,8 @@ class Run:
         """
         result = self.wait(timeout_s)
         if result.exit_code != 0 or result.failed:
-            raise PeerError(f"{self.program.name} ended with status {result.exit_code}\n{result.errors}\n{self.messages()[-4000:]}")
+            what = f"{self.program.name} ended with status {result.exit_code}"
+            raise PeerError(f"{what}\n{result.errors}\n{self.messages()[-MESSAGES_TAIL:]}")
         return result
 
     def messages(self) -> str:
@@ -172,7 +184,7 @@ class Sipp:
 
     @property
     def server(self) -> str:
-        """ "address:port", for those who call it."""
+        """Address and port, for those who call it."""
         return f"{self.address}:{self.port}"
 
     def start(
@@ -188,6 +200,7 @@ class Sipp:
         expires_s: int = 60,
         status: int = 486,
         reason: str = "Busy Here",
+        challenge: int = 407,
         tone: Path | None = None,
         echo: bool = False,
     ) -> Run:
@@ -204,6 +217,7 @@ class Sipp:
             expires_s: asked for by `register`, granted by `registrar`.
             status: the response of `…_refuses`, expected by `…_refused`.
             reason: its reason phrase.
+            challenge: the status that a `caller…` must be challenged with, 407 or 401.
             tone: raw mu-law (`audio.write_tone_mulaw`) that it plays, over and over, once the call is up.
             echo: it sends back what it hears; not with a tone.
         """
@@ -219,17 +233,28 @@ class Sipp:
             "EXPIRES_S": str(expires_s),
             "STATUS": str(status),
             "REASON": reason,
+            "CHALLENGE": str(challenge),
             "TONE": str(tone),
             "MEDIA_PORT": "[rtpstream_audio_port]" if tone else "[media_port]",
             "PLAY": "{{play.xml}}" if tone else "",
         }
-        (folder / "scenario.xml").write_text(_fill((SCENARIOS / f"{scenario}.xml").read_text(encoding="utf-8"), parameters))
-        argv = ["sipp", server, "-sf", "scenario.xml", "-s", dials, "-m", str(calls), "-r", str(rate), "-d", str(pause_ms)]
-        argv += ["-t", "t1" if self._transport == "tcp" else "u1", "-auth_uri", self._digest_uri(scenario, dials)]
-        argv += ["-i", self.address, "-p", str(self.port), "-mi", self.address, "-mp", str(self.media_port)]
-        argv += ["-rtp_echo"] if echo else []
-        argv += ["-nostdin", "-deadcall_wait", "0", "-timer_resol", "5", "-trace_stat", "-stf", "statistics.csv", "-fd", "1"]
-        argv += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]
+        template = (SCENARIOS / f"{scenario}.xml").read_text(encoding="utf-8")
+        (folder / "scenario.xml").write_text(_fill(template, parameters))
+        options: dict[str, object] = {
+            "-s": dials,
+            "-m": calls,
+            "-r": rate,
+            "-d": pause_ms,
+            "-t": "t1" if self._transport == "tcp" else "u1",
+            **self._digest_uri(scenario, dials),
+            "-i": self.address,
+            "-p": self.port,
+            "-mi": self.address,
+            "-mp": self.media_port,
+            **_OPTIONS,
+        }
+        words = [word for name, value in options.items() for word in (name, str(value))]
+        argv = ["sipp", server, *words, *_SWITCHES, *(["-rtp_echo"] if echo else [])]
         program = Program(
             self.inside.command(argv),
             folder / "sipp.log",
@@ -253,10 +278,13 @@ class Sipp:
         for run in self._runs:
             run.stop()
 
-    def _digest_uri(self, scenario: str, dials: str) -> str:
-        # SIPp writes one URI into every digest; servers compare it with the request's (RFC 7616 §3.4.6).
+    def _digest_uri(self, scenario: str, dials: str) -> dict[str, str]:
+        # SIPp writes one URI into every digest, and servers compare it with the request's (RFC 7616 §3.4.6). One that
+        # judges digests must not have the option: it would take this URI for the caller's.
         domain = self.account.domain
-        return domain if scenario.startswith("register") else f"{dials}@{domain}"
+        if scenario.startswith("register"):
+            return {"-auth_uri": domain}
+        return {"-auth_uri": f"{dials}@{domain}"} if scenario.startswith("caller") else {}
 
 
 def _fill(text: str, parameters: Mapping[str, str], depth: int = 0) -> str:
