@@ -1,8 +1,8 @@
 """Fixtures that start real SIP programs, each in a network namespace of the test's own, and stop them after the test.
 
 Every fixture is a factory: `baresip(account, 440.0)` starts a phone. Namespaces hang on the host, where the server
-under test binds (`peer.inside.host_address`), or on another namespace (`uplink=`), such as the provider's. On a machine that
-lacks a program the test is skipped; with TRUNKLINE_REQUIRE_INTEROP=1 it fails. The drivers are in `peers`.
+under test binds (`peer.inside.host_address`), or on another namespace (`uplink=`), such as the provider's. On a
+machine that lacks a program the test is skipped; with TRUNKLINE_REQUIRE_INTEROP=1 it fails. The drivers are in `peers`.
 """
 
 from __future__ import annotations

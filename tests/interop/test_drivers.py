@@ -237,6 +237,28 @@ def test_sipp_plays_a_tone_and_gets_it_back_as_an_echo(
     assert there.received > 20
 
 
+def test_sipp_calls_over_tcp(provider: Kamailio, sipp: MakeSipp) -> None:
+    alice, bob = _two_sipps(provider, sipp, transport="tcp")
+    answering = bob.start("callee", provider.server)
+    alice.run("caller", provider.server, dials="bob", pause_ms=100)
+    answering.wait_successful()
+
+
+def test_sipp_places_fifty_calls_at_once_and_no_packet_is_lost(
+    provider: Kamailio, sipp: MakeSipp, capture: StartCapture, tmp_path: Path
+) -> None:
+    alice, bob = _two_sipps(provider, sipp)
+    traffic = capture(bob.inside)
+    tone = audio.write_tone_mulaw(tmp_path / "tone.ulaw", ALICE_HZ, 1.0)
+    answering = bob.start("callee", provider.server, calls=50, tone=tone)
+    calling = alice.run("caller", provider.server, dials="bob", calls=50, rate=50, pause_ms=1500, tone=tone)
+    assert calling.successful == answering.wait_successful().successful == 50
+    streams = traffic.streams()
+    assert len(streams) == 100
+    assert sum(stream.lost for stream in streams) == 0
+    assert min(stream.received for stream in streams) > 50
+
+
 def test_sipp_with_a_wrong_password_is_refused(provider: Kamailio, sipp: MakeSipp) -> None:
     eve = sipp(sipp_account(provider, "alice", "wrong"), uplink=provider.inside)
     eve.run("register_refused", provider.server, status=401)
@@ -281,8 +303,8 @@ def sipp_itsp(password: str) -> sipp.Account:
     return sipp.Account("alice", password, domain="itsp.example")
 
 
-def _two_sipps(provider: Kamailio, make: MakeSipp) -> tuple[sipp.Sipp, sipp.Sipp]:
-    alice = make(sipp_account(provider, "alice", "a-secret"), uplink=provider.inside)
-    bob = make(sipp_account(provider, "bob", "b-secret"), uplink=provider.inside)
+def _two_sipps(provider: Kamailio, make: MakeSipp, transport: str = "udp") -> tuple[sipp.Sipp, sipp.Sipp]:
+    alice = make(sipp_account(provider, "alice", "a-secret"), uplink=provider.inside, transport=transport)
+    bob = make(sipp_account(provider, "bob", "b-secret"), uplink=provider.inside, transport=transport)
     bob.register(provider.server)
     return alice, bob

@@ -7,6 +7,7 @@ SIPp plays a tone or echoes, but hears nothing: `peers.capture` does that for it
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from peers.namespace import Namespace
-from peers.process import PeerError, Program
+from peers.process import PeerError, Program, wait_until
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "sipp"
 RUN_TIMEOUT_S = 30.0
@@ -263,7 +264,18 @@ class Sipp:
         )
         run = Run(program, folder)
         self._runs.append(run)
+        wait_until(
+            lambda: program.returncode is not None or self._listens(program.pid), START_TIMEOUT_S, "SIPp listens"
+        )
         return run
+
+    def _listens(self, pid: int) -> bool:
+        """Whether the process's namespace has a socket on the port, by the kernel's table of them."""
+        port = f":{self.port:04X}"
+        table = Path(f"/proc/{pid}/net/{self._transport}")
+        with contextlib.suppress(OSError):
+            return any(line.split()[1].endswith(port) for line in table.read_text().splitlines())
+        return False
 
     def run(self, scenario: str, server: str, **how: int | str | bool | Path | None) -> Result:
         """Start a scenario, wait for its end and insist that it succeeded; arguments as for `start`."""
