@@ -1,4 +1,4 @@
-"""Names to addresses, asynchronously: A and AAAA with a bounded wait, a cache, and no way for dead DNS to stop anything.
+"""Names to addresses, asynchronously: A and AAAA, a bounded wait, a cache, and dead DNS stops nothing.
 
 Lines ask here for their server's addresses. `CachingResolver` keeps what was found for its TTL, keeps failures for a
 while, and goes on using an old answer when the name servers are silent (RFC 8767). `DnsLookup` asks them, by
@@ -114,7 +114,7 @@ class CachingResolver:
         self._running: dict[str, asyncio.Task[_Entry]] = {}
 
     async def addresses(self, host: str) -> Sequence[str]:
-        """The addresses of a name or literal; at least one. A literal asks nobody, a name in the cache waits for nobody.
+        """The addresses of a name or literal; at least one. Literals and names in the cache wait for nobody.
 
         Raises:
             ResolutionError: There is none.

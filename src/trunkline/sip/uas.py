@@ -1,4 +1,4 @@
-"""What a UAS checks before a request outside a dialog is processed (RFC 3261 §8.2), and what the methods get that nothing serves.
+"""What a UAS checks before it processes a request outside a dialog (RFC 3261 §8.2); what unserved methods get.
 
 The server's dispatch calls `refusal` for every such request, in the RFC's order: method, loop, Require, body; then
 answers it, or hands it to whom it concerns. `answer_options` serves OPTIONS (§11). Rust has done before: syntax (400,
@@ -92,8 +92,8 @@ def _method(message: Message) -> Refusal | None:
 
 
 def _max_forwards(message: Message) -> Refusal | None:
-    # RFC 7332 §4: a back-to-back user agent passes calls on, so an INVITE that may go no further ends here. OPTIONS is answered by
-    # whom it reaches (RFC 3261 §16.3), and a REGISTER has reached its registrar.
+    # RFC 7332 §4: a back-to-back user agent passes calls on, so an INVITE that may go no further ends here. OPTIONS is
+    # answered by whom it reaches (RFC 3261 §16.3), and a REGISTER has reached its registrar.
     if message.method != "INVITE":
         return None
     try:
