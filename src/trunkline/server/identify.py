@@ -88,8 +88,7 @@ class Identifier:
         if uri is None:
             return None
         line = self._lines.by_token(uri.user, uri.param(TOKEN_PARAMETER))
-        # The Request-URI is our own Contact: it says which line, and To says which number.
-        return None if line is None else _from_line(line, request, _number(request.message.to.uri, uri))
+        return None if line is None else _from_line(line, request)
 
     def _by_credentials(self, request: RequestReceived) -> Identified | None:
         if request.credentials is None:
@@ -123,17 +122,13 @@ class Identifier:
         by_number = [line for line in candidates if any(_is_of(line, number) for number in called)]
         if len(by_number or candidates) != 1:
             return Stranger(404, "Several lines are at this source, and none has this number")
-        line = (by_number or candidates)[0]
-        dialled = _dialled(message)
-        return _from_line(
-            line, request, _number(message.to.uri, None) if dialled == line.settings.username else dialled
-        )
+        return _from_line((by_number or candidates)[0], request)
 
 
-def _from_line(line: Line, request: RequestReceived, dial_number: str) -> Caller:
+def _from_line(line: Line, request: RequestReceived) -> Caller:
     name, number = _caller(request.message)
     line.counters.calls_in += 1
-    return Caller(line.party(), name, number, dial_number or line.settings.username, line)
+    return Caller(line.party(), name, number, _called(request.message, line), line)
 
 
 def _caller(message: Message) -> tuple[str, str]:
@@ -154,11 +149,12 @@ def _dialled(message: Message) -> str:
     return (uri.user if uri is not None else None) or message.to.uri.user or ""
 
 
-def _number(to: Uri, fallback: Uri | None) -> str:
-    """The user part of To; where it has none, that of another URI which is no token."""
-    if to.user or fallback is None or not fallback.param(TOKEN_PARAMETER):
-        return to.user or ""
-    return fallback.user or ""
+def _called(message: Message, line: Line) -> str:
+    """The number that was dialled to reach a line: what the Request-URI or else To says beyond the line's own Contact."""
+    for user in (_dialled(message), message.to.uri.user or ""):
+        if user not in ("", line.token, line.settings.username):
+            return user
+    return line.settings.username
 
 
 def _is_of(line: Line, number: str) -> bool:

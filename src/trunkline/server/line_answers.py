@@ -60,11 +60,8 @@ def classify(failure: Failure, asked_s: int) -> LineFailure:
     """
     message = failure.message
     if message is None:
-        words = (
-            "no answer from the provider"
-            if failure.status == 408
-            else f"the provider cannot be reached: {failure.reason}"
-        )
+        silent = failure.status == 408
+        words = "no answer from the provider" if silent else f"the provider cannot be reached: {failure.reason}"
         return LineFailure(Happening.FAILED, 0, words)
     minimum = _integer(message, "Min-Expires") if failure.status == 423 else None
     if minimum is not None and asked_s < minimum <= MAX_MIN_EXPIRES_S:
@@ -101,7 +98,7 @@ def retry_after_s(message: Message) -> float | None:
 
 
 def granted_s(message: Message, *, token: str, contact: NameAddr, asked_s: int) -> int:
-    """How long the registration lasts by a 2xx to REGISTER: the expiry of our own Contact among several (RFC 3261 §10.2.4).
+    """How long a 2xx to REGISTER lasts: by the expiry of our own Contact among several (RFC 3261 §10.2.4).
 
     Args:
         message: The 2xx.

@@ -133,7 +133,7 @@ class LineRegistration:
         return True
 
     def flow_closed(self, flow: Flow) -> None:
-        """A connection is gone: a provider that it led to cannot reach us before the next REGISTER, so that goes out soon."""
+        """A connection is gone: a provider at its end cannot reach us before the next REGISTER, which goes out soon."""
         if self._line.state is LineState.REGISTERED and flow.transport != "udp" and self._line.server.is_at(flow):
             self._arm(max(RECONNECT_S, self._granted_at + RECONNECT_APART_S - self._endpoint.now_s))
 

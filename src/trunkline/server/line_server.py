@@ -83,9 +83,9 @@ class LineServer:
         self._tried.clear()
 
     def is_at(self, flow: Flow) -> bool:
-        """Whether a flow comes from an address and port that we send to; a stream's port says nothing."""
-        same_port = flow.transport != "udp" or flow.remote[1] == self._port
-        return flow.transport == self._transport and same_port and flow.remote[0] in self.addresses
+        """Whether a flow comes from an address and port that we send to."""
+        host, port = flow.remote
+        return flow.transport == self._transport and port == self._port and host in self.addresses
 
     def _flow(self, address: str) -> Flow:
         return Flow(self._transport, (address, self._port))

@@ -18,7 +18,7 @@ __all__ = ["ChallengePolicy", "Trust", "challenge_modes", "trust_of"]
 
 EXEMPT_V4 = 16
 EXEMPT_V6 = 48
-"""The widest networks whose flood is not limited: a line that takes calls from anywhere must not open the gate to everybody."""
+"""The widest networks whose flood is not limited: a line that takes calls from anywhere opens no gate to everybody."""
 
 
 @dataclass(frozen=True, slots=True)
