@@ -187,11 +187,15 @@ class DnsLookup:
     Args:
         hosts: The hosts file.
         resolv_conf: Where the name servers are named.
+        port: Theirs.
     """
 
-    def __init__(self, *, hosts: Path = Path("/etc/hosts"), resolv_conf: Path = Path("/etc/resolv.conf")) -> None:
+    def __init__(
+        self, *, hosts: Path = Path("/etc/hosts"), resolv_conf: Path = Path("/etc/resolv.conf"), port: int = 53
+    ) -> None:
         self._hosts = hosts
         self._resolv_conf = resolv_conf
+        self._port = port
 
     async def __call__(self, host: str) -> Found:
         """All addresses of a name. ResolutionError where there are none, or nobody answers."""
@@ -199,11 +203,18 @@ class DnsLookup:
         if named:
             return Found(named, HOSTS_TTL_S)
         try:
-            resolver = await asyncio.to_thread(dns.asyncresolver.Resolver, str(self._resolv_conf))
+            resolver = await asyncio.to_thread(_configured, self._resolv_conf, self._port)
         except dns.exception.DNSException as error:
             raise ResolutionError(host, f"no name server is configured ({error})") from error
         answers = await asyncio.gather(_ask(resolver, host, "A"), _ask(resolver, host, "AAAA"), return_exceptions=True)
         return _merge(host, answers)
+
+
+def _configured(resolv_conf: Path, port: int) -> dns.asyncresolver.Resolver:
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.port = port
+    resolver.read_resolv_conf(str(resolv_conf))
+    return resolver
 
 
 async def _ask(resolver: dns.asyncresolver.Resolver, host: str, kind: str) -> Found:
