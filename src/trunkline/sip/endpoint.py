@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from _trunkline import (
     AckReceived,
@@ -181,7 +180,9 @@ class Endpoint:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._clients: dict[int, ClientHandler] = {}
-        self._lingering: deque[tuple[float, int]] = deque()
+        self._lingering: dict[int, float] = {}
+        self._linger_timer: asyncio.TimerHandle | None = None
+        self._quiet: list[asyncio.Future[None]] = []
         self._servers: dict[int, ServerHandler] = {}
         self._dialogs: dict[DialogKey, DialogHandler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -189,7 +190,7 @@ class Endpoint:
         self.on_flow: Callable[[FlowOpened | FlowClosed], None] = lambda event: None
         self.on_shed: Callable[[Shed], None] = lambda event: None
         self.on_trace: Callable[[Traced], None] = lambda event: None
-        self._dispatch: dict[type, Callable[[object], None]] = {
+        self._dispatch: dict[type, Callable[[Any], None]] = {
             RequestReceived: self._request_received,
             ResponseReceived: self._response_received,
             AckReceived: self._ack_received,
@@ -198,11 +199,11 @@ class Endpoint:
             ByeAnswered: self._bye_answered,
             TransactionTimedOut: self._transaction_timed_out,
             TransportFailed: self._transport_failed,
-            FlowOpened: lambda event: self.on_flow(event),  # type: ignore[arg-type]
-            FlowClosed: lambda event: self.on_flow(event),  # type: ignore[arg-type]
-            Shed: lambda event: self.on_shed(event),  # type: ignore[arg-type]
-            Traced: lambda event: self.on_trace(event),  # type: ignore[arg-type]
-        }  # type: ignore[dict-item]
+            FlowOpened: lambda event: self.on_flow(event),
+            FlowClosed: lambda event: self.on_flow(event),
+            Shed: lambda event: self.on_shed(event),
+            Traced: lambda event: self.on_trace(event),
+        }
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -218,6 +219,9 @@ class Endpoint:
             if self._loop is not None:
                 self._loop.remove_reader(self._driver.fileno())
             self._driver.close()
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+            self._linger_timer = None
         self._loop = None
         self._clients.clear()
         self._servers.clear()
@@ -231,8 +235,8 @@ class Endpoint:
                 self._dispatch[type(event)](event)
             except Exception:
                 log.exception("error while handling %s", type(event).__name__)
-        if self._lingering:
-            self._forget_lingering()
+        if self._quiet and not self.open_transactions:
+            self._tell_quiet()
 
     @property
     def now_s(self) -> float:
@@ -243,6 +247,21 @@ class Endpoint:
     def live(self) -> dict[str, int]:
         """How many transactions and dialogs are waited for, for leak tests and metrics."""
         return {"clients": len(self._clients), "servers": len(self._servers), "dialogs": len(self._dialogs)}
+
+    @property
+    def open_transactions(self) -> int:
+        """Requests of ours without final response, and INVITEs that we have not answered or whose ACK is due."""
+        return len(self._clients) - len(self._lingering) + len(self._servers)
+
+    async def wait_quiet(self, timeout_s: float) -> bool:
+        """Wait until no transaction is open, at most `timeout_s` seconds. Whether none is."""
+        if self.open_transactions:
+            waiter = asyncio.get_running_loop().create_future()
+            self._quiet.append(waiter)
+            await asyncio.wait([waiter], timeout=timeout_s)
+            if waiter in self._quiet:
+                self._quiet.remove(waiter)
+        return not self.open_transactions
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -326,8 +345,8 @@ class Endpoint:
         status = event.message.status
         if status >= 300 or (status >= 200 and event.message.method != "INVITE"):
             del self._clients[event.tx]
-        elif status >= 200:
-            self._lingering.append((self.now_s + INVITE_LINGER_S, event.tx))
+        elif status >= 200 and event.tx not in self._lingering:
+            self._linger(event.tx)
         handler.on_response(event.tx, event.message, event.flow)
 
     def _ack_received(self, event: AckReceived) -> None:
@@ -352,19 +371,43 @@ class Endpoint:
             handler.on_bye_answered(message)
 
     def _transaction_timed_out(self, event: TransactionTimedOut) -> None:
-        handler = self._clients.pop(event.tx, None)
+        handler = self._forget_client(event.tx)
         if handler is not None:
             handler.on_failure(event.tx, None)
 
     def _transport_failed(self, event: TransportFailed) -> None:
-        handler = self._clients.pop(event.tx, None)
+        handler = self._forget_client(event.tx)
         if handler is not None:
             handler.on_failure(event.tx, event.reason)
 
+    def _forget_client(self, tx: int) -> ClientHandler | None:
+        self._lingering.pop(tx, None)
+        return self._clients.pop(tx, None)
+
+    def _linger(self, tx: int) -> None:
+        """Keep an answered INVITE for the 2xx of other branches; one timer serves all, for they lapse in order."""
+        self._lingering[tx] = self.now_s + INVITE_LINGER_S
+        if self._linger_timer is None:
+            self._await_lingering(INVITE_LINGER_S)
+
+    def _await_lingering(self, delay_s: float) -> None:
+        loop = self._loop or asyncio.get_running_loop()
+        self._linger_timer = loop.call_later(delay_s, self._forget_lingering)
+
     def _forget_lingering(self) -> None:
+        self._linger_timer = None
         now = self.now_s
-        while self._lingering and self._lingering[0][0] <= now:
-            self._clients.pop(self._lingering.popleft()[1], None)
+        for tx, until in list(self._lingering.items()):
+            if until > now:
+                self._await_lingering(until - now)
+                return
+            self._forget_client(tx)
+
+    def _tell_quiet(self) -> None:
+        for waiter in self._quiet:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._quiet.clear()
 
     def _refuse(self, event: RequestReceived) -> None:
         self._driver.respond(event.tx, 503)
