@@ -278,6 +278,8 @@ class SessionDescriber:
     def plan(self) -> MediaPlan | None: ...  # what stands
     @property
     def offer_pending(self) -> bool: ...
+    def fork(self) -> SessionDescriber:
+        """A copy with the pending offer, for another early dialog of the same INVITE (one per To tag)."""
 
 @final
 class RemoteOffer:
@@ -600,6 +602,7 @@ class Heard:
 class LegSilent:
     """Nothing acceptable arrived on a leg for its silence timeout while its peer was to send."""
 
+    def __new__(cls, leg: int) -> LegSilent: ...
     leg: int
 
 @final

@@ -1,0 +1,28 @@
+"""The test kit, shipped so that people test their call flows as trunkline tests itself: on the real stack, in real or virtual time.
+
+`Phone` and `Itsp` are scriptable peers; `run` and `VirtualNetwork` replace clock and network. The pytest plugin is
+`trunkline.testing.plugin`.
+"""
+
+from trunkline.testing.call import CallRefused, Ended, ScriptedCall
+from trunkline.testing.clock import Deadlock, VirtualLoop, run
+from trunkline.testing.itsp import Account, Itsp
+from trunkline.testing.network import Link, Packet, VirtualHost, VirtualNetwork
+from trunkline.testing.phone import Phone, RegistrationRefused
+
+__all__ = [
+    "Account",
+    "CallRefused",
+    "Deadlock",
+    "Ended",
+    "Itsp",
+    "Link",
+    "Packet",
+    "Phone",
+    "RegistrationRefused",
+    "ScriptedCall",
+    "VirtualHost",
+    "VirtualLoop",
+    "VirtualNetwork",
+    "run",
+]

@@ -1,0 +1,180 @@
+"""What the test kit's phone and provider have in common: an endpoint of their own on the real stack, and calls that a script steers.
+
+An `Agent` answers INVITEs with a `ScriptedCall` that waits in `incoming`, and places calls as `ScriptedCall`s. Requests
+that are no INVITE go to `on_other`, which subclasses override.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from trunkline.media.engine import MediaEngine
+from trunkline.server.platform import Machine, MediaOptions, Platform, SipOptions
+from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.endpoint import Codec, Endpoint, Flow, Headers, Listener, NameAddr, RequestReceived, Uri
+from trunkline.sip.invite import ALLOW
+from trunkline.testing.call import ScriptedCall
+
+__all__ = ["G711", "Agent"]
+
+G711 = (Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("telephone-event", 8000))
+"""What a plain phone can do."""
+
+MAX_WAITING_CALLS = 1_000
+"""Incoming calls that may wait for the script; more are answered 486."""
+
+
+class Agent:
+    """A SIP user agent on a socket of its own, steered by a test.
+
+    Args:
+        name: The user part of its addresses.
+        platform: Where its drivers come from; the real machine unless given.
+        address: The IP address that it listens on, for SIP and media.
+        port: Its SIP port; 0 lets the system choose.
+        transport: "udp" or "tcp".
+        codecs: What it offers and accepts, in order.
+        media_ports: Its RTP port range.
+        user_agent: Its User-Agent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        platform: Platform | None = None,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        transport: str = "udp",
+        codecs: Sequence[Codec] = G711,
+        media_ports: tuple[int, int] = (40_000, 49_999),
+        user_agent: str = "trunkline-testing",
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.transport = transport
+        self.codecs = tuple(codecs)
+        self._port = port
+        self._platform = platform or Machine()
+        self._sip_options = SipOptions(user_agent=user_agent)
+        self._media_options = MediaOptions(media_ports, workers=1)
+        self._endpoint: Endpoint | None = None
+        self._media: MediaEngine | None = None
+        self._listener: Listener | None = None
+        self.incoming: asyncio.Queue[ScriptedCall] = asyncio.Queue(MAX_WAITING_CALLS)
+        self.calls: list[ScriptedCall] = []
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open its sockets."""
+        driver = self._platform.sip_driver(self._sip_options)
+        self._endpoint = Endpoint(driver)
+        self._endpoint.on_request = self._on_request
+        self._media = MediaEngine(self._platform.media_driver(self._media_options))
+        self._endpoint.attach()
+        self._media.attach()
+        self._listener = driver.listen(self.transport, self.address, self._port)
+
+    async def stop(self) -> None:
+        """Hang up what is up and close the sockets."""
+        for call in list(self.calls):
+            call.hangup()
+        # the requests that hang up must leave before the sockets go
+        await asyncio.sleep(0)
+        if self._media is not None:
+            self._media.detach()
+        if self._endpoint is not None:
+            self._endpoint.detach()
+
+    def vanish(self) -> None:
+        """Be gone without a word, as a phone whose battery died."""
+        if self._media is not None:
+            self._media.detach()
+        if self._endpoint is not None:
+            self._endpoint.detach()
+        self.calls.clear()
+
+    async def __aenter__(self) -> Agent:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Its SIP endpoint; RuntimeError before `start`."""
+        if self._endpoint is None:
+            raise RuntimeError(f"{self.name} has not been started")
+        return self._endpoint
+
+    @property
+    def media(self) -> MediaEngine:
+        """Its media engine; RuntimeError before `start`."""
+        if self._media is None:
+            raise RuntimeError(f"{self.name} has not been started")
+        return self._media
+
+    @property
+    def port(self) -> int:
+        """Its SIP port."""
+        return self._listener.port if self._listener is not None else self._port
+
+    @property
+    def contact(self) -> str:
+        """Its Contact value."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        transport = "" if self.transport == "udp" else f";transport={self.transport}"
+        return f"<sip:{self.name}@{host}:{self.port}{transport}>"
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def place(
+        self,
+        target: Uri,
+        flow: Flow,
+        *,
+        local: NameAddr,
+        remote: NameAddr,
+        credentials: ClientCredentials | None = None,
+        headers: Headers = (),
+    ) -> ScriptedCall:
+        """Send an INVITE; what becomes of it is awaited on the call."""
+        call = ScriptedCall.place(
+            self, target, flow, local=local, remote=remote, credentials=credentials, headers=headers
+        )
+        self.calls.append(call)
+        return call
+
+    async def next_call(self, timeout_s: float = 5.0) -> ScriptedCall:
+        """The next call that comes in. TimeoutError when none does."""
+        async with asyncio.timeout(timeout_s):
+            return await self.incoming.get()
+
+    def forget(self, call: ScriptedCall) -> None:
+        """From the call: it has ended."""
+        if call in self.calls:
+            self.calls.remove(call)
+
+    def _on_request(self, request: RequestReceived) -> None:
+        if request.message.method != "INVITE":
+            self.on_other(request)
+        elif self.incoming.full():
+            self.endpoint.respond(request.tx, 486)
+        else:
+            self.on_invite(request)
+
+    def on_invite(self, request: RequestReceived) -> None:
+        """An INVITE outside a dialog; queued as a `ScriptedCall`."""
+        call = ScriptedCall.receive(self, request)
+        self.calls.append(call)
+        self.incoming.put_nowait(call)
+
+    def on_other(self, request: RequestReceived) -> None:
+        """Any other request outside a dialog."""
+        if request.message.method == "OPTIONS":
+            self.endpoint.respond(request.tx, 200, None, [("Allow", ALLOW)])
+        else:
+            self.endpoint.respond(request.tx, 405, None, [("Allow", ALLOW)])

@@ -1,0 +1,368 @@
+"""One call of the test kit's phone or provider: what a script does with it and what it waits for.
+
+Every wait has a limit in seconds of the loop's clock. Audio is a tone that the call sends and what its detector hears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trunkline.media.engine import Heard, Leg
+from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import (
+    Direction,
+    Flow,
+    Headers,
+    Message,
+    NameAddr,
+    NegotiationError,
+    RemoteOffer,
+    RequestReceived,
+    SessionDescriber,
+    SipParseError,
+    Uri,
+)
+from trunkline.sip.invite import InviteClient, InviteServer, InviteSession, Reoffer
+from trunkline.sip.request import Failure
+
+if TYPE_CHECKING:
+    from trunkline.testing.agent import Agent
+
+__all__ = ["CallRefused", "Ended", "ScriptedCall"]
+
+T = TypeVar("T")
+
+_session_ids = itertools.count(1)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        # looked at, so that a script that does not wait for it gets no complaint
+        future.exception()
+
+
+async def _within(future: asyncio.Future[T], timeout_s: float) -> T:
+    async with asyncio.timeout(timeout_s):
+        # shielded: a wait that runs out of time must not take the result from a later one
+        return await asyncio.shield(future)
+
+
+class CallRefused(Exception):
+    """The call that was placed got a final failure.
+
+    Args:
+        status: The final status.
+        reason: Its reason phrase.
+        message: The response; None when none came.
+    """
+
+    def __init__(self, status: int, reason: str, message: Message | None) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call ended."""
+
+    by_us: bool
+    how: str
+    """One of bye, cancel, refused, lost."""
+    status: int = 0
+    message: Message | None = None
+
+
+class ScriptedCall:
+    """A call, steered by a test. Made by `Agent.place`, or by an INVITE that arrives."""
+
+    def __init__(self, agent: Agent) -> None:
+        loop = asyncio.get_running_loop()
+        self.agent = agent
+        self.leg: Leg = agent.media.open_leg(agent.address)
+        self._describer = SessionDescriber(session_id=next(_session_ids), session_name="phone")
+        self._client: InviteClient | None = None
+        self._server: InviteServer | None = None
+        self.session: InviteSession | None = None
+        self._offer: RemoteOffer | None = None
+        self._flow: Flow | None = None
+        self.invite: Message | None = None
+        """The INVITE that arrived; None for a call that was placed."""
+        self.provisionals: list[Message] = []
+        self.requests: list[Message] = []
+        """Re-INVITEs that arrived in the dialog."""
+        self.remote_holds: list[Direction] = []
+        """The direction of each re-INVITE of theirs, as they wrote it."""
+        self.auto_reanswer = True
+        self._ringing: asyncio.Future[Message] = loop.create_future()
+        self._answered: asyncio.Future[None] = loop.create_future()
+        self._ended: asyncio.Future[Ended] = loop.create_future()
+        self._reoffered: asyncio.Future[None] | None = None
+
+    # --- making -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def place(
+        cls,
+        agent: Agent,
+        target: Uri,
+        flow: Flow,
+        *,
+        local: NameAddr,
+        remote: NameAddr,
+        credentials: ClientCredentials | None,
+        headers: Headers,
+    ) -> ScriptedCall:
+        """Send an INVITE."""
+        call = cls(agent)
+        body = call._describer.offer(address=agent.address, port=call.leg.port, codecs=agent.codecs)
+        call._client = InviteClient(
+            agent.endpoint,
+            call,
+            target=target,
+            flow=flow,
+            local=local,
+            remote=remote,
+            contact=agent.contact,
+            body=body,
+            headers=headers,
+            credentials=credentials,
+        )
+        call._client.start()
+        return call
+
+    @classmethod
+    def receive(cls, agent: Agent, request: RequestReceived) -> ScriptedCall:
+        """Take an INVITE that arrived."""
+        call = cls(agent)
+        call.invite = request.message
+        call._flow = request.flow
+        call._server = InviteServer(agent.endpoint, request, call)
+        return call
+
+    # --- being called -------------------------------------------------------------------------------------------------
+
+    @property
+    def caller_id(self) -> str:
+        """The user part of the From of the INVITE that arrived."""
+        return (self.invite.from_.uri.user or "") if self.invite is not None else ""
+
+    @property
+    def dialled(self) -> str:
+        """The user part of the Request-URI of the INVITE that arrived."""
+        return (self.invite.uri.user or "") if self.invite is not None else ""
+
+    def ring(self, status: int = 180, *, early_media: bool = False) -> None:
+        """Send a provisional, with an early answer if asked."""
+        server = self._take_server()
+        server.provisional(status, body=self._answer() if early_media else b"")
+
+    def answer(self) -> bool:
+        """Answer; False when the caller has given up."""
+        server = self._take_server()
+        body = self._describer.local or self._answer()
+        if not server.accept(self.agent.contact, body):
+            return False
+        assert self.invite is not None
+        assert self._flow is not None
+        self._begin(Dialog.as_callee(self.invite, self._flow, server.local_tag))
+        return True
+
+    def reject(self, status: int = 486, reason: str | None = None, headers: Headers = ()) -> None:
+        """Refuse the call."""
+        self._take_server().reject(status, reason, headers)
+        self._end(Ended(True, "refused", status))
+
+    # --- during the call ----------------------------------------------------------------------------------------------
+
+    def hangup(self, headers: Headers = ()) -> None:
+        """End the call, whatever its state: BYE, CANCEL or a refusal. Nothing when it has ended."""
+        if self._ended.done():
+            return
+        if self.session is not None:
+            self.session.bye(headers)
+            self._end(Ended(True, "bye"))
+        elif self._client is not None:
+            self._client.give_up(headers)
+            self._end(Ended(True, "cancel"))
+        else:
+            self.reject(480)
+
+    async def hold(self, direction: Direction = "sendonly", timeout_s: float = 5.0) -> None:
+        """Put them on hold by re-INVITE; CallRefused when they do not agree."""
+        await self.reoffer(direction, timeout_s=timeout_s)
+
+    async def resume(self, timeout_s: float = 5.0) -> None:
+        """Take them off hold."""
+        await self.reoffer("sendrecv", timeout_s=timeout_s)
+
+    async def reoffer(self, direction: Direction, *, timeout_s: float = 5.0) -> None:
+        """Offer the session anew in this direction and wait for the answer."""
+        session = self._take_session()
+        body = self._describer.offer(
+            address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs, direction=direction
+        )
+        self._reoffered = asyncio.get_running_loop().create_future()
+        session.reinvite(body, self)
+        async with asyncio.timeout(timeout_s):
+            await self._reoffered
+
+    def play_tone(self, frequency_hz: float, level_dbm0: float = -10.0) -> None:
+        """Send a tone until the call ends."""
+        self.leg.play_tone(frequency_hz, level_dbm0)
+
+    def send_digits(self, digits: str) -> None:
+        """Send RFC 4733 events."""
+        self.leg.send_digits(digits)
+
+    async def hear(self, seconds: float = 0.5) -> Heard:
+        """Listen for a while and say what was heard in it."""
+        self.leg.heard()
+        await asyncio.sleep(seconds)
+        return self.leg.heard()
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    async def wait_ringing(self, timeout_s: float = 5.0) -> Message:
+        """The first provisional above 100. CallRefused when the call fails before."""
+        return await _within(self._ringing, timeout_s)
+
+    async def wait_answered(self, timeout_s: float = 5.0) -> None:
+        """Until the call is up. CallRefused when it fails."""
+        await _within(self._answered, timeout_s)
+
+    async def wait_ended(self, timeout_s: float = 5.0) -> Ended:
+        """How it ended."""
+        return await _within(self._ended, timeout_s)
+
+    @property
+    def ended(self) -> Ended | None:
+        """How it ended; None while it has not."""
+        return self._ended.result() if self._ended.done() else None
+
+    # --- from the stack -----------------------------------------------------------------------------------------------
+
+    def on_provisional(self, client: InviteClient, message: Message) -> None:
+        """From the INVITE that was placed."""
+        self.provisionals.append(message)
+        if message.body and self._describer.offer_pending:
+            self._apply_answer(message)
+        if not self._ringing.done():
+            self._ringing.set_result(message)
+
+    def on_answered(self, client: InviteClient, dialog: Dialog, message: Message) -> None:
+        """From the INVITE that was placed."""
+        if self._describer.offer_pending and not self._apply_answer(message):
+            self._begin(dialog)
+            self.hangup()
+            return
+        self._begin(dialog)
+
+    def on_refused(self, client: InviteClient, failure: Failure) -> None:
+        """From the INVITE that was placed."""
+        error = CallRefused(failure.status, failure.reason, failure.message)
+        for future in (self._ringing, self._answered):
+            _fail(future, error)
+        self._end(Ended(False, "refused", failure.status, failure.message))
+
+    def on_cancelled(self, message: Message) -> None:
+        """From the INVITE that arrived."""
+        self._end(Ended(False, "cancel", 487, message))
+
+    def on_confirmed(self) -> None:
+        """From the INVITE that arrived: ACK."""
+        if not self._answered.done():
+            self._answered.set_result(None)
+
+    def on_unconfirmed(self) -> None:
+        """From the INVITE that arrived: no ACK."""
+        self.hangup()
+
+    def on_bye(self, message: Message) -> None:
+        """From the dialog."""
+        self._end(Ended(False, "bye", 0, message))
+
+    def on_lost(self, reason: str) -> None:
+        """From the dialog."""
+        self._end(Ended(False, "lost"))
+
+    def on_reinvite(self, offer: Reoffer) -> None:
+        """From the dialog: answered in the direction that they allow."""
+        self.requests.append(offer.message)
+        if not self.auto_reanswer:
+            return
+        try:
+            remote = self._describer.read_offer(offer.message.body)
+            self.remote_holds.append(remote.direction)
+            body, plan = self._describer.answer(
+                remote, address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs
+            )
+        except (SipParseError, NegotiationError):
+            offer.reject(488)
+            return
+        self.leg.apply(plan, learn_from=None)
+        offer.accept(body)
+
+    def on_reoffer_accepted(self, message: Message) -> None:
+        """From the dialog."""
+        self._apply_answer(message)
+        if self._reoffered is not None and not self._reoffered.done():
+            self._reoffered.set_result(None)
+
+    def on_reoffer_refused(self, failure: Failure) -> None:
+        """From the dialog."""
+        self._describer.withdraw()
+        if self._reoffered is not None and not self._reoffered.done():
+            self._reoffered.set_exception(CallRefused(failure.status, failure.reason, failure.message))
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _answer(self) -> bytes:
+        assert self.invite is not None
+        offer = self._describer.read_offer(self.invite.body)
+        body, plan = self._describer.answer(
+            offer, address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs
+        )
+        self.leg.apply(plan, learn_from=None)
+        self.leg.listen()
+        return body
+
+    def _apply_answer(self, message: Message) -> bool:
+        try:
+            plan = self._describer.accept_answer(message.body)
+        except (SipParseError, NegotiationError):
+            return False
+        self.leg.apply(plan, learn_from=None)
+        self.leg.listen()
+        return True
+
+    def _begin(self, dialog: Dialog) -> None:
+        self.session = InviteSession(self.agent.endpoint, dialog, self, contact=self.agent.contact, leg=self.leg.number)
+        if self._client is not None and not self._answered.done():
+            self._answered.set_result(None)
+
+    def _end(self, ended: Ended) -> None:
+        if self._ended.done():
+            return
+        self._ended.set_result(ended)
+        for future in (self._ringing, self._answered, self._reoffered):
+            if future is not None:
+                _fail(future, CallRefused(ended.status, f"the call has ended ({ended.how})", ended.message))
+        self.leg.close()
+        self.agent.forget(self)
+
+    def _take_server(self) -> InviteServer:
+        if self._server is None:
+            raise RuntimeError("this call was placed by us")
+        return self._server
+
+    def _take_session(self) -> InviteSession:
+        if self.session is None or self.session.ended:
+            raise RuntimeError("the call is not up")
+        return self.session
