@@ -1,7 +1,7 @@
 """Two answered channels that are to talk: brought to the same codecs by re-INVITE where they have others, then relayed.
 
-A caller who was answered before the callee (early, or by `answer()`), and the two sides of a bridge. Relaying transcodes nothing, so that
-no common codec is a failure, explained as 488.
+A caller who was answered before the callee (early, or by `answer()`), and the two sides of a bridge. Relaying
+transcodes nothing, so that no common codec is a failure, explained as 488.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One attempt: one INVITE to one target, with its own Call-ID, its own description and its early dialogs.
 
-`Outgoing` makes one per target and hears how it goes on. A forked INVITE answers with several To tags: each is an early dialog with an
-offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 3264 §4).
+`Outgoing` makes one per target and hears how it goes on. A forked INVITE answers with several To tags: each is an
+early dialog with an offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 3264 §4).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Attempt:
         self._client.start()
 
     def give_up(self, headers: Headers = ()) -> None:
-        """CANCEL it. It is watched until its final response, and a 2xx that crosses is ended, but nobody hears of it any more."""
+        """CANCEL it; it is watched to its final response, and a 2xx that crosses is ended, but nobody hears of it."""
         if self._owner is not None:
             self._owner = None
             self._client.give_up(headers)
@@ -170,7 +170,7 @@ class Attempt:
     # --- descriptions -----------------------------------------------------------------------------------------------
 
     def _preview(self, message: Message) -> MediaPlan | None:
-        """The plan of the early answer that this provisional brings or repeats; None where it has none that can be used."""
+        """The plan of the early answer that this provisional brings or repeats; None where none can be used."""
         if not message.body or not message.to_tag:
             return None
         early = self._early.get(message.to_tag)
@@ -187,7 +187,7 @@ class Attempt:
         return plan
 
     def _agree(self, message: Message) -> tuple[SessionDescriber, MediaPlan]:
-        """The answer of the 2xx, or of the provisional before it on the same early dialog where the 2xx repeats none."""
+        """The answer of the 2xx, or the one of its early dialog where the 2xx repeats none."""
         early = self._early.get(message.to_tag)
         if not message.body:
             if early is None or early.plan is None:

@@ -1,7 +1,7 @@
 """A bridge: the answered channels of two sessions tied together until one of them goes.
 
-Made by `CallSession.bridge`. It uses the same link as a session's own channels, with the table `BRIDGE`: what ends one side lets the other
-go, and its session stays for the handler.
+Made by `CallSession.bridge`. It uses the same link as a session's own channels, with the table `BRIDGE`: what ends
+one side lets the other go, and its session stays for the handler.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A channel: one leg of a session from its first INVITE to its last BYE, with its description, its media leg and its dialog.
+"""A channel: one leg of a session from its first INVITE to its last BYE, with description, media leg and dialog.
 
-While it is placed it owns an `Outgoing`, while it waits for our answer an `Incoming`, then an `InviteSession`. What happens on it goes to
-the session's `Course`, and over its `Link` to the other side; what the link asks is done here.
+While it is placed it owns an `Outgoing`, while it waits for our answer an `Incoming`, then an `InviteSession`. What
+happens on it goes to the session's `Course`, and over its `Link` to the other side; what the link asks is done here.
 """
 
 from __future__ import annotations
@@ -270,7 +270,7 @@ class Channel:
     # --- the session ------------------------------------------------------------------------------------------------
 
     def apply(self, plan: MediaPlan | None = None) -> None:
-        """Make the leg do what is agreed. Silence is watched for only while both sides send and the session is connected."""
+        """Make the leg do what is agreed. Silence counts only while both sides send and the session is connected."""
         plan = plan or self.plan
         if self.leg is None or plan is None or self.party is None:
             return
@@ -422,7 +422,7 @@ class Channel:
         return body
 
     def _answer_like(self, plan: MediaPlan) -> bytes:
-        """The answer with which relaying needs no transcoding; the one that was given early stands (RFC 3261 §13.2.1)."""
+        """The answer with which relaying needs no transcoding; one given early stands (RFC 3261 §13.2.1)."""
         if self.describer is not None and self.describer.local is not None:
             return self.describer.local
         offered = self._offer.codecs if self._offer is not None else ()
@@ -453,7 +453,7 @@ class Channel:
         return self.invite
 
     def _learn_from(self) -> str | None:
-        """Where the leg may learn the source of media from: the address of their signalling, when they are behind NAT."""
+        """Where the leg may learn the source of media from: their signalling's address, when they are behind NAT."""
         holder = self.invite or self._incoming
         if holder is not None:
             return holder.dialog.flow.remote[0] if holder.dialog.nat else None

@@ -1,7 +1,8 @@
 """Which codecs two parties have in common, so that relaying needs no transcoding.
 
-Codecs are the same when name, clock rate and channels are: format parameters may differ between two sides that understand each other.
-Used by attempts (what is offered), channels (what is answered) and alignment (what has to be offered anew).
+Codecs are the same when name, clock rate and channels are: format parameters may differ between two sides that
+understand each other. Used by attempts (what is offered), channels (what is answered) and alignment (what has to be
+offered anew).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The course of one session: what is decided about it, what its two channels report, its events in their order, its end.
+"""The course of one session: what is decided about it, what its channels report, its events in order, its end.
 
-`CallSession` is its public face, `Exchange` keeps it while it lives. It never touches one channel because of the other: the link does. All
-of it runs on the loop.
+`CallSession` is its public face, `Exchange` keeps it while it lives. It never touches one channel because of the
+other: the link does. All of it runs on the loop.
 """
 
 from __future__ import annotations

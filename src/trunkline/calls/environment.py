@@ -1,6 +1,7 @@
 """What every session shares: the layers below, what `server` provides, the clock, the tasks and the options.
 
-`Exchange` makes one and hands it to sessions, channels and attempts. Timers of calls start here and nowhere else, on the loop's clock.
+`Exchange` makes one and hands it to sessions, channels and attempts. Timers of calls start here and nowhere else, on
+the loop's clock.
 """
 
 from __future__ import annotations

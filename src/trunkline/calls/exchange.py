@@ -1,7 +1,7 @@
 """All live sessions: makes one of each INVITE and of each `dial`, and ends them when the server stops.
 
-`server` calls it: `incoming` when a peer's INVITE has passed the UAS checks, `dial` from the facade, `handler_failed` and `handlers_done`
-from the dispatcher.
+`server` calls it: `incoming` when a peer's INVITE has passed the UAS checks, `dial` from the facade, `handler_failed`
+and `handlers_done` from the dispatcher.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Exchange:
             dial_number: What was dialled.
 
         Returns:
-            The session; None when the INVITE was refused at once: 503 while the server stops, 400 where no dialog can be made of it,
-            488 with a Warning in words where its description offers nothing that this peer may use.
+            The session; None when the INVITE was refused at once: 503 while the server stops, 400 where no dialog can
+            be made of it, 488 with a Warning in words where its description offers nothing that this peer may use.
         """
         env = self._env
         env.attach()
@@ -141,7 +141,8 @@ class Exchange:
 
         Args:
             call: The call that it handled.
-            error: What it raised. `CallEnded` is no error; a `CallFailed` that it let pass goes to the caller as the failure it is.
+            error: What it raised. `CallEnded` is no error; a `CallFailed` that it let pass goes to the caller as the
+            failure it is.
             handler_name: Named in the log.
         """
         if isinstance(error, CallEnded):

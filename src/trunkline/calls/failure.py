@@ -1,7 +1,7 @@
 """What a failure on one side becomes on the other: tables of statuses, the best of several answers, the Reason header.
 
-`outgoing` asks which of several failures stands for all (RFC 3261 §16.7), `course` what the caller is told. Words of the other side's
-server never cross; Reason header values (RFC 3326) do, cut to what the RFC defines.
+`outgoing` asks which of several failures stands for all (RFC 3261 §16.7), `course` what the caller is told. Words of
+the other side's server never cross; Reason header values (RFC 3326) do, cut to what the RFC defines.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MAX_REASONS = 4
 """Reason values that cross at most."""
 
 _CROSSING: dict[PeerType, dict[int, int]] = {
-    # A line: what concerns our account or our connection to the provider says nothing to the phone, and would make it ask its
-    # user for a password (401, 407), give up its own account (403) or try another server (503).
+    # A line: what concerns our account or our connection to the provider says nothing to the phone, and would make it
+    # ask its user for a password (401, 407), give up its own account (403) or try another server (503).
     PeerType.LINE: {401: 502, 403: 502, 407: 502, 408: 504, 503: 500},
     # A user: to the caller a phone that is silent, unreachable or strange is a callee who is not there.
     PeerType.USER: {401: 480, 403: 480, 407: 480, 408: 480, 430: 480, 485: 404, 503: 480},
@@ -94,7 +94,7 @@ def crossing(peer_type: PeerType, failure: Failure) -> News:
 
 
 def best(failures: Iterable[Failure]) -> Failure:
-    """The failure that stands for all (RFC 3261 §16.7, step 6): a 6xx first, then the lowest class, then what says most."""
+    """The failure that stands for all (RFC 3261 §16.7, step 6): a 6xx, then the lowest class, then what says most."""
     return min(failures, key=_precedence)
 
 
@@ -127,7 +127,8 @@ def failure_of(error: PlacementError) -> Failure:
     return Failure(error.status, error.reason)
 
 
-# --- Reason (RFC 3326) and Warning (RFC 3261 §20.43) --------------------------------------------------------------------
+# --- Reason (RFC 3326) and Warning (RFC 3261 §20.43)
+# --------------------------------------------------------------------
 
 
 _CAUSE = re.compile(r";\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)

@@ -1,7 +1,8 @@
 """Re-INVITEs of either side: hold and resume, other codecs, another address (RFC 3261 §14, RFC 3264 §8).
 
-What changes only where media goes is answered here. What changes direction or codecs is carried across by the link: the other side is
-offered the same, and what it answers goes back. Refused there, it is refused here: 491 as 491, all else as 488.
+What changes only where media goes is answered here. What changes direction or codecs is carried across by the link:
+the other side is offered the same, and what it answers goes back. Refused there, it is refused here: 491 as 491, all
+else as 488.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def moves_only(plan: MediaPlan | None, offer: RemoteOffer) -> bool:
 
 
 def answer_here(channel: Channel, reoffer: Reoffer, offer: RemoteOffer) -> None:
-    """Answer without asking the other side: in the direction that stands, or as they like where there is no other side."""
+    """Answer without asking the other side: in the direction that stands, or as they like where there is none."""
     plan, describer, leg = channel.plan, channel.describer, channel.leg
     if plan is None or describer is None or leg is None:
         reoffer.reject(491)
@@ -161,9 +162,8 @@ class Crossing:
 
     def _on_withdrawn(self) -> None:
         """They cancelled it, or hung up."""
-        if self._finish():
-            if self._renewal is not None:
-                self._renewal.cancel()
+        if self._finish() and self._renewal is not None:
+            self._renewal.cancel()
 
     def _timeout(self) -> None:
         if self._finish():

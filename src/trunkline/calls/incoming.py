@@ -1,6 +1,7 @@
 """Channel ZERO until it is answered: the INVITE that arrived, its provisionals, its early answer, its final response.
 
-`Channel` owns one while it is in stage RINGING or EARLY. To and From of our responses are the caller's own (RFC 3261 §8.2.6.2).
+`Channel` owns one while it is in stage RINGING or EARLY. To and From of our responses are the caller's own (RFC 3261
+§8.2.6.2).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The link of two channels: a table of (what happened on one side, in which state the other is) → what to do to the other.
+"""The link of two channels: a table of (what happened on one, how far the other is) → what to do to the other.
 
-A session's ZERO and ONE are tied by `SESSION`, the channels of two sessions by `BRIDGE`. Channels tell the link what happened to them and
-do what the link asks; neither knows the other. This is the only place where one leg has an effect on another.
+A session's ZERO and ONE are tied by `SESSION`, the channels of two sessions by `BRIDGE`. Channels tell the link what
+happened to them and do what the link asks; neither knows the other. This is the only place where one leg has an
+effect on another.
 """
 
 from __future__ import annotations

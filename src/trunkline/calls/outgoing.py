@@ -1,7 +1,7 @@
 """A channel being placed: the lookup of its targets, the set of attempts, its timeout; the first answer wins.
 
-The losers get CANCEL with the Reason "Call completed elsewhere" (RFC 3326); when all fail, the best answer stands for them (RFC 3261
-§16.7). `Channel` owns one at a time; how it ends goes to the session's `Course`.
+The losers get CANCEL with the Reason "Call completed elsewhere" (RFC 3326); when all fail, the best answer stands for
+them (RFC 3261 §16.7). `Channel` owns one at a time; how it ends goes to the session's `Course`.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ __all__ = ["Placement"]
 class Placement:
     """The outcome of `CallSession.accept`, once there is one.
 
-    `await placement` returns None when the two parties are connected; cancelling the task that awaits it leaves the placing as it is
-    (`CallSession.close` ends it). From another thread: `placement.result()`.
+    `await placement` returns None when the two parties are connected; cancelling the task that awaits it leaves the
+    placing as it is (`CallSession.close` ends it). From another thread: `placement.result()`.
 
     Raises:
         CallFailed: No attempt was answered: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another status.

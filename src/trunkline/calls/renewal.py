@@ -1,6 +1,7 @@
 """One re-INVITE of ours on an answered channel: a new offer, its answer, and the wait after 491 (RFC 3261 §14.1).
 
-`hold.Crossing` carries a re-INVITE of the other side across with it, `align.Alignment` brings two sides to common codecs.
+`hold.Crossing` carries a re-INVITE of the other side across with it, `align.Alignment` brings two sides to common
+codecs.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Renewal:
         codecs: What is offered.
         direction: In which direction.
         owner: Hears how it ends; None for nobody.
-        patient: Whether it is tried again after a 491; a re-INVITE that is carried across leaves that to who asked for it.
+        patient: Whether it is tried again after a 491; a re-INVITE that is carried across leaves that to who asked
+        for it.
     """
 
     def __init__(

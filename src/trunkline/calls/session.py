@@ -1,7 +1,7 @@
-"""The public face of a session: what a handler reads, decides and awaits. All of it is carried out by the session's `Course`.
+"""The public face of a session: what a handler reads, decides and awaits. The session's `Course` carries it out.
 
-The methods that only command (`accept`, `reject`, `respond`, `redirect`, `close`) may be called from any thread; those to await belong to
-the loop.
+The methods that only command (`accept`, `reject`, `respond`, `redirect`, `close`) may be called from any thread;
+those to await belong to the loop.
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ class CallSession:
     ) -> Placement:
         """Call a user or a number through a line, and connect the caller with whoever answers.
 
-        Placing begins at once; the result may be awaited, waited for in another thread, or left alone. After `failed` or `timeout` it may
-        be called again with another target. On a call that is answered already it adds the second party.
+        Placing begins at once; the result may be awaited, waited for in another thread, or left alone. After `failed`
+        or `timeout` it may be called again with another target. On a call that is answered already it adds the second
+        party.
 
         Args:
             to_user: The user all of whose phones ring.
@@ -127,11 +128,12 @@ class CallSession:
             timeout_s: Seconds until it is given up.
 
         Returns:
-            A `Placement`: awaiting it gives None when connected, and raises `CallFailed` (`Busy`, `Declined`, `NoAnswer`, `NotRegistered`)
-            when nobody answered, or `CallEnded` when the caller gave up.
+            A `Placement`: awaiting it gives None when connected, and raises `CallFailed` (`Busy`, `Declined`,
+            `NoAnswer`, `NotRegistered`) when nobody answered, or `CallEnded` when the caller gave up.
 
         Raises:
-            CallStateError: It has been accepted, and is neither over nor refused; from another thread the placement raises it.
+            CallStateError: It has been accepted, and is neither over nor refused; from another thread the placement
+            raises it.
             ValueError: Not exactly one target is given, or `timeout_s` is not positive.
         """
         placing = self._placing(to_user, to_line, dial_number, caller_name, caller_id)
@@ -204,7 +206,7 @@ class CallSession:
         self.respond(302, None, contact)
 
     def close(self) -> None:
-        """End the call: 480 to a caller who waits, CANCEL to whoever is being called, BYE to whoever is up. Idempotent."""
+        """End the call: 480 to a caller who waits, CANCEL to who is being called, BYE to who is up. Idempotent."""
         self._env.run(self._course.close)
 
     # --- on the loop ------------------------------------------------------------------------------------------------

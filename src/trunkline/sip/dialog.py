@@ -1,7 +1,7 @@
 """Dialogs (RFC 3261 §12): identity, route set, remote target and the two sequence numbers.
 
-A `Dialog` is made from the request and response that established it, by `invite.py` (or a subscription later). It builds the headers of
-requests inside it and judges the order of theirs. It sends nothing itself.
+A `Dialog` is made from the request and response that established it, by `invite.py` (or a subscription later). It
+builds the headers of requests inside it and judges the order of theirs. It sends nothing itself.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class DialogError(ValueError):
 def next_hop(uri: Uri, received_over: Flow) -> Flow:
     """The flow to the element that `uri` names, for a peer whose last message came over `received_over`.
 
-    The URI's address is believed when it is an address that the peer can have: a literal in the family of the flow. A host name, a private
-    address of a peer that came from a public one, or a connection that we may only use from its other end leave the flow as it was
-    (RFC 5626's reasoning: what worked for their message works for ours).
+    The URI's address is believed when it is an address that the peer can have: a literal in the family of the flow. A
+    host name, a private address of a peer that came from a public one, or a connection that we may only use from its
+    other end leave the flow as it was (RFC 5626's reasoning: what worked for their message works for ours).
     """
     transport = (uri.param("transport") or received_over.transport).lower()
     try:
@@ -56,7 +56,7 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
 
 
 def behind_nat(message: Message, source: Flow) -> bool:
-    """Whether a request's sender wrote another address in its Via than it came from, so that its Contact and SDP are not to be believed."""
+    """Whether a request came from another address than its Via says: its Contact and SDP are not to be believed."""
     via = message.via
     if via.host != source.remote[0]:
         return True
@@ -78,7 +78,7 @@ def _routes(message: Message) -> list[str]:
 
 
 def _target(message: Message) -> Uri | None:
-    """Where their Contact says that they are; None where there is none. DialogError where it is malformed or not one."""
+    """Where their Contact says that they are; None without one. DialogError where it is malformed or several."""
     try:
         contacts = message.contacts
     except SipParseError as error:
@@ -146,7 +146,8 @@ class Dialog:
     ) -> Dialog:
         """The dialog that `response` to our request makes (§12.1.2).
 
-        Never fails: a dialog that cannot be built cannot be ended either. A malformed Contact or Record-Route counts as absent.
+        Never fails: a dialog that cannot be built cannot be ended either. A malformed Contact or Record-Route counts
+        as absent.
 
         Args:
             response: A 2xx, or a provisional with a To tag.
@@ -227,7 +228,8 @@ class Dialog:
         routes = self.routes
         first = NameAddr.parse(routes[0]).uri if routes else None
         if first is not None and first.param("lr") is None:
-            # §12.2.1.1: a strict router wants itself as the Request-URI, without what may not stand there (§19.1.1), and the target last
+            # §12.2.1.1: a strict router wants itself as the Request-URI, without what may not stand there (§19.1.1),
+            # and the target last
             allowed = [(name, value) for name, value in first.params if name.lower() != "method"]
             uri = str(first.replace(params=allowed, headers=()))
             routes = [*routes[1:], f"<{self.remote_target}>"]

@@ -1,9 +1,9 @@
 """The asyncio face of the Rust SIP endpoint: events go to whoever waits for them, commands go down.
 
-`Endpoint` wraps a driver: the real `_trunkline.SipEndpoint` (a thread and sockets) or, on the virtual network, `_trunkline.SansIoEndpoint`.
-One wake-up hands over all waiting events. Responses go to the handler of their client transaction, requests inside a dialog to that
-dialog's handler, all others to `on_request`. Everything here is synchronous; no task is made per event.
-This is the only module of `trunkline.sip` that imports the extension.
+`Endpoint` wraps a driver: the real `_trunkline.SipEndpoint` (a thread and sockets) or, on the virtual network,
+`_trunkline.SansIoEndpoint`. One wake-up hands over all waiting events. Responses go to the handler of their client
+transaction, requests inside a dialog to that dialog's handler, all others to `on_request`. Everything here is
+synchronous; no task is made per event. This is the only module of `trunkline.sip` that imports the extension.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from _trunkline import (
     AckReceived,
@@ -77,6 +77,7 @@ __all__ = [
     "Traced",
     "Uri",
     "Via",
+    "WakingDriver",
     "digest_ha1",
 ]
 
@@ -89,7 +90,7 @@ DialogKey = tuple[str, str, str]
 """Call-ID, our tag, their tag (RFC 3261 §12)."""
 
 INVITE_LINGER_S = 40.0
-"""How long a 2xx-answered INVITE of ours stays listened to: 64*T1 for 2xx from other branches (RFC 3261 §13.2.2.4), and a margin."""
+"""How long an answered INVITE of ours stays listened to for 2xx of other branches: 64*T1 (RFC 3261 §13.2.2.4) and more."""
 
 
 class Driver(Protocol):
@@ -137,6 +138,17 @@ class Driver(Protocol):
     def counters(self) -> dict[str, int]: ...
 
 
+@runtime_checkable
+class WakingDriver(Protocol):
+    """A driver without file descriptor: it calls when events wait. The virtual network's."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Call `wake` on the loop whenever events wait."""
+
+    def close(self) -> None:
+        """Call it no more, and send nothing more."""
+
+
 class ClientHandler(Protocol):
     """Waits for the responses to a request of ours."""
 
@@ -167,7 +179,7 @@ class DialogHandler(Protocol):
         """A request other than ACK and CANCEL in this dialog."""
 
     def on_bye_answered(self, message: Message) -> None:
-        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` has been or will be called with it too."""
+        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` is called with it too."""
 
 
 class Endpoint:
@@ -212,12 +224,14 @@ class Endpoint:
         self._loop = asyncio.get_running_loop()
         if isinstance(self._driver, SipEndpoint):
             self._loop.add_reader(self._driver.fileno(), self.pump)
+        elif isinstance(self._driver, WakingDriver):
+            self._driver.start(self.pump)
 
     def detach(self) -> None:
         """Stop taking events and, for a real driver, close its sockets and wait for its thread."""
-        if isinstance(self._driver, SipEndpoint):
-            if self._loop is not None:
-                self._loop.remove_reader(self._driver.fileno())
+        if isinstance(self._driver, SipEndpoint) and self._loop is not None:
+            self._loop.remove_reader(self._driver.fileno())
+        if isinstance(self._driver, (SipEndpoint, WakingDriver)):
             self._driver.close()
         if self._linger_timer is not None:
             self._linger_timer.cancel()
@@ -267,7 +281,7 @@ class Endpoint:
 
     @property
     def driver(self) -> Driver:
-        """The extension's endpoint, for the commands that need no dispatch: mint_tag, set_challenge, keep_alive, …"""
+        """The extension's endpoint, for the commands that need no dispatch: mint_tag, set_challenge and the like."""
         return self._driver
 
     def send_request(

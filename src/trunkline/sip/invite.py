@@ -1,7 +1,8 @@
-"""The INVITE usage of RFC 3261 §13–§15: calling, being called, and the session between answer and BYE.
+"""The INVITE usage of RFC 3261 §13 to §15: calling, being called, and the session between answer and BYE.
 
-`InviteClient` places one call, `InviteServer` takes one, both end in an `InviteSession` that lives in a `Dialog`. Owners are the server's
-channels (`trunkline.calls`) and the test kit's phones: they bring the session descriptions, this module brings the order of messages.
+`InviteClient` places one call, `InviteServer` takes one, both end in an `InviteSession` that lives in a `Dialog`.
+Owners are the server's channels (`trunkline.calls`) and the test kit's phones: they bring the session descriptions,
+this module brings the order of messages.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class InviteClient:
         self._request.start()
 
     def give_up(self, headers: Headers = ()) -> None:
-        """CANCEL it and tell the handler no more; a 2xx that crosses is acknowledged and ended with BYE (RFC 3261 §15)."""
+        """CANCEL it and tell the handler no more; a 2xx that crosses is acknowledged and ended (RFC 3261 §15)."""
         if self._handler is not None:
             self._handler = None
             self._request.cancel(headers)

@@ -1,4 +1,4 @@
-"""A request of ours from first sending to final response, with digest challenges answered on the way (RFC 3261 §8.1, §22).
+"""A request of ours from first sending to final response, challenges answered on the way (RFC 3261 §8.1, §22).
 
 REGISTER, INVITE, BYE and all others go out through `ClientRequest`; its owner sees only what is left after challenges.
 """
