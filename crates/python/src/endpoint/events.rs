@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use trunkline_sip::endpoint as sip;
 
-use crate::digest::Credentials;
+use crate::digest::PyCredentials as Credentials;
 use crate::values::{PyFlow as Flow, PyMessage as Message};
 
 /// The handle of a request that waits for our answer; frozen.
