@@ -5,3 +5,48 @@ maturin places the compiled extension inside this package; everything it defines
 
 from ._trunkline import *  # noqa: F403  (the extension's whole namespace is the module)
 from ._trunkline import __version__ as __version__
+
+# The aliases of the typed face, which the extension cannot define: they exist at runtime too, as stubtest asks.
+
+from typing import Literal
+
+from ._trunkline import (
+    AckReceived,
+    AckTimedOut,
+    ByeAnswered,
+    Cancelled,
+    FlowClosed,
+    FlowOpened,
+    LegFailed,
+    LegLatched,
+    LegSilent,
+    PrackReceived,
+    ReliableTimedOut,
+    RequestReceived,
+    ResponseReceived,
+    Shed,
+    Traced,
+    TransactionTimedOut,
+    TransportFailed,
+)
+
+Address = tuple[str, int]
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+ChallengeMode = Literal["everybody", "strangers", "nobody"]
+Event = (
+    RequestReceived
+    | ResponseReceived
+    | AckReceived
+    | Cancelled
+    | AckTimedOut
+    | ByeAnswered
+    | PrackReceived
+    | ReliableTimedOut
+    | TransactionTimedOut
+    | TransportFailed
+    | FlowOpened
+    | FlowClosed
+    | Shed
+    | Traced
+)
+MediaEvent = LegSilent | LegLatched | LegFailed
