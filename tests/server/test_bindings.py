@@ -12,9 +12,7 @@ from trunkline.sip.endpoint import Flow, Uri
 PHONE = Flow("udp", ("192.0.2.7", 5060), ("192.0.2.1", 5060))
 
 
-def origin(
-    now: float = 0.0, call_id: str = "c", cseq: int = 1, flow: Flow = PHONE, nat: bool = False
-) -> Binding:
+def origin(now: float = 0.0, call_id: str = "c", cseq: int = 1, flow: Flow = PHONE, nat: bool = False) -> Binding:
     return Binding("alice", Uri.parse("sip:alice@x"), "", 1.0, call_id, cseq, now, now, flow, nat=nat)
 
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 import time
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -25,6 +24,11 @@ from trunkline.testing.clock import run
 from trunkline.trace.recorder import Recorder
 
 
+class StandIn:
+    def __init__(self, number: int) -> None:
+        self.id = number
+
+
 class Owner:
     def __init__(self) -> None:
         self.failed: list[tuple[str, Exception, str]] = []
@@ -42,7 +46,7 @@ class Owner:
 
 
 def a_call(number: int = 1) -> CallSession:
-    return cast(CallSession, SimpleNamespace(id=number))
+    return cast(CallSession, StandIn(number))
 
 
 def incoming(call: CallSession) -> IncomingCall:

@@ -86,7 +86,7 @@ class Demo:
         server.trace()
         server.recorder.listen(self._show)
         server.on_incoming_call(route)
-        async with server, Itsp({ACCOUNT: "line secret"}) as itsp:
+        async with Itsp({ACCOUNT: "line secret"}) as itsp, server:
             server.add_user("alice", password="alice secret")
             server.add_user("bob", password="bob secret")
             server.add_line(

@@ -13,16 +13,16 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
-from trunkline.server.line_settings import LineSettings
-from trunkline.server.users import DEFAULT_MAX_CONTACTS
 
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
+from trunkline.server.line_settings import LineSettings
+from trunkline.server.users import DEFAULT_MAX_CONTACTS
 
 __all__ = [
     "FileSettings",
@@ -167,19 +167,26 @@ def _line_fields() -> dict[str, Any]:
     for field in dataclasses.fields(LineSettings):
         if field.name not in ("name", "stored"):
             default = ... if field.default is dataclasses.MISSING else field.default
-            fields[field.name] = replaced.get(field.name, (hints[field.name], default))
+            kind, default = replaced.get(field.name, (hints[field.name], default))
+            # an alias, since pydantic's classes have a method `register`
+            fields[f"{field.name}_"] = (kind, Field(default, alias=field.name))
     return fields
 
 
-class _LineBase(Options):
+class LineOptionsBase(Options):
+    """The options of a line: the fields of `LineSettings`, as `LineOptions` has them."""
+
     def arguments(self) -> dict[str, Any]:
         """As keyword arguments of `SipServer.add_line`."""
-        values = self.model_dump(exclude_unset=True)
+        values = self.model_dump(exclude_unset=True, by_alias=True)
         password = values.get("password")
         return {**values, "password": password.get_secret_value()} if password is not None else values
 
 
-LineOptions = create_model("LineOptions", __base__=_LineBase, **_line_fields())
+if TYPE_CHECKING:
+    LineOptions = LineOptionsBase
+else:
+    LineOptions = create_model("LineOptions", __base__=LineOptionsBase, **_line_fields())
 
 
 class RouteOptions(Options):
@@ -201,7 +208,7 @@ class FileSettings(BaseSettings):
 
     server: ServerSettings
     users: dict[str, UserOptions] = {}
-    lines: dict[str, LineOptions] = {}  # type: ignore[valid-type]
+    lines: dict[str, LineOptions] = {}
     routes: tuple[RouteOptions, ...] = ()
 
 
@@ -246,7 +253,12 @@ def _load(path: Path) -> tuple[FileSettings | None, list[ConfigurationError]]:
     class Here(FileSettings):
         @classmethod
         def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], env_settings: PydanticBaseSettingsSource, **others: Any
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return env_settings, TomlConfigSettingsSource(settings_cls, path)
 

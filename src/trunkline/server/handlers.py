@@ -1,7 +1,7 @@
 """How an application registers handlers: one decorator an event, as methods of the server.
 
-`SipServer` inherits them. Each takes an `async def` or a plain `def` with one argument and returns it unchanged; several handlers of one event
-are started in the order in which they were registered.
+`SipServer` inherits them. Each takes an `async def` or a plain `def` with one argument and returns it unchanged; several handlers of one
+event are started in the order in which they were registered.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from trunkline.calls.session import CallSession
-from trunkline.server.registrar import RegisterRequest
-
 from trunkline.events import (
     AttemptFailed,
     CallSessionCancelled,
@@ -36,6 +34,7 @@ from trunkline.events import (
     RegisterUserSuccess,
     UnregisterUser,
 )
+from trunkline.server.registrar import RegisterRequest
 
 __all__ = ["Handlers", "On"]
 

@@ -13,29 +13,29 @@ from collections.abc import Callable, Iterable
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.calls.session import CallSession
+from trunkline.constants import PeerType
+from trunkline.errors import ConfigurationError, ListenError
+from trunkline.events import CallEvent, Event, RegisterUser
+from trunkline.media.engine import MediaEngine
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
+from trunkline.server.config import ServerSettings, parse_listen
+from trunkline.server.dispatch import Dispatcher
 from trunkline.server.identify import Caller, Identifier, Unproven
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
+from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
+from trunkline.server.ports import listen_error
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import Routing
 from trunkline.server.users import User, Users
+from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
 from trunkline.sip.resolver import Resolver
+from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
 from trunkline.storage.store import Store
-
-from trunkline.errors import ConfigurationError, ListenError
-from trunkline.events import CallEvent, Event, RegisterUser
-from trunkline.media.engine import MediaEngine
-from trunkline.server.config import ServerSettings, parse_listen
-from trunkline.server.dispatch import Dispatcher
-from trunkline.server.platform import MediaOptions, Platform, SipOptions
-from trunkline.server.ports import listen_error
-from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
-from trunkline.sip.traced import traced_message
 from trunkline.trace.recorder import Recorder
 
 __all__ = ["Running"]
@@ -276,11 +276,12 @@ class Running:
         return self.lines.settings(name)
 
     def _calls_of_line(self, name: str) -> int:
-        return sum(1 for call in self.exchange.sessions if name in _line_names(call))
+        return sum(1 for call in self.exchange.sessions if _uses_line(call, name))
 
 
-def _line_names(call: CallSession) -> set[str]:
-    return call.line_names
+def _uses_line(call: CallSession, name: str) -> bool:
+    parties = [channel.party for channel in (call.zero, call.one) if channel is not None]
+    return any(party is not None and (party.peer_type, party.name) == (PeerType.LINE, name) for party in parties)
 
 
 def _shed(event: Shed) -> None:

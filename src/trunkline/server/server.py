@@ -13,24 +13,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trunkline.calls.session import CallSession
-from trunkline.server.bindings import Binding
-from trunkline.server.line import Line
-from trunkline.server.line_settings import LineSettings
-from trunkline.server.users import User, Users
-from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
-from trunkline.storage.store import Store
-
 from trunkline.calls.peers import Placing
+from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, TrunklineError
 from trunkline.events import Event
+from trunkline.server.bindings import Binding
 from trunkline.server.codecs import codecs_named
 from trunkline.server.config import LineOptions, ServerSettings, UserOptions, validated
 from trunkline.server.dispatch import Dispatcher
 from trunkline.server.handlers import Handlers
+from trunkline.server.line import Line
+from trunkline.server.line_settings import LineSettings
 from trunkline.server.platform import Machine, Platform
 from trunkline.server.running import Running
+from trunkline.server.users import User, Users
+from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
+from trunkline.storage.store import Store
 from trunkline.trace.log import log_to
 from trunkline.trace.pcap import PcapWriter
 from trunkline.trace.recorder import Recorder
