@@ -1,4 +1,4 @@
-"""Session descriptions and offer/answer through the extension: one describer a leg, two describers against each other."""
+"""Session descriptions and offer/answer through the extension: one describer a leg, two against each other."""
 
 from __future__ import annotations
 
