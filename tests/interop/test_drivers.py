@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import MakeNamespace, MakeSipp, StartBaresip, StartCapture, StartLinphone, StartProvider
 from peers import audio, baresip, linphone, sipp
+from peers.fixtures import MakeNamespace, MakeSipp, StartBaresip, StartCapture, StartLinphone, StartProvider
 from peers.kamailio import Kamailio, ProviderSettings
 from peers.process import PeerError, wait_until
 
