@@ -558,6 +558,15 @@ fn test_a_malformed_message_without_via_or_an_ack_or_a_response_is_never_answere
 }
 
 #[test]
+fn test_a_malformed_request_whose_copied_lines_would_break_the_answer_is_not_answered() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("OPTIONS").text().replace("Call-ID: their", "Call-ID: a\rb"));
+    bench.receive(&Request::new("OPTIONS").text().replace("Call-ID: their", "Call-ID: a\0b"));
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.counters().malformed, 2);
+}
+
+#[test]
 fn test_crlf_and_nul_datagrams_are_no_errors() {
     let mut bench = Bench::new();
     for text in ["", "\r\n", "\r\n\r\n", "\0", "\0\0\0\0"] {
