@@ -1,5 +1,6 @@
 //! Two endpoints over a link that loses, doubles and reorders, in virtual time: whatever happens on the way, each request comes up once,
 //! each has one outcome, and nothing is left (RFC 3261 §17).
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may fail
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
 //! Arbitrary datagrams, streams, commands and times: the endpoint never panics, keeps its bounds, and is deterministic.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may fail
 
 mod endpoint_bench;
 
@@ -157,7 +158,7 @@ impl World {
                 let request = Request::new(METHODS[method])
                     .branch(&format!("z9hG4bK{branch}"))
                     .cseq(u32::from(cseq));
-                let request = if tag == 0 { request } else { request.to_tag(&format!("t{tag}")) };
+                let request = if tag == 0 { request } else { request.tagged(&format!("t{tag}")) };
                 let request = if branch == 5 { request.branch("") } else { request };
                 self.bench.endpoint.receive(now, udp(PEER), &corrupt(request.text(), cut));
             }
