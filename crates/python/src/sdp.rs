@@ -3,7 +3,7 @@
 //! `media` reads codecs through [`PyCodec::inner`]; dialogs in Python drive the describer.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -248,8 +248,9 @@ impl Given {
 pub(crate) struct PySessionDescriber(Mutex<Describer>);
 
 impl PySessionDescriber {
-    fn state(&self) -> MutexGuard<'_, Describer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Run `step` on the state. No Python runs inside: a thread that waits here keeps the GIL.
+    fn with<T>(&self, step: impl FnOnce(&mut Describer) -> T) -> T {
+        step(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -273,24 +274,22 @@ impl PySessionDescriber {
         ptime_ms: Option<u16>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
-        let text = self.state().offer(&given.ours()).map_err(|error| raised(py, error))?;
-        Ok(PyBytes::new(py, text.as_bytes()))
+        let text = self.with(|state| state.offer(&given.ours()));
+        Ok(PyBytes::new(py, text.map_err(|error| raised(py, error))?.as_bytes()))
     }
 
     fn accept_answer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyMediaPlan> {
-        let mut state = self.state();
-        state
-            .accept_answer(body)
-            .map(|plan| PyMediaPlan(plan.clone()))
-            .map_err(|error| raised(py, error))
+        let plan = self.with(|state| state.accept_answer(body).cloned());
+        plan.map(PyMediaPlan).map_err(|error| raised(py, error))
     }
 
     fn withdraw(&self) {
-        self.state().withdraw();
+        self.with(Describer::withdraw);
     }
 
     fn read_offer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyRemoteOffer> {
-        self.state().read_offer(body).map(PyRemoteOffer).map_err(|error| raised(py, error))
+        let offer = self.with(|state| state.read_offer(body));
+        offer.map(PyRemoteOffer).map_err(|error| raised(py, error))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -306,29 +305,33 @@ impl PySessionDescriber {
         ptime_ms: Option<u16>,
     ) -> PyResult<(Bound<'py, PyBytes>, PyMediaPlan)> {
         let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
-        let mut state = self.state();
-        let (text, plan) = state.answer(&offer.0, &given.ours()).map_err(|error| raised(py, error))?;
-        Ok((PyBytes::new(py, text.as_bytes()), PyMediaPlan(plan.clone())))
+        let answer = self.with(|state| state.answer(&offer.0, &given.ours()).map(|(text, plan)| (text, plan.clone())));
+        let (text, plan) = answer.map_err(|error| raised(py, error))?;
+        Ok((PyBytes::new(py, text.as_bytes()), PyMediaPlan(plan)))
     }
 
     #[getter]
     fn local<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        self.state().local().map(|text| PyBytes::new(py, text.as_bytes()))
+        let text = self.with(|state| state.local().map(str::to_owned));
+        text.map(|text| PyBytes::new(py, text.as_bytes()))
     }
 
     #[getter]
     fn plan(&self) -> Option<PyMediaPlan> {
-        self.state().plan().map(|plan| PyMediaPlan(plan.clone()))
+        self.with(|state| state.plan().cloned()).map(PyMediaPlan)
     }
 
     #[getter]
     fn offer_pending(&self) -> bool {
-        self.state().offer_pending()
+        self.with(|state| state.offer_pending())
     }
 }
 
 /// Add this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // The stub's alias, so that annotations can be evaluated at run time.
+    let literal = module.py().import("typing")?.getattr("Literal")?;
+    module.add("Direction", literal.get_item(("sendrecv", "sendonly", "recvonly", "inactive"))?)?;
     module.add("NegotiationError", negotiation_error_class(module.py())?)?;
     module.add_class::<PyCodec>()?;
     module.add_class::<PyMediaPlan>()?;
