@@ -323,7 +323,7 @@ impl Endpoint {
         let Some(tx) = self.servers.get_mut(id) else { return };
         match tx.machine.state() {
             State::Terminated => {}
-            State::Completed if !tx.machine.kind().is_invite() => {
+            State::Completed | State::Accepted => {
                 tx.request = None;
                 return;
             }
