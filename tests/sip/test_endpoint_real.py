@@ -225,7 +225,7 @@ def test_an_address_of_somebody_else_is_the_systems_error() -> None:
 
 @pytest.mark.parametrize(("transport", "host"), [("sctp", "127.0.0.1"), ("udp", "localhost"), ("udp", "")])
 def test_what_is_no_transport_or_address_is_a_value_error(transport: str, host: str) -> None:
-    with station() as it, pytest.raises(ValueError, match="transport|address"):
+    with station() as it, pytest.raises(ValueError, match=r"transport|address"):
         it.listen(transport, host)
 
 
@@ -481,22 +481,27 @@ def test_events_match_by_class_and_are_frozen() -> None:
 
 def test_tokens_carry_node_and_worker_and_never_repeat() -> None:
     with station(node=0x12AB, worker=3) as it, station(node=0x12AB, worker=3) as other:
-        minted = [mint() for e in (it, other) for mint in (e.endpoint.mint_tag, e.endpoint.mint_call_id, e.endpoint.mint_token)]
+        minted = [
+            mint()
+            for e in (it, other)
+            for mint in (e.endpoint.mint_tag, e.endpoint.mint_call_id, e.endpoint.mint_token)
+        ]
         assert all(token.startswith("12ab0003") for token in minted)
         assert len(set(minted)) == len(minted)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("X-Bad", "a\r\nInjected: 1"), ("X-Bad", "a\0"), ("X Bad", "a"), ("X-Bad\r\nY", "a"), ("Via", "x")]
+    ("name", "value"),
+    [("X-Bad", "a\r\nInjected: 1"), ("X-Bad", "a\0"), ("X Bad", "a"), ("X-Bad\r\nY", "a"), ("Via", "x")],
 )
 def test_a_header_cannot_smuggle_another(name: str, value: str) -> None:
     with station() as it, DatagramPeer(address(it.listen())) as phone:
         phone.send(request("OPTIONS", phone.address))
         event = it.next(RequestReceived)
-        with pytest.raises(ValueError, match="header|value|written"):
+        with pytest.raises(ValueError, match=r"header|value|written"):
             it.endpoint.respond(event.tx, 200, headers=[(name, value)])
         assert not event.tx.answered
-        with pytest.raises(ValueError, match="header|value|written"):
+        with pytest.raises(ValueError, match=r"header|value|written"):
             it.endpoint.send_request(
                 "OPTIONS", "sip:p@peer", [*outgoing(), (name, value)], b"", Flow("udp", phone.address)
             )

@@ -1,4 +1,4 @@
-"""Python stops for ten seconds under load: no peer has to repeat what Rust can answer, and nothing is lost that cannot be shed.
+"""Python stops for ten seconds under load: no peer repeats what Rust can answer, nothing is lost that cannot be shed.
 
 The peer is one socket; when something arrived is the kernel's time stamp, so that only the SIP thread is measured.
 """
@@ -153,7 +153,9 @@ def test_nobody_repeats_what_rust_can_answer_while_python_stands_still() -> None
         answered = [event.message.call_id for event in it.told if isinstance(event, ByeAnswered)]
         assert sorted(answered) == sorted(call_id for call_id, _ in known)
         assert sum(isinstance(event, Cancelled) for event in it.told) == len(cancelled)
-        calls = {e.message.call_id: e for e in it.told if isinstance(e, RequestReceived) and e.message.method == "INVITE"}
+        calls = {
+            e.message.call_id: e for e in it.told if isinstance(e, RequestReceived) and e.message.method == "INVITE"
+        }
         assert set(calls) == {key[0] for key in [*waiting, *cancelled]}
         assert all(calls[call_id].tx.answered for call_id, _ in cancelled)
         assert all(it.endpoint.respond(calls[call_id].tx, 486) for call_id, _ in waiting)
@@ -174,7 +176,13 @@ def test_a_bye_that_rust_answers_stops_the_media_leg() -> None:
         leg, _ = media.open_leg("127.0.0.1")
         codec = [Codec("PCMU", 8_000, payload_type=0)]
         media.configure(
-            leg, remote_rtp=ear.address, remote_rtcp=None, sends=True, receives=True, receive_codecs=codec, send_codecs=codec
+            leg,
+            remote_rtp=ear.address,
+            remote_rtcp=None,
+            sends=True,
+            receives=True,
+            receive_codecs=codec,
+            send_codecs=codec,
         )
         media.play_tone(leg, 440.0)
         ear.socket.settimeout(5.0)
@@ -184,6 +192,11 @@ def test_a_bye_that_rust_answers_stops_the_media_leg() -> None:
         assert status(phone.receive()) == 200
         assert it.next(ByeAnswered).message.call_id == "call"
         ear.socket.settimeout(0.3)
-        with pytest.raises(TimeoutError):
-            for _ in range(100):
-                ear.socket.recv(2_048)
+        heard = 0
+        try:
+            while heard < 100:
+                heard += len(ear.socket.recv(2_048)) // 172
+        except TimeoutError:
+            pass
+        # what was under way when the leg stopped, no more
+        assert heard < 100
