@@ -1,15 +1,12 @@
 """The Rust half of trunkline, as one Python module; `__init__.pyi` beside this file is its typed face.
 
-maturin places the compiled extension inside this package; everything it defines is re-exported here under `_trunkline`.
+maturin places the compiled extension inside this package; everything it defines is re-exported here under `_trunkline`, together with the
+names of types that have no class of their own.
 """
-
-from ._trunkline import *  # noqa: F403  (the extension's whole namespace is the module)
-from ._trunkline import __version__ as __version__
-
-# The aliases of the typed face, which the extension cannot define: they exist at runtime too, as stubtest asks.
 
 from typing import Literal
 
+from ._trunkline import *  # noqa: F403  (the extension's whole namespace is the module)
 from ._trunkline import (
     AckReceived,
     AckTimedOut,
@@ -29,6 +26,7 @@ from ._trunkline import (
     TransactionTimedOut,
     TransportFailed,
 )
+from ._trunkline import __version__ as __version__
 
 Address = tuple[str, int]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]

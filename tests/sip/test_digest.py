@@ -46,7 +46,12 @@ def test_rfc7616_section_3_9_1(algorithm: str, response: str) -> None:
 def test_challenge_properties() -> None:
     challenge = Challenge.parse('Digest realm="a \\"b\\"", nonce="n", qop="auth-int,auth", stale=TRUE')
     assert (challenge.realm, challenge.nonce, challenge.algorithm) == ('a "b"', "n", "MD5")
-    assert (challenge.qop, challenge.stale, challenge.opaque, challenge.supported) == (("auth-int", "auth"), True, None, True)
+    assert (challenge.qop, challenge.stale, challenge.opaque, challenge.supported) == (
+        ("auth-int", "auth"),
+        True,
+        None,
+        True,
+    )
 
 
 def test_credentials_properties() -> None:
@@ -82,7 +87,9 @@ def test_without_qop_rfc2069_is_spoken() -> None:
     assert credentials.verify(digest_ha1("Mufasa", "r", "Circle of Life"), "GET")
 
 
-@pytest.mark.parametrize("text", ["", 'Basic realm="r"', 'Digest realm="r"', 'Digest realm="r', 'Digest realm="r" nonce="n"'])
+@pytest.mark.parametrize(
+    "text", ["", 'Basic realm="r"', 'Digest realm="r"', 'Digest realm="r', 'Digest realm="r" nonce="n"']
+)
 def test_a_malformed_challenge_is_a_parse_error(text: str) -> None:
     with pytest.raises(SipParseError) as caught:
         Challenge.parse(text)

@@ -27,7 +27,9 @@ def leg() -> SessionDescriber:
     return SessionDescriber(session_id=7)
 
 
-def answer(describer: SessionDescriber, body: bytes, *codecs: Codec, direction: Direction = "sendrecv") -> tuple[str, MediaPlan]:
+def answer(
+    describer: SessionDescriber, body: bytes, *codecs: Codec, direction: Direction = "sendrecv"
+) -> tuple[str, MediaPlan]:
     offer = describer.read_offer(body)
     text, plan = describer.answer(offer, address=US, port=20000, codecs=codecs, direction=direction)
     return text.decode(), plan
@@ -46,7 +48,10 @@ def test_codecs_are_equal_without_payload_type_and_case() -> None:
     assert repr(Codec("PCMU", 8000, payload_type=0)) == 'Codec("PCMU", 8000, 1, payload_type=0)'
 
 
-@pytest.mark.parametrize("arguments", [("", 8000), ("a b", 8000), ("x", 0), ("x", 8000, 0), ("x", 8000, 1, 128), ("x", 8000, 1, None, "a\r\nb")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("", 8000), ("a b", 8000), ("x", 0), ("x", 8000, 0), ("x", 8000, 1, 128), ("x", 8000, 1, None, "a\r\nb")],
+)
 def test_codecs_that_cannot_be_written_are_refused(arguments: tuple[str, int]) -> None:
     with pytest.raises(ValueError, match="codec|payload|fmtp"):
         Codec(*arguments)
@@ -75,7 +80,9 @@ def test_an_offer_is_written_and_its_answer_read() -> None:
 
 
 def test_the_offerer_numbers_and_orders_the_answer() -> None:
-    body = theirs("m=audio 4000 RTP/AVP 8 107 0 100\na=rtpmap:107 OPUS/48000/2\na=rtpmap:100 telephone-event/8000\na=fmtp:100 0-16")
+    body = theirs(
+        "m=audio 4000 RTP/AVP 8 107 0 100\na=rtpmap:107 OPUS/48000/2\na=rtpmap:100 telephone-event/8000\na=fmtp:100 0-16"
+    )
     text, plan = answer(leg(), body, OPUS, PCMA, EVENTS)
     assert "m=audio 20000 RTP/AVP 8 107 100\r\n" in text
     assert types(plan.send_codecs) == [("PCMA", 8), ("OPUS", 107), ("telephone-event", 100)]
@@ -128,7 +135,10 @@ def test_a_failure_says_why_and_changes_nothing() -> None:
     offer = describer.read_offer(theirs("m=audio 4000 RTP/AVP 18 9", version=2))
     with pytest.raises(NegotiationError) as caught:
         describer.answer(offer, address=US, port=20000, codecs=[PCMU, PCMA])
-    assert caught.value.reason == "no codec in common: they offer G729/8000 and G722/8000 and we can PCMU/8000 and PCMA/8000"
+    assert (
+        caught.value.reason
+        == "no codec in common: they offer G729/8000 and G722/8000 and we can PCMU/8000 and PCMA/8000"
+    )
     with pytest.raises(SipParseError) as malformed:
         describer.read_offer(b"nonsense")
     assert malformed.value.status == 400
@@ -155,7 +165,14 @@ def test_states_are_kept_apart() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"address": "host.example"}, {"address": "0.0.0.0"}, {"direction": "both"}, {"ptime_ms": 0}, {"codecs": []}, {"codecs": [EVENTS]}],
+    [
+        {"address": "host.example"},
+        {"address": "0.0.0.0"},
+        {"direction": "both"},
+        {"ptime_ms": 0},
+        {"codecs": []},
+        {"codecs": [EVENTS]},
+    ],
 )
 def test_arguments_that_cannot_be_described_are_value_errors(arguments: dict[str, object]) -> None:
     describer = leg()
@@ -203,13 +220,20 @@ def directions() -> st.SearchStrategy[Direction]:
     return st.sampled_from(choices)
 
 
-@given(st.permutations([PCMU, PCMA, OPUS, EVENTS]), st.sets(st.sampled_from([PCMU, PCMA, OPUS]), min_size=1), directions(), directions())
+@given(
+    st.permutations([PCMU, PCMA, OPUS, EVENTS]),
+    st.sets(st.sampled_from([PCMU, PCMA, OPUS]), min_size=1),
+    directions(),
+    directions(),
+)
 def test_two_legs_agree_on_mirrored_plans(
     can: list[Codec], other: set[Codec], willing: Direction, other_willing: Direction
 ) -> None:
     alice, bob = leg(), leg()
     offer = bob.read_offer(alice.offer(address="192.0.2.1", port=20000, codecs=can, direction=willing))
-    body, bobs = bob.answer(offer, address="192.0.2.2", port=30000, codecs=sorted(other, key=repr), direction=other_willing)
+    body, bobs = bob.answer(
+        offer, address="192.0.2.2", port=30000, codecs=sorted(other, key=repr), direction=other_willing
+    )
     plan = alice.accept_answer(body)
     assert types(plan.send_codecs) == types(bobs.receive_codecs)
     assert types(plan.receive_codecs) == types(bobs.send_codecs)

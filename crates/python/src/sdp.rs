@@ -325,6 +325,11 @@ impl PySessionDescriber {
     fn offer_pending(&self) -> bool {
         self.with(|state| state.offer_pending())
     }
+
+    /// For another early dialog of the same INVITE.
+    fn fork(&self) -> PySessionDescriber {
+        PySessionDescriber(Mutex::new(self.with(|state| state.clone())))
+    }
 }
 
 /// Add this file's classes and functions to the module.

@@ -438,6 +438,7 @@ impl PyMessage {
     }
 
     #[getter]
+    #[allow(clippy::wrong_self_convention, reason = "the name of the header")]
     fn from_tag(&self) -> &str {
         self.0.from_tag()
     }

@@ -60,6 +60,8 @@ __all__ = [
     "Driver",
     "Endpoint",
     "Flow",
+    "FlowClosed",
+    "FlowOpened",
     "Headers",
     "Listener",
     "MediaPlan",

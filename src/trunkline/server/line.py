@@ -1,0 +1,131 @@
+"""A line as it lives: everything about an account at a provider in one object.
+
+`lines` makes it; `line_registration` moves its state, `routing` asks whether it can take a call, `identify` finds it by
+its token. The application reads it; nothing outside the server writes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trunkline.calls.peers import Party
+from trunkline.constants import PeerType
+from trunkline.server.line_answers import LineFailure
+from trunkline.server.line_server import LineServer
+from trunkline.server.line_settings import LineSettings
+from trunkline.server.line_states import Happening, LineState
+from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.endpoint import Flow
+
+__all__ = ["Line", "LineState", "LineStatistics"]
+
+
+@dataclass(slots=True)
+class LineStatistics:
+    """Counts since the line was added."""
+
+    registers_sent: int = 0
+    """REGISTER requests, answers to challenges not counted."""
+    registrations: int = 0
+    """Of those, granted."""
+    failures: int = 0
+    """Of those, refused, failed or unanswered."""
+    calls_in: int = 0
+    calls_out: int = 0
+
+
+class Line:
+    """An account at a provider.
+
+    Args:
+        settings: What is configured.
+        token: What ties requests of the provider to this line.
+        server: Where the provider is.
+        clock: The loop's.
+    """
+
+    def __init__(self, settings: LineSettings, token: str, server: LineServer, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.token = token
+        self.server = server
+        self._clock = clock
+        self.state = LineState.OFF
+        self.last_failure: LineFailure | None = None
+        """Why the last REGISTER failed; None once one succeeded."""
+        self.registered_until: float | None = None
+        """On the loop's clock: until when the provider knows us."""
+        self.next_attempt_at: float | None = None
+        """On the loop's clock: when the next REGISTER goes out."""
+        self._statistics = LineStatistics()
+
+    def __repr__(self) -> str:
+        return f"<Line {self.name} {self.state.value}>"
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.settings.name
+
+    @property
+    def server_in_use(self) -> Flow | None:
+        """The address of the provider that requests go to; None before the name was resolved."""
+        return self.server.flow
+
+    @property
+    def next_attempt_in_s(self) -> float | None:
+        """Seconds until the next REGISTER goes out; None when none is due."""
+        return None if self.next_attempt_at is None else max(0.0, self.next_attempt_at - self._clock())
+
+    @property
+    def registered(self) -> bool:
+        """Whether the provider knows us now."""
+        return self.registered_until is not None and self._clock() < self.registered_until
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls can be placed over it now."""
+        return not self.unusable_reason
+
+    @property
+    def unusable_reason(self) -> str:
+        """Why no call can be placed over it, in words; "" when one can."""
+        if not self.settings.register:
+            return ""
+        if self.state is LineState.OFF or self.state is LineState.LEAVING:
+            return "it is not registered"
+        failure = self.last_failure
+        if failure is None:
+            return "" if self.registered else "it is being registered"
+        # A registration that the provider still holds survives its busy answer, not its silence and not its refusal.
+        if self.registered and failure.status and failure.kind is not Happening.REFUSED:
+            return ""
+        return failure.reason
+
+    @property
+    def statistics(self) -> LineStatistics:
+        """Counts up to now; a copy."""
+        return replace(self._statistics)
+
+    @property
+    def counters(self) -> LineStatistics:
+        """The counts themselves, for the parts of the server that count."""
+        return self._statistics
+
+    @property
+    def credentials(self) -> ClientCredentials | None:
+        """What answers the provider's challenges; None where no password is known."""
+        if self.settings.password is None:
+            return None
+        return ClientCredentials(self.settings.auth_username or self.settings.username, self.settings.password)
+
+    def party(self) -> Party:
+        """The line as the peer of a call's channel."""
+        return Party(
+            PeerType.LINE,
+            self.name,
+            self.settings.codecs,
+            credentials=self.credentials,
+            media_timeout_s=self.settings.media_timeout_s,
+            accept_token=self.token,
+        )

@@ -1,0 +1,159 @@
+"""Where a call goes: a user's contacts, or a line's server. Implements `calls.peers.Directory`.
+
+`calls` asks with what the application said; the answer is one `Target` for each attempt that is to ring, or a
+`PlacementError` whose status and words the application sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from trunkline.calls.peers import PlacementError, Placing, Target
+from trunkline.constants import PeerType
+from trunkline.server.bindings import Binding
+from trunkline.server.line import Line
+from trunkline.server.line_settings import LineSettings
+from trunkline.server.lines import Lines
+from trunkline.server.registrar import Registrar
+from trunkline.server.users import User, Users
+from trunkline.sip.dialog import next_hop
+from trunkline.sip.endpoint import Flow, NameAddr, Uri
+from trunkline.sip.resolver import ResolutionError
+
+__all__ = ["Routing"]
+
+ANONYMOUS = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
+"""RFC 3323 §4.1.1.3."""
+
+
+class Routing:
+    """Finds targets.
+
+    Args:
+        users: The phones' accounts.
+        registrar: Knows where they are.
+        lines: The providers' accounts.
+        domain: Ours, for From and To of calls to users.
+        active_calls: How many calls a line has, for lines with a limit.
+    """
+
+    def __init__(
+        self,
+        users: Users,
+        registrar: Registrar,
+        lines: Lines,
+        *,
+        domain: str,
+        active_calls: Callable[[str], int] = lambda line: 0,
+    ) -> None:
+        self._users = users
+        self._registrar = registrar
+        self._lines = lines
+        self._domain = domain
+        self._active_calls = active_calls
+        self._of: dict[PeerType, Callable[[Placing], Awaitable[Sequence[Target]]]] = {
+            PeerType.USER: self._user_targets,
+            PeerType.LINE: self._line_targets,
+        }
+
+    async def targets(self, placing: Placing) -> Sequence[Target]:
+        """All targets that are to ring at once; at least one.
+
+        Raises:
+            PlacementError: 404 for an unknown peer, 480 for a user with no phone registered, 484 without a number, 503
+            for a line that
+                cannot be used now, and why.
+        """
+        return await self._of[placing.peer_type](placing)
+
+    # --- users ------------------------------------------------------------------------------------------------------
+
+    async def _user_targets(self, placing: Placing) -> Sequence[Target]:
+        user = self._users.find(placing.peer_name)
+        if user is None:
+            raise PlacementError(404, f"no user {placing.peer_name}")
+        bindings = self._registrar.bindings(user.name)
+        if not bindings:
+            raise PlacementError(480, f"no phone of {user.name} is registered")
+        return [self._contact_target(placing, user, binding) for binding in bindings]
+
+    def _contact_target(self, placing: Placing, user: User, binding: Binding) -> Target:
+        caller = Uri("sip", placing.caller_id or "anonymous", self._domain)
+        return Target(
+            party=user.party(nat=binding.nat),
+            uri=binding.uri,
+            flow=_flow_to(binding),
+            local=NameAddr(caller, placing.caller_name or None),
+            remote=NameAddr(Uri("sip", user.name, self._domain)),
+            headers=tuple(("Route", value) for value in binding.path),  # RFC 3327 §5.3
+        )
+
+    # --- lines ------------------------------------------------------------------------------------------------------
+
+    async def _line_targets(self, placing: Placing) -> Sequence[Target]:
+        line = self._lines.find(placing.peer_name)
+        if line is None:
+            raise PlacementError(404, f"no line {placing.peer_name}")
+        if not placing.dial_number:
+            raise PlacementError(484, f"no number to dial over line {line.name}")
+        self._check_usable(line)
+        flow = await _server_flow(line)
+        line.counters.calls_out += 1
+        return [_server_target(placing, line, flow)]
+
+    def _check_usable(self, line: Line) -> None:
+        if not line.usable:
+            raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
+        limit = line.settings.max_calls
+        if limit is not None and self._active_calls(line.name) >= limit:
+            raise PlacementError(503, f"line {line.name} has its {limit} calls")
+
+
+def _flow_to(binding: Binding) -> Flow:
+    """Their own flow behind NAT, else where the Path or the contact says."""
+    if binding.nat:
+        return binding.flow
+    first = NameAddr.parse(binding.path[0]).uri if binding.path else binding.uri
+    return next_hop(first, binding.flow)
+
+
+async def _server_flow(line: Line) -> Flow:
+    """The server that the line is registered at; for a line that isn't, where its name leads now."""
+    if line.registered and line.server.flow is not None:
+        return line.server.flow
+    try:
+        return await line.server.locate()
+    except ResolutionError as error:
+        raise PlacementError(503, f"line {line.name}: the provider cannot be found: {error}") from error
+
+
+def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
+    settings = line.settings
+    params: list[tuple[str, str | None]] = [("user", "phone")] if settings.user_phone else []
+    uri = Uri("sip", placing.dial_number, settings.aor_domain, settings.domain_port, params)
+    return Target(
+        party=replace(line.party(), nat=False),
+        uri=uri,
+        flow=flow,
+        local=_from(placing, settings),
+        remote=NameAddr(uri.replace(port=None)),
+        headers=tuple(_identity(placing, settings)),
+    )
+
+
+def _from(placing: Placing, settings: LineSettings) -> NameAddr:
+    if settings.privacy:
+        return ANONYMOUS
+    user = settings.username if settings.from_user == "account" else placing.caller_id or settings.username
+    name = placing.caller_name or settings.display_name
+    return NameAddr(Uri("sip", user, settings.from_domain or settings.aor_domain), name or None)
+
+
+def _identity(placing: Placing, settings: LineSettings) -> list[tuple[str, str]]:
+    headers = [("Privacy", "id")] if settings.privacy else []
+    if settings.asserted_identity:
+        number = placing.caller_id or settings.username
+        asserted = NameAddr(Uri("sip", number, settings.from_domain or settings.aor_domain))
+        headers.append(("P-Asserted-Identity", str(asserted)))
+    return headers

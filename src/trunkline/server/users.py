@@ -1,0 +1,182 @@
+"""Users: the phones' accounts, as the application, the configuration file or the store names them.
+
+`auth` verifies passwords against them, `registrar` binds contacts to them, `routing` and `identify` turn them into
+parties of a call. A password is turned into HA1 (RFC 7616 §3.4.2) at once and not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from trunkline.calls.peers import Party
+from trunkline.constants import PeerType
+from trunkline.errors import ConfigurationError, UnknownPeer
+from trunkline.sip.endpoint import Codec, digest_ha1
+from trunkline.storage.records import UserRecord
+
+__all__ = ["DEFAULT_CODECS", "DEFAULT_MAX_CONTACTS", "User", "Users"]
+
+DEFAULT_CODECS = (Codec("PCMA", 8000), Codec("PCMU", 8000), Codec("telephone-event", 8000, fmtp="0-16"))
+"""What a peer may use where nothing is said."""
+
+DEFAULT_MAX_CONTACTS = 10
+"""Phones of one user that are registered at a time."""
+
+MAX_NAME = 128
+"""Characters of a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A phone's account.
+
+    Its name is the user part of its address and the login of its digest. Made by `with_password`, or from HA1 values
+    that somebody else keeps.
+    """
+
+    name: str
+    realm: str
+    ha1_md5: str = field(repr=False)
+    """H(name:realm:password) in hex by MD5; "" where it is not known."""
+    ha1_sha256: str = field(default="", repr=False)
+    """The same by SHA-256."""
+    display_name: str = ""
+    codecs: tuple[Codec, ...] = DEFAULT_CODECS
+    max_contacts: int = DEFAULT_MAX_CONTACTS
+    media_timeout_s: float = 0.0
+    """Silence after which its calls count as lost; 0 for never."""
+    stored: bool = False
+    """Added at run time: the store keeps it."""
+
+    def __post_init__(self) -> None:
+        key = f"users.{self.name}"
+        if (
+            not self.name
+            or len(self.name) > MAX_NAME
+            or not self.name.isprintable()
+            or set(self.name) & set(' @:;,<>"')
+        ):
+            raise ConfigurationError(key, 'a name is printable text without spaces and without @ : ; , < > "')
+        if self.max_contacts < 1:
+            raise ConfigurationError(f"{key}.max_contacts", "at least one contact must be possible")
+        if not self.codecs:
+            raise ConfigurationError(f"{key}.codecs", "at least one codec is needed")
+
+    @classmethod
+    def with_password(
+        cls,
+        name: str,
+        password: str,
+        *,
+        realm: str,
+        display_name: str = "",
+        codecs: Sequence[Codec] = DEFAULT_CODECS,
+        max_contacts: int = DEFAULT_MAX_CONTACTS,
+        media_timeout_s: float = 0.0,
+        stored: bool = False,
+    ) -> User:
+        """The user whose digest answers are made from `password`; the password itself is not kept.
+
+        Raises:
+            ConfigurationError: The name or another value cannot be used.
+        """
+        if not password:
+            raise ConfigurationError(f"users.{name}.password", "an empty password lets everybody in")
+        return cls(
+            name,
+            realm,
+            digest_ha1(name, realm, password, "MD5"),
+            digest_ha1(name, realm, password, "SHA-256"),
+            display_name,
+            tuple(codecs),
+            max_contacts,
+            media_timeout_s,
+            stored,
+        )
+
+    def ha1(self, algorithm: str) -> str:
+        """H(name:realm:password) in hex for a digest algorithm; "" where it is not known."""
+        return {"MD5": self.ha1_md5, "SHA-256": self.ha1_sha256}.get(algorithm.upper(), "")
+
+    def party(self, *, nat: bool = False) -> Party:
+        """The user as the peer of a call's channel."""
+        return Party(PeerType.USER, self.name, self.codecs, nat=nat, media_timeout_s=self.media_timeout_s)
+
+    def record(self) -> UserRecord:
+        """What the store keeps."""
+        codecs = [codec_json(codec) for codec in self.codecs]
+        return UserRecord(
+            self.name, self.realm, self.ha1_md5, self.ha1_sha256, self.display_name, codecs, self.max_contacts
+        )
+
+    @classmethod
+    def of_record(cls, record: UserRecord) -> User:
+        """The user that the store kept."""
+        return cls(
+            record.name,
+            record.realm,
+            record.ha1_md5,
+            record.ha1_sha256,
+            record.display_name,
+            tuple(codec_of_json(codec) for codec in record.codecs),
+            record.max_contacts,
+            stored=True,
+        )
+
+
+def codec_json(codec: Codec) -> dict[str, object]:
+    """A codec as plain types."""
+    return {"name": codec.name, "clock_rate": codec.clock_rate, "channels": codec.channels, "fmtp": codec.fmtp}
+
+
+def codec_of_json(value: object) -> Codec:
+    """The codec that `codec_json` made that of."""
+    fields = dict(value) if isinstance(value, dict) else {}
+    return Codec(fields["name"], fields["clock_rate"], fields.get("channels", 1), fmtp=fields.get("fmtp"))
+
+
+class Users:
+    """All users, by name.
+
+    Args:
+        on_removed: Told of each user that is removed or replaced under another realm, for its bindings to go.
+    """
+
+    def __init__(self, on_removed: Callable[[User], None] = lambda user: None) -> None:
+        self._by_name: dict[str, User] = {}
+        self.on_removed = on_removed
+
+    def add(self, user: User) -> None:
+        """Add a user. ConfigurationError where the name is taken."""
+        if user.name in self._by_name:
+            raise ConfigurationError(f"users.{user.name}", "there is a user of that name already")
+        self._by_name[user.name] = user
+
+    def remove(self, name: str) -> User:
+        """Remove a user; its bindings go with it. UnknownPeer where there is none."""
+        user = self._by_name.pop(name, None)
+        if user is None:
+            raise UnknownPeer(f"no user {name}")
+        self.on_removed(user)
+        return user
+
+    def find(self, name: str | None) -> User | None:
+        """The user of that name. Names are compared by case, as user parts are (RFC 3261 §19.1.4)."""
+        return self._by_name.get(name) if name else None
+
+    def __getitem__(self, name: str) -> User:
+        """The user of that name. UnknownPeer where there is none."""
+        user = self._by_name.get(name)
+        if user is None:
+            raise UnknownPeer(f"no user {name}")
+        return user
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[User]:
+        return iter(list(self._by_name.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_name)

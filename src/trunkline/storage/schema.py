@@ -1,0 +1,85 @@
+"""The tables as SQLAlchemy Core knows them, and how a record becomes a row and back.
+
+`store` reads and writes by them; `migrations` bring a file from any earlier state to this one (a test compares the
+two). The same definitions serve SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeVar
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, MetaData, Row, String, Table
+
+from trunkline.storage.records import BindingRecord, LineRecord, Record, TokenRecord, UserRecord
+
+__all__ = ["METADATA", "TABLES", "record_of", "row_of"]
+
+METADATA = MetaData()
+
+R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord)
+
+USERS = Table(
+    "users",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("realm", String, nullable=False),
+    Column("ha1_md5", String, nullable=False),
+    Column("ha1_sha256", String, nullable=False),
+    Column("display_name", String, nullable=False),
+    Column("codecs", JSON, nullable=False),
+    Column("max_contacts", Integer, nullable=False),
+)
+
+LINES = Table(
+    "lines",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("password", String),
+    Column("settings", JSON, nullable=False),
+)
+
+LINE_TOKENS = Table(
+    "line_tokens",
+    METADATA,
+    Column("line", String, primary_key=True),
+    Column("token", String, nullable=False),
+)
+
+BINDINGS = Table(
+    "bindings",
+    METADATA,
+    Column("user", String, primary_key=True),
+    Column("contact", String, primary_key=True),
+    Column("instance", String, primary_key=True),
+    Column("q", Float, nullable=False),
+    Column("call_id", String, nullable=False),
+    Column("cseq", BigInteger, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("path", JSON, nullable=False),
+    Column("nat", Boolean, nullable=False),
+    Column("user_agent", String, nullable=False),
+    Column("transport", String, nullable=False),
+    Column("remote_host", String, nullable=False),
+    Column("remote_port", Integer, nullable=False),
+    Column("local_host", String),
+    Column("local_port", Integer),
+)
+
+TABLES: dict[type[Record], Table] = {
+    UserRecord: USERS,
+    LineRecord: LINES,
+    TokenRecord: LINE_TOKENS,
+    BindingRecord: BINDINGS,
+}
+
+
+def row_of(record: Record) -> dict[str, object]:
+    """The columns of a record."""
+    return {column.name: getattr(record, column.name) for column in dataclasses.fields(record)}
+
+
+def record_of(kind: type[R], row: Row[tuple[object, ...]]) -> R:
+    """The record of a row."""
+    return kind(**row._mapping)
