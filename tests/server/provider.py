@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.server.recording import Events, Sent, answer, endpoint, fail
 from trunkline.server.addresses import OwnAddresses
@@ -72,10 +72,12 @@ class House:
         """The next request of ours that nobody has answered; time passes until it comes."""
         await self.settle()
         while True:
+            self.driver.arrived.clear()
             for sent in self.driver.sent:
                 if sent.tx in self.endpoint._clients:
                     return sent
-            await asyncio.sleep(0.25)
+            await self.driver.arrived.wait()
+            await self.settle()
 
     async def settle(self) -> None:
         """Let everything that is ready run, in no time."""
@@ -111,11 +113,14 @@ class House:
         return self.endpoint.live["clients"]
 
 
-def house(scenario: Callable[[House], Coroutine[Any, Any, None]]) -> None:
-    """Run a scenario in virtual time."""
+H = TypeVar("H", bound=House)
+
+
+def house(scenario: Callable[[H], Coroutine[Any, Any, None]], kind: type[H]) -> None:
+    """Run a scenario in virtual time, in a house of that kind."""
 
     async def main() -> None:
-        built = House()
+        built = kind()
         built.lines.start()
         await scenario(built)
         for line in built.lines:

@@ -630,10 +630,12 @@ def test_a_decision_from_another_thread_is_carried_out_on_the_loop() -> None:
         waiting = asked(h)
         carried_out: list[str] = []
         accept = waiting._accept
-        waiting._accept = lambda request, user: (
-            carried_out.append(threading.current_thread().name),
-            accept(request, user),
-        )[1]
+
+        def watched(request: RegisterRequest, user: str) -> None:
+            carried_out.append(threading.current_thread().name)
+            accept(request, user)
+
+        waiting._accept = watched
         await asyncio.to_thread(waiting.accept)
         await asyncio.sleep(0)
         assert carried_out == [threading.current_thread().name]
