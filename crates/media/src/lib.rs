@@ -1,4 +1,22 @@
 //! Media without I/O: RTP, RTCP, latching, G.711, tones and statistics.
 //!
-//! Nothing here knows a socket, a thread, a clock or a random source: time and seeds come in as arguments.
+//! Nothing here knows a socket, a thread, a clock or a random source: time ([`time::Time`]) and seeds come in as arguments. A datagram
+//! passes through stages, first-byte demux ([`demux`]), unprotect ([`protect`]), parse ([`rtp`]), judge ([`latch`]), map ([`codec`],
+//! [`outbound`]), protect; [`leg`] composes them, `trunkline-engine` gives it sockets.
 #![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod demux;
+pub mod detector;
+pub mod dtmf;
+pub mod g711;
+pub mod latch;
+pub mod leg;
+pub mod outbound;
+pub mod protect;
+pub mod random;
+pub mod rtcp;
+pub mod rtp;
+pub mod statistics;
+pub mod time;
+pub mod tone;

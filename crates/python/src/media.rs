@@ -1,8 +1,285 @@
-//! To be written.
+//! The media classes: MediaEngine around the Rust workers, the snapshots it returns and the events it drains.
+//!
+//! Methods that wait for a worker release the GIL; the wait is bounded by the engine. Codecs come as `sdp::PyCodec`.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use trunkline_engine::media::{Engine, Event, Options};
+use trunkline_media::codec::Codec;
+use trunkline_media::leg::{Configuration, Heard, Statistics};
+
+use crate::sdp::PyCodec;
+use crate::values::{Address, address, socket_addr};
+
+/// Counts of one leg; a snapshot.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "LegStatistics")]
+struct PyLegStatistics {
+    packets_received: u64,
+    bytes_received: u64,
+    packets_sent: u64,
+    bytes_sent: u64,
+    packets_lost: u64,
+    jitter_ms: f64,
+    packets_refused: u64,
+    remote_packets_lost: Option<u32>,
+    round_trip_ms: Option<f64>,
+    latched: Option<Address>,
+}
+
+impl From<Statistics> for PyLegStatistics {
+    fn from(counts: Statistics) -> Self {
+        PyLegStatistics {
+            packets_received: counts.packets_received,
+            bytes_received: counts.bytes_received,
+            packets_sent: counts.packets_sent,
+            bytes_sent: counts.bytes_sent,
+            packets_lost: counts.packets_lost,
+            jitter_ms: counts.jitter_ms,
+            packets_refused: counts.packets_refused,
+            remote_packets_lost: counts.remote_packets_lost,
+            round_trip_ms: counts.round_trip_ms,
+            latched: counts.latched.map(address),
+        }
+    }
+}
+
+#[pymethods]
+impl PyLegStatistics {
+    fn __repr__(&self) -> String {
+        let PyLegStatistics { packets_received, packets_sent, packets_lost, packets_refused, jitter_ms, latched, .. } = self;
+        let latched = latched.as_ref().map_or_else(|| "None".to_owned(), |(host, port)| format!("({host:?}, {port})"));
+        format!(
+            "LegStatistics(packets_received={packets_received}, packets_sent={packets_sent}, packets_lost={packets_lost}, \
+             packets_refused={packets_refused}, jitter_ms={jitter_ms:.3}, latched={latched})"
+        )
+    }
+}
+
+/// What a leg's tone detector heard since it was last asked.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "Heard")]
+struct PyHeard {
+    frequency_hz: f64,
+    level_dbm0: f64,
+    purity: f64,
+    duration_s: f64,
+    gaps: u64,
+    digits: String,
+}
+
+impl From<Heard> for PyHeard {
+    fn from(heard: Heard) -> Self {
+        PyHeard {
+            frequency_hz: heard.tone.frequency_hz,
+            level_dbm0: heard.tone.level_dbm0,
+            purity: heard.tone.purity,
+            duration_s: heard.duration.as_secs_f64(),
+            gaps: heard.gaps,
+            digits: heard.digits,
+        }
+    }
+}
+
+#[pymethods]
+impl PyHeard {
+    fn __repr__(&self) -> String {
+        let PyHeard { frequency_hz, level_dbm0, purity, duration_s, gaps, digits } = self;
+        format!(
+            "Heard(frequency_hz={frequency_hz:.1}, level_dbm0={level_dbm0:.1}, purity={purity:.3}, duration_s={duration_s:.3}, gaps={gaps}, \
+             digits={digits:?})"
+        )
+    }
+}
+
+/// Nothing acceptable arrived on a leg for its silence timeout while its peer was to send.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "LegSilent")]
+struct PyLegSilent {
+    leg: u64,
+}
+
+#[pymethods]
+impl PyLegSilent {
+    fn __repr__(&self) -> String {
+        format!("LegSilent(leg={})", self.leg)
+    }
+}
+
+/// The leg found where its peer sends from; or found it moved (NAT rebinding).
+#[pyclass(frozen, get_all, module = "_trunkline", name = "LegLatched")]
+struct PyLegLatched {
+    leg: u64,
+    remote: Address,
+}
+
+#[pymethods]
+impl PyLegLatched {
+    fn __repr__(&self) -> String {
+        format!("LegLatched(leg={}, remote=({:?}, {}))", self.leg, self.remote.0, self.remote.1)
+    }
+}
+
+/// A leg was closed because its code panicked or its socket failed.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "LegFailed")]
+struct PyLegFailed {
+    leg: u64,
+    reason: String,
+}
+
+#[pymethods]
+impl PyLegFailed {
+    fn __repr__(&self) -> String {
+        format!("LegFailed(leg={}, reason={:?})", self.leg, self.reason)
+    }
+}
+
+fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
+    Ok(match event {
+        Event::Silent { leg } => Py::new(py, PyLegSilent { leg })?.into_any(),
+        Event::Latched { leg, remote } => Py::new(py, PyLegLatched { leg, remote: address(remote) })?.into_any(),
+        Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
+    })
+}
+
+fn ip(text: &str) -> PyResult<IpAddr> {
+    text.parse().map_err(|_| PyValueError::new_err(format!("not an IP address: {text:?}")))
+}
+
+fn seconds(value: f64, name: &str) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| PyValueError::new_err(format!("{name} must be a number of seconds, not {value}")))
+}
+
+fn codecs(list: &[PyRef<'_, PyCodec>]) -> PyResult<Vec<Codec>> {
+    list.iter().map(|codec| media_codec(codec.inner())).collect()
+}
+
+fn media_codec(codec: &trunkline_sip::sdp::Codec) -> PyResult<Codec> {
+    let payload_type = codec.payload_type();
+    let made = payload_type.and_then(|number| Codec::new(codec.name(), codec.clock_rate(), u32::from(codec.channels()), number));
+    made.ok_or_else(|| PyValueError::new_err(format!("codec {:?} has no usable payload type: {payload_type:?}", codec.name())))
+}
+
+/// The media workers: threads with an epoll each, RTP sockets from a port range.
+#[pyclass(frozen, module = "_trunkline", name = "MediaEngine")]
+struct PyMediaEngine {
+    engine: Engine,
+}
+
+#[pymethods]
+impl PyMediaEngine {
+    #[new]
+    #[pyo3(signature = (*, workers=0, port_range=(16384, 32767), event_queue=8192))]
+    fn new(workers: usize, port_range: (u16, u16), event_queue: usize) -> PyResult<Self> {
+        let options = Options { workers, first_port: port_range.0, last_port: port_range.1, event_queue };
+        Ok(PyMediaEngine { engine: Engine::start(&options)? })
+    }
+
+    fn fileno(&self) -> i32 {
+        self.engine.event_fd()
+    }
+
+    #[pyo3(signature = (limit=512))]
+    fn drain(&self, py: Python<'_>, limit: usize) -> PyResult<Vec<Py<PyAny>>> {
+        self.engine.drain(limit).into_iter().map(|event| event_object(py, event)).collect()
+    }
+
+    #[pyo3(signature = (address, *, beside=0))]
+    fn open_leg(&self, py: Python<'_>, address: &str, beside: u64) -> PyResult<(u64, u16)> {
+        let address = ip(address)?;
+        Ok(py.detach(|| self.engine.open_leg(address, beside))?)
+    }
+
+    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0))]
+    #[expect(clippy::too_many_arguments, reason = "the contract's keywords")]
+    fn configure(
+        &self,
+        leg: u64,
+        remote_rtp: Option<Address>,
+        remote_rtcp: Option<Address>,
+        sends: bool,
+        receives: bool,
+        receive_codecs: Vec<PyRef<'_, PyCodec>>,
+        send_codecs: Vec<PyRef<'_, PyCodec>>,
+        learn_from: Option<&str>,
+        silence_timeout_s: f64,
+    ) -> PyResult<()> {
+        let plan = Configuration {
+            remote_rtp: remote_rtp.map(socket_addr).transpose()?,
+            remote_rtcp: remote_rtcp.map(socket_addr).transpose()?,
+            sends,
+            receives,
+            receive_codecs: codecs(&receive_codecs)?,
+            send_codecs: codecs(&send_codecs)?,
+            learn_from: learn_from.map(ip).transpose()?,
+            silence_timeout: seconds(silence_timeout_s, "silence_timeout_s")?,
+        };
+        Ok(self.engine.configure(leg, plan)?)
+    }
+
+    fn link(&self, a: u64, b: u64) -> PyResult<()> {
+        Ok(self.engine.link(a, b)?)
+    }
+
+    fn unlink(&self, leg: u64) -> PyResult<()> {
+        Ok(self.engine.unlink(leg)?)
+    }
+
+    #[pyo3(signature = (leg, frequency_hz, level_dbm0=-10.0))]
+    fn play_tone(&self, leg: u64, frequency_hz: f64, level_dbm0: f64) -> PyResult<()> {
+        Ok(self.engine.play_tone(leg, frequency_hz, level_dbm0)?)
+    }
+
+    fn stop_tone(&self, leg: u64) -> PyResult<()> {
+        Ok(self.engine.stop_tone(leg)?)
+    }
+
+    #[pyo3(signature = (leg, digits, duration_ms=100))]
+    fn send_digits(&self, leg: u64, digits: String, duration_ms: u32) -> PyResult<()> {
+        Ok(self.engine.send_digits(leg, digits, Duration::from_millis(u64::from(duration_ms)))?)
+    }
+
+    fn listen(&self, leg: u64) -> PyResult<()> {
+        Ok(self.engine.listen(leg)?)
+    }
+
+    /// An unknown leg has heard silence.
+    fn heard(&self, py: Python<'_>, leg: u64) -> PyResult<PyHeard> {
+        let heard = py.detach(|| self.engine.heard(leg))?;
+        Ok(heard.unwrap_or_default().into())
+    }
+
+    fn statistics(&self, py: Python<'_>, leg: u64) -> PyResult<Option<PyLegStatistics>> {
+        Ok(py.detach(|| self.engine.statistics(leg))?.map(PyLegStatistics::from))
+    }
+
+    fn close_leg(&self, py: Python<'_>, leg: u64) -> PyResult<Option<PyLegStatistics>> {
+        Ok(py.detach(|| self.engine.close_leg(leg))?.map(PyLegStatistics::from))
+    }
+
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = self.engine.counters();
+        let dict = PyDict::new(py);
+        dict.set_item("legs", counters.legs)?;
+        dict.set_item("ports_used", counters.ports_used)?;
+        dict.set_item("workers", counters.workers)?;
+        dict.set_item("packets", counters.packets)?;
+        Ok(dict)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.engine.close());
+    }
+}
 
 /// Add this file's classes and functions to the module.
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyLegStatistics>()?;
+    module.add_class::<PyHeard>()?;
+    module.add_class::<PyLegSilent>()?;
+    module.add_class::<PyLegLatched>()?;
+    module.add_class::<PyLegFailed>()?;
+    module.add_class::<PyMediaEngine>()?;
     Ok(())
 }

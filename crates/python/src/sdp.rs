@@ -1,8 +1,340 @@
-//! To be written.
+//! The session description classes: Codec, MediaPlan, RemoteOffer, SessionDescriber and NegotiationError, each around its Rust type.
+//!
+//! `media` reads codecs through [`PyCodec::inner`]; dialogs in Python drive the describer.
 
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use trunkline_sip::message::ParseError;
+use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, MediaPlan, Ours, RemoteOffer};
+
+use crate::values::{Address, address, parse_error};
+
+/// The stable interface of Python 3.11 has no way to derive a native class from an exception, so this one is made by Python.
+const NEGOTIATION_ERROR_SOURCE: &std::ffi::CStr = c"
+class NegotiationError(ValueError):
+    '''An offer or answer that cannot be agreed. `reason` says why in words.'''
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.reason = str(args[0]) if args else ''
+";
+
+static NEGOTIATION_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+fn negotiation_error_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    let class = NEGOTIATION_ERROR.get_or_try_init(py, || {
+        let globals = PyDict::new(py);
+        globals.set_item("__name__", "_trunkline")?;
+        py.run(NEGOTIATION_ERROR_SOURCE, Some(&globals), None)?;
+        let class = globals
+            .get_item("NegotiationError")?
+            .ok_or_else(|| PyValueError::new_err("NegotiationError"))?;
+        Ok::<_, PyErr>(class.cast_into::<PyType>()?.unbind())
+    })?;
+    Ok(class.bind(py))
+}
+
+/// The Python exception for an error of the describer.
+fn raised(py: Python<'_>, error: DescribeError) -> PyErr {
+    match error {
+        DescribeError::Sdp(error) => parse_error(py, ParseError::new(400, error.to_string())),
+        DescribeError::Negotiation(error) => match negotiation_error_class(py).and_then(|class| class.call1((error.reason,))) {
+            Ok(instance) => PyErr::from_value(instance),
+            Err(error) => error,
+        },
+        DescribeError::State(why) => PyRuntimeError::new_err(why),
+        DescribeError::Argument(why) => PyValueError::new_err(why),
+    }
+}
+
+/// A codec as SDP names it.
+#[pyclass(frozen, eq, hash, module = "_trunkline", name = "Codec")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PyCodec(Codec);
+
+impl From<Codec> for PyCodec {
+    fn from(codec: Codec) -> Self {
+        PyCodec(codec)
+    }
+}
+
+impl PyCodec {
+    /// The Rust value.
+    pub(crate) fn inner(&self) -> &Codec {
+        &self.0
+    }
+}
+
+#[pymethods]
+impl PyCodec {
+    #[new]
+    #[pyo3(signature = (name, clock_rate, channels=1, payload_type=None, fmtp=None))]
+    fn new(name: &str, clock_rate: u32, channels: u8, payload_type: Option<u8>, fmtp: Option<String>) -> PyResult<PyCodec> {
+        let codec = Codec::new(name, clock_rate, channels, payload_type, fmtp);
+        codec.map(PyCodec).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    #[getter]
+    fn clock_rate(&self) -> u32 {
+        self.0.clock_rate()
+    }
+
+    #[getter]
+    fn channels(&self) -> u8 {
+        self.0.channels()
+    }
+
+    #[getter]
+    fn payload_type(&self) -> Option<u8> {
+        self.0.payload_type()
+    }
+
+    #[getter]
+    fn fmtp(&self) -> Option<&str> {
+        self.0.fmtp()
+    }
+
+    fn __repr__(&self) -> String {
+        let number = self
+            .0
+            .payload_type()
+            .map(|number| format!(", payload_type={number}"))
+            .unwrap_or_default();
+        format!("Codec({:?}, {}, {}{number})", self.0.name(), self.0.clock_rate(), self.0.channels())
+    }
+}
+
+fn codec_tuple<'py>(py: Python<'py>, codecs: &[Codec]) -> PyResult<Bound<'py, PyTuple>> {
+    PyTuple::new(py, codecs.iter().cloned().map(PyCodec))
+}
+
+fn optional_address(at: Option<SocketAddr>) -> Option<Address> {
+    at.map(address)
+}
+
+/// What one leg's audio does after an offer and its answer.
+#[pyclass(frozen, module = "_trunkline", name = "MediaPlan")]
+pub(crate) struct PyMediaPlan(MediaPlan);
+
+#[pymethods]
+impl PyMediaPlan {
+    #[getter]
+    fn remote_rtp(&self) -> Option<Address> {
+        optional_address(self.0.remote_rtp)
+    }
+
+    #[getter]
+    fn remote_rtcp(&self) -> Option<Address> {
+        optional_address(self.0.remote_rtcp)
+    }
+
+    #[getter]
+    fn direction(&self) -> &'static str {
+        self.0.direction.name()
+    }
+
+    #[getter]
+    fn send_codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        codec_tuple(py, &self.0.send_codecs)
+    }
+
+    #[getter]
+    fn receive_codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        codec_tuple(py, &self.0.receive_codecs)
+    }
+
+    #[getter]
+    fn ptime_ms(&self) -> Option<u16> {
+        self.0.ptime_ms
+    }
+
+    #[getter]
+    fn held(&self) -> bool {
+        self.0.held
+    }
+
+    fn __repr__(&self) -> String {
+        let remote = self.0.remote_rtp.map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
+        let codecs: Vec<String> = self.0.send_codecs.iter().map(Codec::to_string).collect();
+        format!("<MediaPlan {} to {remote} with {}>", self.0.direction.name(), codecs.join(" "))
+    }
+}
+
+/// A parsed offer of the other side.
+#[pyclass(frozen, module = "_trunkline", name = "RemoteOffer")]
+pub(crate) struct PyRemoteOffer(RemoteOffer);
+
+#[pymethods]
+impl PyRemoteOffer {
+    #[getter]
+    fn codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        codec_tuple(py, &self.0.audio().codecs)
+    }
+
+    #[getter]
+    fn direction(&self) -> &'static str {
+        self.0.audio().direction.name()
+    }
+
+    #[getter]
+    fn held(&self) -> bool {
+        self.0.audio().held()
+    }
+
+    #[getter]
+    fn remote_rtp(&self) -> Option<Address> {
+        optional_address(self.0.audio().rtp)
+    }
+
+    #[getter]
+    fn ptime_ms(&self) -> Option<u16> {
+        self.0.audio().ptime_ms
+    }
+
+    #[getter]
+    fn unchanged(&self) -> bool {
+        self.0.unchanged()
+    }
+}
+
+/// What Python gives for a description of ours, checked.
+struct Given {
+    address: std::net::IpAddr,
+    port: u16,
+    codecs: Vec<Codec>,
+    direction: Direction,
+    ptime_ms: Option<u16>,
+}
+
+impl Given {
+    fn read(address: &str, port: u16, codecs: &[Bound<'_, PyCodec>], direction: &str, ptime_ms: Option<u16>) -> PyResult<Self> {
+        let ip = address
+            .parse()
+            .map_err(|_| PyValueError::new_err(format!("not an IP address: {address:?}")))?;
+        let direction = Direction::from_name(direction).ok_or_else(|| PyValueError::new_err(format!("no direction: {direction:?}")))?;
+        let codecs = codecs.iter().map(|codec| codec.get().inner().clone()).collect();
+        Ok(Given {
+            address: ip,
+            port,
+            codecs,
+            direction,
+            ptime_ms,
+        })
+    }
+
+    fn ours(&self) -> Ours<'_> {
+        Ours {
+            address: self.address,
+            port: self.port,
+            codecs: &self.codecs,
+            direction: self.direction,
+            ptime_ms: self.ptime_ms,
+        }
+    }
+}
+
+/// One leg's offer/answer state.
+#[pyclass(frozen, module = "_trunkline", name = "SessionDescriber")]
+pub(crate) struct PySessionDescriber(Mutex<Describer>);
+
+impl PySessionDescriber {
+    /// Run `step` on the state. No Python runs inside: a thread that waits here keeps the GIL.
+    fn with<T>(&self, step: impl FnOnce(&mut Describer) -> T) -> T {
+        step(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[pymethods]
+impl PySessionDescriber {
+    #[new]
+    #[pyo3(signature = (*, session_id, session_name="-", username="-"))]
+    fn new(py: Python<'_>, session_id: u64, session_name: &str, username: &str) -> PyResult<Self> {
+        let describer = Describer::new(session_id, session_name, username).map_err(|error| raised(py, error))?;
+        Ok(PySessionDescriber(Mutex::new(describer)))
+    }
+
+    #[pyo3(signature = (*, address, port, codecs, direction="sendrecv", ptime_ms=None))]
+    fn offer<'py>(
+        &self,
+        py: Python<'py>,
+        address: &str,
+        port: u16,
+        codecs: Vec<Bound<'py, PyCodec>>,
+        direction: &str,
+        ptime_ms: Option<u16>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
+        let text = self.with(|state| state.offer(&given.ours()));
+        Ok(PyBytes::new(py, text.map_err(|error| raised(py, error))?.as_bytes()))
+    }
+
+    fn accept_answer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyMediaPlan> {
+        let plan = self.with(|state| state.accept_answer(body).cloned());
+        plan.map(PyMediaPlan).map_err(|error| raised(py, error))
+    }
+
+    fn withdraw(&self) {
+        self.with(Describer::withdraw);
+    }
+
+    fn read_offer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyRemoteOffer> {
+        let offer = self.with(|state| state.read_offer(body));
+        offer.map(PyRemoteOffer).map_err(|error| raised(py, error))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (offer, *, address, port, codecs, direction="sendrecv", ptime_ms=None))]
+    fn answer<'py>(
+        &self,
+        py: Python<'py>,
+        offer: &PyRemoteOffer,
+        address: &str,
+        port: u16,
+        codecs: Vec<Bound<'py, PyCodec>>,
+        direction: &str,
+        ptime_ms: Option<u16>,
+    ) -> PyResult<(Bound<'py, PyBytes>, PyMediaPlan)> {
+        let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
+        let answer = self.with(|state| state.answer(&offer.0, &given.ours()).map(|(text, plan)| (text, plan.clone())));
+        let (text, plan) = answer.map_err(|error| raised(py, error))?;
+        Ok((PyBytes::new(py, text.as_bytes()), PyMediaPlan(plan)))
+    }
+
+    #[getter]
+    fn local<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        let text = self.with(|state| state.local().map(str::to_owned));
+        text.map(|text| PyBytes::new(py, text.as_bytes()))
+    }
+
+    #[getter]
+    fn plan(&self) -> Option<PyMediaPlan> {
+        self.with(|state| state.plan().cloned()).map(PyMediaPlan)
+    }
+
+    #[getter]
+    fn offer_pending(&self) -> bool {
+        self.with(|state| state.offer_pending())
+    }
+}
 
 /// Add this file's classes and functions to the module.
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // The stub's alias, so that annotations can be evaluated at run time.
+    let literal = module.py().import("typing")?.getattr("Literal")?;
+    module.add("Direction", literal.get_item(("sendrecv", "sendonly", "recvonly", "inactive"))?)?;
+    module.add("NegotiationError", negotiation_error_class(module.py())?)?;
+    module.add_class::<PyCodec>()?;
+    module.add_class::<PyMediaPlan>()?;
+    module.add_class::<PyRemoteOffer>()?;
+    module.add_class::<PySessionDescriber>()
 }

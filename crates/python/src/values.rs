@@ -1,8 +1,570 @@
-//! To be written.
+//! The value classes: SipParseError, Uri, NameAddr, Via, Message, Flow, each around its Rust type.
+//!
+//! `endpoint` and `sdp` make them through `From` and read them through `inner`, and raise SipParseError through [`parse_error`].
 
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyType};
+use trunkline_sip::flow::{ConnectionId, Flow, Transport};
+use trunkline_sip::header::{NameAddr, Params, Via};
+use trunkline_sip::message::{Limits, Message, ParseError};
+use trunkline_sip::uri::{Changes, Uri};
+
+/// The stable interface of Python 3.11 has no way to derive a native class from an exception, so this one is made by Python.
+const PARSE_ERROR_SOURCE: &std::ffi::CStr = c"
+class SipParseError(ValueError):
+    '''Text or bytes that are no SIP. `status` is what RFC 3261 says to answer, or 0 where nothing is answered.'''
+
+    def __init__(self, *args):
+        super().__init__(*args[:1])
+        self.reason = str(args[0]) if args else ''
+        self.status = args[1] if len(args) > 1 else 400
+";
+
+static PARSE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// An IP address in text and a port.
+pub(crate) type Address = (String, u16);
+type PairList = Vec<(String, Option<String>)>;
+type HeaderList = Vec<(String, String)>;
+
+fn parse_error_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    let class = PARSE_ERROR.get_or_try_init(py, || {
+        let globals = PyDict::new(py);
+        globals.set_item("__name__", "_trunkline")?;
+        py.run(PARSE_ERROR_SOURCE, Some(&globals), None)?;
+        let class = globals
+            .get_item("SipParseError")?
+            .ok_or_else(|| PyValueError::new_err("SipParseError"))?;
+        Ok::<_, PyErr>(class.cast_into::<PyType>()?.unbind())
+    })?;
+    Ok(class.bind(py))
+}
+
+/// The exception SipParseError for an error of the parser.
+pub(crate) fn parse_error(py: Python<'_>, error: ParseError) -> PyErr {
+    match parse_error_class(py).and_then(|class| class.call1((error.reason, error.status))) {
+        Ok(instance) => PyErr::from_value(instance),
+        Err(error) => error,
+    }
+}
+
+/// The address as Python sees it.
+pub(crate) fn address(address: SocketAddr) -> Address {
+    (address.ip().to_string(), address.port())
+}
+
+/// The address that Python gave; ValueError unless it is an IP address in text.
+pub(crate) fn socket_addr((host, port): Address) -> PyResult<SocketAddr> {
+    let ip: IpAddr = host
+        .parse()
+        .map_err(|_| PyValueError::new_err(format!("not an IP address: {host:?}")))?;
+    Ok(SocketAddr::new(ip, port))
+}
+
+/// The transport that Python named; ValueError for an unknown one.
+pub(crate) fn transport(name: &str) -> PyResult<Transport> {
+    match name {
+        "udp" => Ok(Transport::Udp),
+        "tcp" => Ok(Transport::Tcp),
+        _ => Err(PyValueError::new_err(format!("no transport: {name:?}; \"udp\" or \"tcp\""))),
+    }
+}
+
+/// The name of a transport in Python.
+pub(crate) fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+}
+
+fn borrowed(pairs: &PairList) -> Vec<(&str, Option<&str>)> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+}
+
+fn borrowed_headers(headers: &HeaderList) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// Pairs as a tuple of tuples.
+fn pair_tuple<'py, V: IntoPyObject<'py>>(py: Python<'py>, pairs: Vec<(&str, V)>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
+    pyo3::types::PyTuple::new(py, pairs)
+}
+
+/// An argument that was left out, or given, possibly as None.
+enum Change<T> {
+    Keep,
+    Set(Option<T>),
+}
+
+impl<'a, 'py, T: FromPyObject<'a, 'py>> FromPyObject<'a, 'py> for Change<T> {
+    type Error = <Option<T> as FromPyObject<'a, 'py>>::Error;
+
+    fn extract(given: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
+        given.extract::<Option<T>>().map(Change::Set)
+    }
+}
+
+impl<T> Change<T> {
+    fn given(self) -> Option<Option<T>> {
+        match self {
+            Change::Keep => None,
+            Change::Set(value) => Some(value),
+        }
+    }
+}
+
+/// A `sip:`, `sips:` or `tel:` URI, or any other scheme kept as text.
+#[pyclass(frozen, eq, hash, module = "_trunkline", name = "Uri")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PyUri(Uri);
+
+impl From<Uri> for PyUri {
+    fn from(uri: Uri) -> Self {
+        PyUri(uri)
+    }
+}
+
+#[pymethods]
+impl PyUri {
+    #[new]
+    #[pyo3(signature = (scheme, user, host, port=None, params=Vec::new(), headers=Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        scheme: &str,
+        user: Option<&str>,
+        host: &str,
+        port: Option<u16>,
+        params: PairList,
+        headers: HeaderList,
+    ) -> PyResult<PyUri> {
+        let uri = Uri::new(scheme, user, host, port, &borrowed(&params), &borrowed_headers(&headers));
+        uri.map(PyUri).map_err(|error| parse_error(py, error))
+    }
+
+    #[staticmethod]
+    fn parse(py: Python<'_>, text: &str) -> PyResult<PyUri> {
+        Uri::parse(text).map(PyUri).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn scheme(&self) -> &str {
+        self.0.scheme()
+    }
+
+    #[getter]
+    fn user(&self) -> Option<std::borrow::Cow<'_, str>> {
+        self.0.user()
+    }
+
+    #[getter]
+    fn password(&self) -> Option<std::borrow::Cow<'_, str>> {
+        self.0.password()
+    }
+
+    #[getter]
+    fn host(&self) -> &str {
+        self.0.host()
+    }
+
+    #[getter]
+    fn port(&self) -> Option<u16> {
+        self.0.port()
+    }
+
+    #[getter]
+    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
+        pair_tuple(py, self.0.params().collect())
+    }
+
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
+        pair_tuple(py, self.0.headers().collect())
+    }
+
+    fn param(&self, name: &str) -> Option<&str> {
+        self.0.param(name)
+    }
+
+    #[pyo3(signature = (*, user=Change::Keep, host=Change::Keep, port=Change::Keep, params=Change::Keep, headers=Change::Keep))]
+    fn replace(
+        &self,
+        py: Python<'_>,
+        user: Change<String>,
+        host: Change<String>,
+        port: Change<u16>,
+        params: Change<PairList>,
+        headers: Change<HeaderList>,
+    ) -> PyResult<PyUri> {
+        let (user, host, params, headers) = (user.given(), host.given(), params.given(), headers.given());
+        let params = params.as_ref().map(|given| given.as_ref().map(borrowed).unwrap_or_default());
+        let headers = headers
+            .as_ref()
+            .map(|given| given.as_ref().map(borrowed_headers).unwrap_or_default());
+        let changes = Changes {
+            user: user.as_ref().map(Option::as_deref),
+            host: host.as_ref().map(|host| host.as_deref().unwrap_or_default()),
+            port: port.given(),
+            params: params.as_deref(),
+            headers: headers.as_deref(),
+        };
+        self.0.replace(&changes).map(PyUri).map_err(|error| parse_error(py, error))
+    }
+
+    fn __str__(&self) -> &str {
+        self.0.as_str()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// A display name, a URI and header parameters.
+#[pyclass(frozen, eq, hash, module = "_trunkline", name = "NameAddr")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PyNameAddr(NameAddr);
+
+impl From<NameAddr> for PyNameAddr {
+    fn from(address: NameAddr) -> Self {
+        PyNameAddr(address)
+    }
+}
+
+#[pymethods]
+impl PyNameAddr {
+    #[new]
+    #[pyo3(signature = (uri, display_name=None, params=Vec::new()))]
+    fn new(py: Python<'_>, uri: &PyUri, display_name: Option<String>, params: PairList) -> PyResult<PyNameAddr> {
+        let params = Params::new(&borrowed(&params)).map_err(|error| parse_error(py, error))?;
+        Ok(PyNameAddr(NameAddr {
+            display_name,
+            uri: uri.0.clone(),
+            params,
+        }))
+    }
+
+    #[staticmethod]
+    fn parse(py: Python<'_>, text: &str) -> PyResult<PyNameAddr> {
+        NameAddr::parse(text).map(PyNameAddr).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn display_name(&self) -> Option<&str> {
+        self.0.display_name.as_deref()
+    }
+
+    #[getter]
+    fn uri(&self) -> PyUri {
+        PyUri(self.0.uri.clone())
+    }
+
+    #[getter]
+    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
+        pair_tuple(py, self.0.params.iter().collect())
+    }
+
+    #[getter]
+    fn tag(&self) -> Option<&str> {
+        self.0.tag()
+    }
+
+    fn param(&self, name: &str) -> Option<&str> {
+        self.0.param(name)
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "NameAddr({:?}, {:?}, {:?})",
+            self.0.display_name,
+            self.0.uri,
+            self.0.params.to_string()
+        )
+    }
+}
+
+/// One Via value.
+#[pyclass(frozen, eq, hash, module = "_trunkline", name = "Via")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PyVia(Via);
+
+impl From<Via> for PyVia {
+    fn from(via: Via) -> Self {
+        PyVia(via)
+    }
+}
+
+#[pymethods]
+impl PyVia {
+    #[staticmethod]
+    fn parse(py: Python<'_>, text: &str) -> PyResult<PyVia> {
+        Via::parse(text).map(PyVia).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn transport(&self) -> &str {
+        &self.0.transport
+    }
+
+    #[getter]
+    fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    #[getter]
+    fn port(&self) -> Option<u16> {
+        self.0.port
+    }
+
+    #[getter]
+    fn branch(&self) -> Option<&str> {
+        self.0.branch()
+    }
+
+    #[getter]
+    fn received(&self) -> Option<&str> {
+        self.0.received()
+    }
+
+    #[getter]
+    fn rport(&self) -> Option<u16> {
+        self.0.rport()
+    }
+
+    fn param(&self, name: &str) -> Option<&str> {
+        self.0.param(name)
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Via({:?})", self.0.to_string())
+    }
+}
+
+/// A received or built SIP message.
+#[pyclass(frozen, module = "_trunkline", name = "Message")]
+#[derive(Clone)]
+pub(crate) struct PyMessage(Message);
+
+impl From<Message> for PyMessage {
+    fn from(message: Message) -> Self {
+        PyMessage(message)
+    }
+}
+
+#[pymethods]
+impl PyMessage {
+    #[staticmethod]
+    fn parse(py: Python<'_>, data: &[u8]) -> PyResult<PyMessage> {
+        let message = Message::parse(Bytes::copy_from_slice(data), &Limits::default());
+        message.map(PyMessage).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn is_request(&self) -> bool {
+        self.0.is_request()
+    }
+
+    #[getter]
+    fn method(&self) -> &str {
+        self.0.method()
+    }
+
+    #[getter]
+    fn uri_text(&self) -> &str {
+        self.0.uri_text()
+    }
+
+    #[getter]
+    fn uri(&self, py: Python<'_>) -> PyResult<PyUri> {
+        Uri::parse(self.0.uri_text()).map(PyUri).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn status(&self) -> u16 {
+        self.0.status()
+    }
+
+    #[getter]
+    fn reason(&self) -> std::borrow::Cow<'_, str> {
+        self.0.reason()
+    }
+
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.body())
+    }
+
+    #[getter]
+    fn content_type(&self) -> Option<String> {
+        self.0.content_type()
+    }
+
+    #[getter]
+    fn raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.raw())
+    }
+
+    #[getter]
+    fn call_id(&self) -> &str {
+        self.0.call_id()
+    }
+
+    #[getter]
+    fn cseq(&self, py: Python<'_>) -> PyResult<u32> {
+        self.0.cseq().map(|cseq| cseq.number).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn from_(&self, py: Python<'_>) -> PyResult<PyNameAddr> {
+        self.0.from().map(PyNameAddr).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn to(&self, py: Python<'_>) -> PyResult<PyNameAddr> {
+        self.0.to().map(PyNameAddr).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn from_tag(&self) -> &str {
+        self.0.from_tag()
+    }
+
+    #[getter]
+    fn to_tag(&self) -> &str {
+        self.0.to_tag()
+    }
+
+    #[getter]
+    fn via(&self, py: Python<'_>) -> PyResult<PyVia> {
+        self.0.via().map(PyVia).map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn contacts(&self, py: Python<'_>) -> PyResult<Vec<PyNameAddr>> {
+        let contacts = self.0.contacts().map_err(|error| parse_error(py, error))?;
+        Ok(contacts.into_iter().map(PyNameAddr).collect())
+    }
+
+    #[getter]
+    fn star_contact(&self) -> bool {
+        self.0.star_contact()
+    }
+
+    fn header(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
+        self.0.header(name)
+    }
+
+    fn lines(&self, name: &str) -> Vec<std::borrow::Cow<'_, str>> {
+        self.0.lines(name).collect()
+    }
+
+    fn values(&self, name: &str) -> Vec<String> {
+        self.0.values(name)
+    }
+
+    fn integer(&self, py: Python<'_>, name: &str) -> PyResult<Option<u32>> {
+        self.0.integer(name).map_err(|error| parse_error(py, error))
+    }
+
+    fn headers(&self) -> Vec<(&str, std::borrow::Cow<'_, str>)> {
+        self.0.headers().collect()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+impl PyMessage {
+    /// The Rust value.
+    pub(crate) fn inner(&self) -> &Message {
+        &self.0
+    }
+}
+
+/// Where a message came from or goes to.
+#[pyclass(frozen, eq, hash, module = "_trunkline", name = "Flow")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct PyFlow(Flow);
+
+impl From<Flow> for PyFlow {
+    fn from(flow: Flow) -> Self {
+        PyFlow(flow)
+    }
+}
+
+#[pymethods]
+impl PyFlow {
+    #[new]
+    #[pyo3(signature = (transport, remote, local=None, connection=0))]
+    fn new(transport: &str, remote: Address, local: Option<Address>, connection: ConnectionId) -> PyResult<PyFlow> {
+        let (transport, remote) = (self::transport(transport)?, socket_addr(remote)?);
+        Ok(PyFlow(Flow {
+            transport,
+            remote,
+            local: local.map(socket_addr).transpose()?,
+            connection,
+        }))
+    }
+
+    #[getter]
+    fn transport(&self) -> &'static str {
+        transport_name(self.0.transport)
+    }
+
+    #[getter]
+    fn remote(&self) -> Address {
+        address(self.0.remote)
+    }
+
+    #[getter]
+    fn local(&self) -> Option<Address> {
+        self.0.local.map(address)
+    }
+
+    #[getter]
+    fn connection(&self) -> ConnectionId {
+        self.0.connection
+    }
+
+    fn __repr__(&self) -> String {
+        let local = self.0.local.map_or_else(|| "None".to_owned(), |local| format!("\"{local}\""));
+        format!(
+            "Flow({:?}, \"{}\", {local}, {})",
+            transport_name(self.0.transport),
+            self.0.remote,
+            self.0.connection
+        )
+    }
+}
+
+impl PyFlow {
+    /// The Rust value.
+    pub(crate) fn inner(&self) -> Flow {
+        self.0
+    }
+}
 
 /// Add this file's classes and functions to the module.
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("SipParseError", parse_error_class(module.py())?)?;
+    module.add_class::<PyUri>()?;
+    module.add_class::<PyNameAddr>()?;
+    module.add_class::<PyVia>()?;
+    module.add_class::<PyMessage>()?;
+    module.add_class::<PyFlow>()?;
     Ok(())
 }

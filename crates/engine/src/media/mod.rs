@@ -1,1 +1,431 @@
-//! To be written.
+//! The media workers and the one who commands them: legs are opened, configured, linked and closed here; packets stay on the workers.
+//!
+//! [`Engine`] is what `trunkline-python` shows as `MediaEngine`. Commands go to a worker over a bounded queue and its eventfd, events come
+//! back over [`events::Events`]. Sockets are bound on the caller's thread, so that opening a leg waits for nobody. Leg numbers are unique in
+//! the process, so that the SIP thread can stop a leg by its number alone ([`stop_leg`]).
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use trunkline_media::leg::{Configuration, Heard, Statistics};
+use trunkline_media::random::Random;
+
+use command::{Command, Crossing};
+use ports::Ports;
+use wake::Wake;
+use worker::{Clock, Worker};
+
+mod command;
+pub mod events;
+mod ports;
+#[cfg(test)]
+mod tests;
+mod wake;
+mod worker;
+
+pub use events::Event;
+
+/// Commands that wait for one worker; more is an error of the caller's call.
+const COMMANDS: usize = 8192;
+/// A worker answers within microseconds; one that does not in this time is stuck.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// More workers than this help nobody.
+const MAX_WORKERS: usize = 64;
+
+/// Leg numbers, unique in the process; zero is no leg.
+static NEXT_LEG: AtomicU64 = AtomicU64::new(1);
+/// Every engine of the process, for [`stop_leg`].
+static ENGINES: Mutex<Vec<Weak<Control>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How to start an engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads; zero for one per core.
+    pub workers: usize,
+    /// The first port of the range.
+    pub first_port: u16,
+    /// The last.
+    pub last_port: u16,
+    /// Events that may wait for Python.
+    pub event_queue: usize,
+}
+
+/// Totals and live counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Legs that are open.
+    pub legs: usize,
+    /// Ports that they use, two each.
+    pub ports_used: usize,
+    /// Threads.
+    pub workers: usize,
+    /// RTP datagrams that arrived.
+    pub packets: u64,
+}
+
+struct Handle {
+    commands: SyncSender<Command>,
+    wake: Arc<Wake>,
+    packets: Arc<AtomicU64>,
+    /// Legs placed on it.
+    legs: usize,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    fn send(&self, command: Command) -> io::Result<()> {
+        let sent = self.commands.try_send(command);
+        self.wake.wake();
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => io::Error::new(io::ErrorKind::WouldBlock, "the media worker has too many commands waiting"),
+            TrySendError::Disconnected(_) => closed(),
+        })
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the media engine is closed")
+}
+
+/// Where a leg is and whom it is linked to.
+#[derive(Clone, Copy)]
+struct Placed {
+    worker: usize,
+    linked: Option<u64>,
+}
+
+#[derive(Default)]
+struct Registry {
+    workers: Vec<Handle>,
+    legs: HashMap<u64, Placed>,
+}
+
+struct Control {
+    registry: Mutex<Registry>,
+    ports: Arc<Ports>,
+    events: Arc<events::Events>,
+    seeds: Mutex<Random>,
+    links: AtomicU32,
+}
+
+/// The media workers.
+pub struct Engine(Arc<Control>);
+
+/// Make a leg fall silent that any engine of this process holds: its call ended while Python was busy (`ByeAnswered`).
+pub fn stop_leg(leg: u64) {
+    let engines: Vec<Arc<Control>> = lock(&ENGINES).iter().filter_map(Weak::upgrade).collect();
+    for engine in engines {
+        // A leg that another engine holds, or nobody, is none of ours.
+        let _ = engine.tell(leg, Command::Stop { leg });
+    }
+}
+
+impl Engine {
+    /// Start the workers.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a range without a port pair; what the system says when threads or descriptors are lacking.
+    pub fn start(options: &Options) -> io::Result<Engine> {
+        let mut seed = [0u8; 8];
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+        let mut seeds = Random::new(u64::from_ne_bytes(seed));
+        let ports = Arc::new(Ports::new(options.first_port, options.last_port, seeds.next_u64())?);
+        let control = Arc::new(Control {
+            registry: Mutex::default(),
+            ports,
+            events: Arc::new(events::Events::new(options.event_queue)?),
+            seeds: Mutex::new(seeds),
+            links: AtomicU32::new(0),
+        });
+        let engine = Engine(control);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = if options.workers == 0 { cores } else { options.workers };
+        let clock = Clock::start();
+        for number in 0..count.min(MAX_WORKERS) {
+            // Should a later one fail, dropping the engine ends those that run.
+            let handle = start_worker(number, clock, &engine.0.events)?;
+            lock(&engine.0.registry).workers.push(handle);
+        }
+        let mut engines = lock(&ENGINES);
+        engines.retain(|engine| engine.strong_count() > 0);
+        engines.push(Arc::downgrade(&engine.0));
+        drop(engines);
+        Ok(engine)
+    }
+
+    /// The descriptor that is readable while events wait; -1 after [`Engine::close`].
+    #[must_use]
+    pub fn event_fd(&self) -> RawFd {
+        self.0.events.fd()
+    }
+
+    /// Take up to `limit` events.
+    #[must_use]
+    pub fn drain(&self, limit: usize) -> Vec<Event> {
+        self.0.events.drain(limit)
+    }
+
+    /// Bind a port pair on `address` and place a leg on it: on the worker of `beside`, or on the one with the fewest legs.
+    ///
+    /// # Errors
+    /// `AddrInUse` when the range is used up; what the system says otherwise.
+    pub fn open_leg(&self, address: IpAddr, beside: u64) -> io::Result<(u64, u16)> {
+        let sockets = self.0.ports.bind(address)?;
+        let port = sockets.port();
+        let leg = NEXT_LEG.fetch_add(1, Ordering::Relaxed);
+        let seed = lock(&self.0.seeds).next_u64();
+        let mut registry = lock(&self.0.registry);
+        let worker = registry.choose(beside).ok_or_else(closed)?;
+        registry.send(
+            worker,
+            Command::Open {
+                leg,
+                seed,
+                sockets: Box::new(sockets),
+            },
+        )?;
+        registry.place(leg, worker);
+        Ok((leg, port))
+    }
+
+    /// Apply a media plan.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the worker has too many commands waiting. The same holds for every command below.
+    pub fn configure(&self, leg: u64, plan: Configuration) -> io::Result<()> {
+        self.0.tell(leg, Command::Configure { leg, plan: Box::new(plan) })
+    }
+
+    /// Relay between two legs, both ways; links that they had end. A leg cannot be linked to itself.
+    pub fn link(&self, a: u64, b: u64) -> io::Result<()> {
+        let mut registry = lock(&self.0.registry);
+        let (Some(placed_a), Some(placed_b)) = (registry.legs.get(&a).copied(), registry.legs.get(&b).copied()) else {
+            return Ok(());
+        };
+        if a == b || placed_a.linked == Some(b) {
+            return Ok(());
+        }
+        registry.unlink(a)?;
+        registry.unlink(b)?;
+        let link = self.0.links.fetch_add(1, Ordering::Relaxed);
+        if placed_a.worker == placed_b.worker {
+            registry.send(placed_a.worker, Command::Link { a, b, link })?;
+        } else if let (Some(worker_a), Some(worker_b)) = (registry.workers.get(placed_a.worker), registry.workers.get(placed_b.worker)) {
+            let (end_a, end_b) = Crossing::pair(link, &worker_a.wake, &worker_b.wake);
+            worker_a.send(Command::Cross {
+                leg: a,
+                crossing: Box::new(end_a),
+            })?;
+            worker_b.send(Command::Cross {
+                leg: b,
+                crossing: Box::new(end_b),
+            })?;
+        }
+        for (leg, other) in [(a, b), (b, a)] {
+            if let Some(placed) = registry.legs.get_mut(&leg) {
+                placed.linked = Some(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stop relaying to and from a leg.
+    pub fn unlink(&self, leg: u64) -> io::Result<()> {
+        lock(&self.0.registry).unlink(leg)
+    }
+
+    /// Send a tone until [`Engine::stop_tone`].
+    pub fn play_tone(&self, leg: u64, frequency_hz: f64, level_dbm0: f64) -> io::Result<()> {
+        self.0.tell(
+            leg,
+            Command::PlayTone {
+                leg,
+                frequency_hz,
+                level_dbm0,
+            },
+        )
+    }
+
+    /// Stop the tone.
+    pub fn stop_tone(&self, leg: u64) -> io::Result<()> {
+        self.0.tell(leg, Command::StopTone { leg })
+    }
+
+    /// Send telephone events, each so long.
+    pub fn send_digits(&self, leg: u64, digits: String, duration: Duration) -> io::Result<()> {
+        self.0.tell(leg, Command::SendDigits { leg, digits, duration })
+    }
+
+    /// Start the tone detector.
+    pub fn listen(&self, leg: u64) -> io::Result<()> {
+        self.0.tell(leg, Command::Listen { leg })
+    }
+
+    /// What a leg heard since it was last asked; waits for the worker. `None` for an unknown leg.
+    ///
+    /// # Errors
+    /// `TimedOut` when the worker is stuck.
+    pub fn heard(&self, leg: u64) -> io::Result<Option<Heard>> {
+        self.0.ask(leg, |reply| Command::Heard { leg, reply })
+    }
+
+    /// The counts of a leg; waits for the worker. `None` for an unknown leg.
+    ///
+    /// # Errors
+    /// `TimedOut` when the worker is stuck.
+    pub fn statistics(&self, leg: u64) -> io::Result<Option<Statistics>> {
+        self.0.ask(leg, |reply| Command::Statistics { leg, reply })
+    }
+
+    /// Close a leg and return its last counts; when it returns, the ports are free. `None` for an unknown leg, or one that failed.
+    ///
+    /// # Errors
+    /// `TimedOut` when the worker is stuck.
+    pub fn close_leg(&self, leg: u64) -> io::Result<Option<Statistics>> {
+        let _ = self.unlink(leg);
+        let statistics = self.0.ask(leg, |reply| Command::Close { leg, reply });
+        lock(&self.0.registry).forget(leg);
+        statistics
+    }
+
+    /// Totals and live counts.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let registry = lock(&self.0.registry);
+        Counters {
+            legs: registry.legs.len(),
+            ports_used: self.0.ports.used(),
+            workers: registry.workers.len(),
+            packets: registry.workers.iter().map(|worker| worker.packets.load(Ordering::Relaxed)).sum(),
+        }
+    }
+
+    /// End the workers, close every socket and descriptor; waits for them. Idempotent.
+    pub fn close(&self) {
+        let workers = {
+            let mut registry = lock(&self.0.registry);
+            registry.legs.clear();
+            std::mem::take(&mut registry.workers)
+        };
+        for worker in &workers {
+            // Waits for room if it must: the worker works its queue off.
+            let _ = worker.commands.send(Command::Quit);
+            worker.wake.wake();
+        }
+        for mut worker in workers {
+            if let Some(thread) = worker.thread.take() {
+                // A worker that panicked has ended the process.
+                let _ = thread.join();
+            }
+        }
+        self.0.events.close();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Registry {
+    fn choose(&self, beside: u64) -> Option<usize> {
+        if let Some(placed) = self.legs.get(&beside) {
+            return Some(placed.worker);
+        }
+        self.workers
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, worker)| worker.legs)
+            .map(|(number, _)| number)
+    }
+
+    fn place(&mut self, leg: u64, worker: usize) {
+        if let Some(handle) = self.workers.get_mut(worker) {
+            handle.legs += 1;
+        }
+        self.legs.insert(leg, Placed { worker, linked: None });
+    }
+
+    fn forget(&mut self, leg: u64) {
+        if let Some(placed) = self.legs.remove(&leg)
+            && let Some(handle) = self.workers.get_mut(placed.worker)
+        {
+            handle.legs -= 1;
+        }
+    }
+
+    fn send(&self, worker: usize, command: Command) -> io::Result<()> {
+        self.workers.get(worker).ok_or_else(closed)?.send(command)
+    }
+
+    fn unlink(&mut self, leg: u64) -> io::Result<()> {
+        let Some(other) = self.legs.get_mut(&leg).and_then(|placed| placed.linked.take()) else {
+            return Ok(());
+        };
+        if let Some(placed) = self.legs.get_mut(&other) {
+            placed.linked = None;
+        }
+        for leg in [leg, other] {
+            if let Some(placed) = self.legs.get(&leg) {
+                self.send(placed.worker, Command::Unlink { leg })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Control {
+    /// Send a command to the worker of a leg; nothing happens when there is no such leg.
+    fn tell(&self, leg: u64, command: Command) -> io::Result<()> {
+        let registry = lock(&self.registry);
+        match registry.legs.get(&leg) {
+            Some(placed) => registry.send(placed.worker, command),
+            None => Ok(()),
+        }
+    }
+
+    fn ask<T>(&self, leg: u64, command: impl FnOnce(SyncSender<Option<T>>) -> Command) -> io::Result<Option<T>> {
+        let (reply, answer): (_, Receiver<Option<T>>) = sync_channel(1);
+        self.tell(leg, command(reply))?;
+        match answer.recv_timeout(PATIENCE) {
+            Ok(answer) => Ok(answer),
+            // Nobody holds the other end: no such leg, or its code panicked while it answered.
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Ok(None),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the media worker does not answer"))
+            }
+        }
+    }
+}
+
+fn start_worker(number: usize, clock: Clock, events: &Arc<events::Events>) -> io::Result<Handle> {
+    let (commands, queue) = sync_channel(COMMANDS);
+    let (wake, packets) = (Arc::new(Wake::new()?), Arc::new(AtomicU64::new(0)));
+    let worker = Worker::new(clock, Arc::clone(&wake), queue, Arc::clone(events), Arc::clone(&packets))?;
+    let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
+        // Never a half-dead server: the panic's own message has been printed by then.
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run())).is_err() {
+            eprintln!("trunkline: media worker {number} panicked; ending the process");
+            std::process::abort();
+        }
+    })?;
+    Ok(Handle {
+        commands,
+        wake,
+        packets,
+        legs: 0,
+        thread: Some(thread),
+    })
+}

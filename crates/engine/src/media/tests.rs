@@ -1,0 +1,187 @@
+//! The engine over real sockets on loopback: relay on one worker and across two, failures, what is left after closing.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Instant;
+
+use trunkline_media::codec::Codec;
+use trunkline_media::rtp;
+
+use super::*;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn engine(workers: usize, first_port: u16) -> Engine {
+    Engine::start(&Options {
+        workers,
+        first_port,
+        last_port: first_port + 199,
+        event_queue: 64,
+    })
+    .unwrap()
+}
+
+fn peer() -> UdpSocket {
+    let socket = UdpSocket::bind((HERE, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+}
+
+fn plan(remote: SocketAddr, payload_type: u8) -> Configuration {
+    let codecs = vec![Codec::new("PCMU", 8000, 1, payload_type).unwrap()];
+    Configuration {
+        remote_rtp: Some(remote),
+        sends: true,
+        receives: true,
+        receive_codecs: codecs.clone(),
+        send_codecs: codecs,
+        ..Configuration::default()
+    }
+}
+
+/// A leg whose peer is `socket`, who calls PCMU by `payload_type`; its number and address.
+fn open(engine: &Engine, socket: &UdpSocket, beside: u64, payload_type: u8) -> (u64, SocketAddr) {
+    let (leg, port) = engine.open_leg(HERE, beside).unwrap();
+    engine.configure(leg, plan(socket.local_addr().unwrap(), payload_type)).unwrap();
+    (leg, SocketAddr::new(HERE, port))
+}
+
+fn packet(payload_type: u8, sequence: u16) -> Vec<u8> {
+    let header = rtp::Header {
+        marker: false,
+        payload_type,
+        sequence,
+        timestamp: u32::from(sequence) * 160,
+        ssrc: 7,
+    };
+    [&header.bytes()[..], &[0x55; 160]].concat()
+}
+
+fn receive(socket: &UdpSocket) -> rtp::Header {
+    let mut buffer = [0; 2048];
+    let length = socket.recv(&mut buffer).unwrap();
+    rtp::Packet::parse(&buffer[..length]).unwrap().header
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+fn relays_both_ways(engine: &Engine, beside: bool) {
+    let (x, y) = (peer(), peer());
+    let (a, to_a) = open(engine, &x, 0, 96);
+    let (b, to_b) = open(engine, &y, if beside { a } else { 0 }, 0);
+    engine.link(a, b).unwrap();
+    engine.statistics(b).unwrap();
+    let mut last: [Option<u16>; 2] = [None, None];
+    for n in 0..500u16 {
+        x.send_to(&packet(96, n), to_a).unwrap();
+        y.send_to(&packet(0, n), to_b).unwrap();
+        for (index, (socket, payload_type)) in [(&y, 0), (&x, 96)].into_iter().enumerate() {
+            let header = receive(socket);
+            assert_eq!(header.payload_type, payload_type);
+            assert!(
+                last[index]
+                    .replace(header.sequence)
+                    .is_none_or(|last| header.sequence == last.wrapping_add(1))
+            );
+        }
+    }
+    for leg in [a, b] {
+        let last = engine.close_leg(leg).unwrap().unwrap();
+        assert_eq!(
+            (last.packets_received, last.packets_sent, last.packets_lost, last.packets_refused),
+            (500, 500, 0, 0)
+        );
+    }
+}
+
+#[test]
+fn test_legs_on_one_worker_relay_both_ways() {
+    relays_both_ways(&engine(2, 22_000), true);
+}
+
+#[test]
+fn test_legs_on_two_workers_relay_both_ways() {
+    relays_both_ways(&engine(2, 22_200), false);
+}
+
+#[test]
+fn test_a_panic_in_a_leg_closes_that_leg_and_no_other() {
+    let engine = engine(1, 22_400);
+    let (x, y) = (peer(), peer());
+    let (a, to_a) = open(&engine, &x, 0, 0);
+    let (b, to_b) = open(&engine, &y, a, 0);
+    engine.link(a, b).unwrap();
+    engine.0.tell(a, Command::Fault { leg: a }).unwrap();
+    engine.statistics(a).unwrap();
+    x.send_to(&packet(0, 1), to_a).unwrap();
+    let mut events = Vec::new();
+    until("no LegFailed", || {
+        events.extend(engine.drain(10));
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Failed { leg, reason } if *leg == a && reason == "panicked: told to fail"))
+    });
+    assert_eq!(engine.close_leg(a).unwrap(), None);
+    assert_eq!(engine.counters().ports_used, 2);
+    y.send_to(&packet(0, 1), to_b).unwrap();
+    until("the other leg is deaf", || {
+        engine.statistics(b).unwrap().unwrap().packets_received == 1
+    });
+}
+
+#[test]
+fn test_commands_to_unknown_legs_do_nothing_and_a_closed_engine_says_so() {
+    let engine = engine(1, 22_600);
+    engine.play_tone(u64::MAX, 440.0, -10.0).unwrap();
+    engine.link(u64::MAX, u64::MAX - 1).unwrap();
+    assert_eq!(engine.statistics(u64::MAX).unwrap(), None);
+    assert_eq!(engine.close_leg(u64::MAX).unwrap(), None);
+    engine.close();
+    engine.close();
+    assert_eq!(
+        engine.open_leg(HERE, 0).err().map(|error| error.kind()),
+        Some(io::ErrorKind::NotConnected)
+    );
+    assert_eq!((engine.event_fd(), engine.counters()), (-1, Counters::default()));
+}
+
+#[test]
+fn test_a_leg_is_stopped_by_its_number_alone() {
+    let engine = engine(1, 22_800);
+    let x = peer();
+    let (a, _) = open(&engine, &x, 0, 0);
+    engine.play_tone(a, 440.0, -10.0).unwrap();
+    receive(&x);
+    stop_leg(a);
+    engine.statistics(a).unwrap();
+    x.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut buffer = [0; 2048];
+    // What was on its way, then nothing more for five packet times.
+    until("the tone goes on", || x.recv(&mut buffer).is_err());
+}
+
+#[test]
+fn test_relinking_goes_on_with_the_same_stream() {
+    let engine = engine(2, 23_000);
+    let (x, y, z) = (peer(), peer(), peer());
+    let ((a, to_a), (b, _), (c, to_c)) = (open(&engine, &x, 0, 0), open(&engine, &y, 0, 0), open(&engine, &z, 0, 0));
+    engine.link(a, b).unwrap();
+    engine.statistics(b).unwrap();
+    x.send_to(&packet(0, 100), to_a).unwrap();
+    let first = receive(&y);
+    engine.link(c, b).unwrap();
+    engine.statistics(c).unwrap();
+    engine.statistics(b).unwrap();
+    z.send_to(&packet(0, 9000), to_c).unwrap();
+    let next = receive(&y);
+    assert_eq!((next.ssrc, next.sequence), (first.ssrc, first.sequence.wrapping_add(1)));
+    assert!(next.marker && next.timestamp.wrapping_sub(first.timestamp) < 80_000);
+    x.send_to(&packet(0, 101), to_a).unwrap();
+    z.send_to(&packet(0, 9001), to_c).unwrap();
+    assert_eq!(receive(&y).sequence, first.sequence.wrapping_add(2));
+}

@@ -1,0 +1,536 @@
+//! A media worker: one thread with an epoll, the legs placed on it, their sockets and their timers.
+//!
+//! A packet's way: epoll says that a leg's socket is readable, the packet is read into the worker's one buffer, [`Leg::receive`] takes it
+//! through the stages, [`Leg::relay`] of the linked leg renumbers it in place, it is sent. No lock, no allocation, no copy. The clock is read once
+//! a wake-up. A panic in a leg's code closes that leg; one anywhere else ends the process.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll;
+use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
+use trunkline_media::leg::{BUFFER_LENGTH, Datagram, Event as LegEvent, Frame, Leg, Socket};
+use trunkline_media::time::{Time, WallClock};
+
+use super::command::{Command, Crossing};
+use super::events::{Event, Events};
+use super::ports::Sockets;
+use super::wake::Wake;
+
+/// Events of one wake-up.
+const EVENTS: usize = 256;
+/// A leg's packets in one wake-up when they have piled up; otherwise one, for the next would be a read in vain.
+const BURST: usize = 16;
+/// Packets that come closer than this have piled up.
+const PILED_UP: Duration = Duration::from_millis(2);
+/// The epoll token of the worker's own wake-up.
+const WAKE: u64 = u64::MAX;
+
+/// Real time for the legs.
+#[derive(Clone, Copy)]
+pub struct Clock {
+    origin: Instant,
+    /// The wall clock at the origin.
+    pub wall: WallClock,
+}
+
+impl Clock {
+    /// A clock that begins now.
+    pub fn start() -> Self {
+        let unix = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Clock {
+            origin: Instant::now(),
+            wall: WallClock::new(micros(unix)),
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::from_micros(micros(self.origin.elapsed()))
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whom a leg's frames go to.
+enum Peer {
+    /// A leg of this worker, by its place and its number.
+    Beside { slot: usize, leg: u64, link: u32 },
+    /// A leg of another worker.
+    Across(Box<Crossing>),
+}
+
+struct Slot {
+    id: u64,
+    leg: Leg,
+    sockets: Box<Sockets>,
+    peer: Option<Peer>,
+    /// The earliest entry in the timer heap.
+    scheduled: Option<Time>,
+    read_at: Time,
+    #[cfg(test)]
+    fault: bool,
+}
+
+impl Slot {
+    fn socket(&self, which: Socket) -> &socket2::Socket {
+        match which {
+            Socket::Rtp => &self.sockets.rtp,
+            Socket::Rtcp => &self.sockets.rtcp,
+        }
+    }
+
+    fn send(&self, datagram: &Datagram, buffer: &[u8]) {
+        if let Some(data) = buffer.get(datagram.range.clone()) {
+            // A full buffer or an unreachable peer is a lost packet, as anywhere in the network.
+            let _ = sendto(self.socket(datagram.socket), data, SendFlags::DONTWAIT, &datagram.to);
+        }
+    }
+}
+
+/// What the thread owns.
+pub struct Worker {
+    clock: Clock,
+    wake: Arc<Wake>,
+    commands: Receiver<Command>,
+    events: Arc<Events>,
+    packets: Arc<AtomicU64>,
+    epoll: std::os::fd::OwnedFd,
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    places: HashMap<u64, usize>,
+    /// Places of the legs that are linked to another worker.
+    crossings: Vec<usize>,
+    timers: BinaryHeap<Reverse<(Time, usize, u64)>>,
+    /// Failures that found no room in the event queue.
+    untold: VecDeque<Event>,
+    /// The leg whose code runs: a panic is its own.
+    current: Option<usize>,
+    relayed: u64,
+    buffer: Box<[u8; BUFFER_LENGTH]>,
+}
+
+impl Worker {
+    /// A worker without legs.
+    ///
+    /// # Errors
+    /// When the process has no file descriptor left.
+    pub fn new(
+        clock: Clock,
+        wake: Arc<Wake>,
+        commands: Receiver<Command>,
+        events: Arc<Events>,
+        packets: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, wake.fd(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        Ok(Worker {
+            clock,
+            wake,
+            commands,
+            events,
+            packets,
+            epoll,
+            slots: Vec::new(),
+            free: Vec::new(),
+            places: HashMap::new(),
+            crossings: Vec::new(),
+            timers: BinaryHeap::new(),
+            untold: VecDeque::new(),
+            current: None,
+            relayed: 0,
+            buffer: Box::new([0; BUFFER_LENGTH]),
+        })
+    }
+
+    /// Work until told to quit.
+    pub fn run(mut self) {
+        let mut ready = Vec::with_capacity(EVENTS);
+        loop {
+            ready.clear();
+            let timeout = self.timeout();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // Nothing else can be wrong with an epoll of our own; the process ends with the message.
+                Err(error) => panic!("media worker cannot wait: {error}"),
+            }
+            let now = self.clock.now();
+            let mut commanded = false;
+            for event in &ready {
+                match event.data.u64() {
+                    WAKE => commanded = true,
+                    token => self.contain(|worker| worker.readable(now, token)),
+                }
+            }
+            if commanded && !self.woken(now) {
+                return self.quit(now);
+            }
+            self.run_timers(now);
+            self.tell_untold();
+            self.packets.store(self.relayed, Ordering::Relaxed);
+        }
+    }
+
+    fn timeout(&self) -> Option<rustix::event::Timespec> {
+        let Reverse((at, ..)) = self.timers.peek()?;
+        let wait = at.since(self.clock.now());
+        // Below a second in nanoseconds, and seconds of a monotonic clock, fit.
+        Some(rustix::event::Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        })
+    }
+
+    /// Run code of legs; a panic closes the leg that was at work.
+    fn contain(&mut self, work: impl FnOnce(&mut Self)) {
+        self.current = None;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
+            let Some(place) = self.current.take() else { resume_unwind(panic) };
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| panic.downcast_ref::<String>().cloned());
+            self.fail(place, format!("panicked: {}", text.as_deref().unwrap_or("without words")));
+        }
+    }
+
+    fn fail(&mut self, place: usize, reason: String) {
+        if let Some(slot) = self.remove(place) {
+            self.tell(Event::Failed { leg: slot.id, reason });
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Some(Event::Failed { leg, reason }) = self.events.push(event) {
+            self.untold.push_back(Event::Failed { leg, reason });
+        }
+    }
+
+    fn tell_untold(&mut self) {
+        while let Some(event) = self.untold.pop_front() {
+            if let Some(event) = self.events.push(event) {
+                self.untold.push_front(event);
+                return;
+            }
+        }
+    }
+
+    fn readable(&mut self, now: Time, token: u64) {
+        let which = if token & 1 == 0 { Socket::Rtp } else { Socket::Rtcp };
+        let Ok(place) = usize::try_from(token >> 1) else { return };
+        let Some(Some(slot)) = self.slots.get_mut(place) else { return };
+        let piled_up = now.since(std::mem::replace(&mut slot.read_at, now)) < PILED_UP;
+        for _ in 0..if piled_up { BURST } else { 1 } {
+            if !self.read_one(now, place, which) {
+                break;
+            }
+        }
+        self.settle(now, place);
+    }
+
+    /// Read and process one datagram; false when there is none, or no leg any more.
+    fn read_one(&mut self, now: Time, place: usize, which: Socket) -> bool {
+        self.current = Some(place);
+        let Some(Some(slot)) = self.slots.get_mut(place) else {
+            return false;
+        };
+        let received = recvfrom(slot.socket(which), &mut self.buffer[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC);
+        let (length, whole, source) = match received {
+            Ok((length, whole, Some(source))) => (length, whole, source),
+            Ok(_) => return true,
+            Err(rustix::io::Errno::AGAIN) => return false,
+            Err(error) if is_passing(error) => return true,
+            Err(error) => {
+                self.fail(place, format!("socket failed: {error}"));
+                return false;
+            }
+        };
+        self.relayed += u64::from(which == Socket::Rtp);
+        #[cfg(test)]
+        assert!(!slot.fault, "told to fail");
+        let (Ok(source), true) = (SocketAddr::try_from(source), whole == length) else {
+            slot.leg.refuse();
+            return true;
+        };
+        let Some(data) = self.buffer.get_mut(..length) else { return true };
+        if let Some(frame) = slot.leg.receive(now, which, source, data) {
+            self.hand_on(now, place, frame);
+        }
+        true
+    }
+
+    /// A frame lies in the buffer: give it to the linked leg.
+    fn hand_on(&mut self, now: Time, place: usize, frame: Frame) {
+        let Some(Some(Slot { peer: Some(peer), .. })) = self.slots.get_mut(place) else {
+            return;
+        };
+        match peer {
+            Peer::Beside { slot, leg, link } => {
+                let (slot, leg, link) = (*slot, *leg, *link);
+                self.relay(now, slot, leg, link, &frame);
+            }
+            Peer::Across(crossing) => {
+                crossing.push(frame, &self.buffer[..]);
+            }
+        }
+    }
+
+    fn relay(&mut self, now: Time, place: usize, leg: u64, link: u32, frame: &Frame) {
+        let Some(Some(slot)) = self.slots.get_mut(place) else { return };
+        if slot.id != leg {
+            return;
+        }
+        let before = self.current.replace(place);
+        if let Some(datagram) = slot.leg.relay(now, link, frame, &mut self.buffer[..]) {
+            slot.send(&datagram, &self.buffer[..]);
+        }
+        self.current = before;
+    }
+
+    /// Pass on a leg's events and see to its next timer.
+    fn settle(&mut self, now: Time, place: usize) {
+        let Some(Some(slot)) = self.slots.get_mut(place) else { return };
+        let leg = slot.id;
+        while let Some(event) = slot.leg.take_event() {
+            let event = match event {
+                LegEvent::Latched(remote) => Event::Latched { leg, remote },
+                LegEvent::Silent => Event::Silent { leg },
+            };
+            if let Some(Event::Silent { .. }) = self.events.push(event) {
+                slot.leg.repeat_silence(now);
+            }
+        }
+        if let Some(at) = slot.leg.next_timeout()
+            && slot.scheduled.is_none_or(|scheduled| at < scheduled)
+        {
+            slot.scheduled = Some(at);
+            self.timers.push(Reverse((at, place, leg)));
+        }
+    }
+
+    fn run_timers(&mut self, now: Time) {
+        while let Some(Reverse((at, place, leg))) = self.timers.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            let Some(Some(slot)) = self.slots.get_mut(place) else { continue };
+            // An entry that an earlier one replaced, or of a leg that is gone.
+            if slot.id != leg || slot.scheduled != Some(at) {
+                continue;
+            }
+            slot.scheduled = None;
+            self.contain(|worker| worker.poll(now, place));
+        }
+    }
+
+    fn poll(&mut self, now: Time, place: usize) {
+        self.current = Some(place);
+        let Some(Some(slot)) = self.slots.get_mut(place) else { return };
+        while let Some(datagram) = slot.leg.poll(now, &mut self.buffer[..]) {
+            slot.send(&datagram, &self.buffer[..]);
+        }
+        self.settle(now, place);
+    }
+
+    /// Take what other threads queued; false when the thread is to end.
+    fn woken(&mut self, now: Time) -> bool {
+        self.wake.clear();
+        while let Ok(command) = self.commands.try_recv() {
+            if matches!(command, Command::Quit) {
+                return false;
+            }
+            self.contain(|worker| worker.obey(now, command));
+        }
+        for n in 0..self.crossings.len() {
+            if let Some(place) = self.crossings.get(n).copied() {
+                self.contain(|worker| worker.take_crossed(now, place));
+            }
+        }
+        true
+    }
+
+    fn take_crossed(&mut self, now: Time, place: usize) {
+        self.current = Some(place);
+        loop {
+            let Some(Some(Slot {
+                id,
+                peer: Some(Peer::Across(crossing)),
+                ..
+            })) = self.slots.get_mut(place)
+            else {
+                return;
+            };
+            let (leg, link) = (*id, crossing.link);
+            let Some(frame) = crossing.pop(&mut self.buffer[..]) else { return };
+            self.relay(now, place, leg, link, &frame);
+        }
+    }
+
+    fn obey(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Open { leg, seed, sockets } => self.open(leg, seed, sockets),
+            Command::Configure { leg, plan } => self.with(now, leg, |slot, now| slot.leg.configure(now, &plan)).unwrap_or(()),
+            Command::Link { a, b, link } => self.link(a, b, link),
+            Command::Cross { leg, crossing } => self.cross(leg, crossing),
+            Command::Unlink { leg } => self.unlink(leg),
+            Command::PlayTone {
+                leg,
+                frequency_hz,
+                level_dbm0,
+            } => {
+                self.with(now, leg, |slot, now| slot.leg.play_tone(now, frequency_hz, level_dbm0))
+                    .unwrap_or(());
+            }
+            Command::StopTone { leg } => self.with(now, leg, |slot, _| slot.leg.stop_tone()).unwrap_or(()),
+            Command::SendDigits { leg, digits, duration } => {
+                self.with(now, leg, |slot, now| slot.leg.send_digits(now, &digits, duration))
+                    .unwrap_or(());
+            }
+            Command::Listen { leg } => self.with(now, leg, |slot, _| slot.leg.listen()).unwrap_or(()),
+            // Whoever asked may have stopped waiting.
+            Command::Heard { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, now| slot.leg.heard(now)))),
+            Command::Statistics { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, _| slot.leg.statistics()))),
+            Command::Stop { leg } => self.with(now, leg, |slot, now| slot.leg.stop(now)).unwrap_or(()),
+            Command::Close { leg, reply } => drop(reply.try_send(self.close(now, leg))),
+            Command::Quit => {}
+            #[cfg(test)]
+            Command::Fault { leg } => self.with(now, leg, |slot, _| slot.fault = true).unwrap_or(()),
+        }
+    }
+
+    /// Do something with a leg, if there is such a one.
+    fn with<T>(&mut self, now: Time, leg: u64, work: impl FnOnce(&mut Slot, Time) -> T) -> Option<T> {
+        let place = *self.places.get(&leg)?;
+        self.current = Some(place);
+        let slot = self.slots.get_mut(place)?.as_mut()?;
+        let done = work(slot, now);
+        self.poll(now, place);
+        Some(done)
+    }
+
+    fn open(&mut self, id: u64, seed: u64, sockets: Box<Sockets>) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let token = (place as u64) << 1;
+        let watched = [(&sockets.rtp, token), (&sockets.rtcp, token | 1)]
+            .into_iter()
+            .try_for_each(|(socket, token)| epoll::add(&self.epoll, socket, epoll::EventData::new_u64(token), epoll::EventFlags::IN));
+        if let Some(entry) = self.slots.get_mut(place) {
+            *entry = Some(Slot {
+                id,
+                leg: Leg::new(seed, self.clock.wall),
+                sockets,
+                peer: None,
+                scheduled: None,
+                read_at: Time::ZERO,
+                #[cfg(test)]
+                fault: false,
+            });
+            self.places.insert(id, place);
+        }
+        if let Err(error) = watched {
+            self.fail(place, format!("socket cannot be watched: {error}"));
+        }
+    }
+
+    fn close(&mut self, now: Time, leg: u64) -> Option<trunkline_media::leg::Statistics> {
+        let place = *self.places.get(&leg)?;
+        self.current = Some(place);
+        let slot = self.slots.get_mut(place)?.as_mut()?;
+        if let Some(datagram) = slot.leg.farewell(now, &mut self.buffer[..]) {
+            slot.send(&datagram, &self.buffer[..]);
+        }
+        let statistics = slot.leg.statistics();
+        self.remove(place);
+        Some(statistics)
+    }
+
+    /// Take a leg out; its sockets close when it is dropped, and closing takes them out of the epoll.
+    fn remove(&mut self, place: usize) -> Option<Slot> {
+        let slot = self.slots.get_mut(place)?.take()?;
+        self.places.remove(&slot.id);
+        self.crossings.retain(|crossing| *crossing != place);
+        self.free.push(place);
+        Some(slot)
+    }
+
+    fn set_peer(&mut self, place: usize, peer: Option<Peer>) {
+        self.crossings.retain(|crossing| *crossing != place);
+        if matches!(peer, Some(Peer::Across(_))) {
+            self.crossings.push(place);
+        }
+        if let Some(Some(slot)) = self.slots.get_mut(place) {
+            slot.peer = peer;
+        }
+    }
+
+    fn link(&mut self, a: u64, b: u64, link: u32) {
+        let (Some(&place_a), Some(&place_b)) = (self.places.get(&a), self.places.get(&b)) else {
+            return;
+        };
+        self.set_peer(
+            place_a,
+            Some(Peer::Beside {
+                slot: place_b,
+                leg: b,
+                link,
+            }),
+        );
+        self.set_peer(
+            place_b,
+            Some(Peer::Beside {
+                slot: place_a,
+                leg: a,
+                link,
+            }),
+        );
+    }
+
+    fn cross(&mut self, leg: u64, crossing: Box<Crossing>) {
+        if let Some(&place) = self.places.get(&leg) {
+            self.set_peer(place, Some(Peer::Across(crossing)));
+        }
+    }
+
+    fn unlink(&mut self, leg: u64) {
+        if let Some(&place) = self.places.get(&leg) {
+            self.set_peer(place, None);
+        }
+    }
+
+    fn quit(mut self, now: Time) {
+        let legs: Vec<u64> = self.places.keys().copied().collect();
+        for leg in legs {
+            self.contain(|worker| drop(worker.close(now, leg)));
+        }
+    }
+}
+
+/// Errors of a datagram that says nothing about the socket: an ICMP answer, a lack of memory.
+fn is_passing(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        error,
+        Errno::INTR
+            | Errno::CONNREFUSED
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH
+            | Errno::NETDOWN
+            | Errno::HOSTDOWN
+            | Errno::NOBUFS
+            | Errno::NOMEM
+    )
+}

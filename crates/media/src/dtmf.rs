@@ -1,0 +1,407 @@
+//! DTMF as telephone events (RFC 4733): each digit once on the way in, whatever was lost; packets one by one on the way out.
+//!
+//! The receiver keys an event by its timestamp. The first packet whose end bit is set reports it; an event whose ends were all lost is
+//! reported when another begins, when audio goes on after it, or when nothing has come for [`END_SILENCE`].
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// Events 0 to 15 in their order (RFC 4733 §3.2).
+const DIGITS: &[u8; 16] = b"0123456789*#ABCD";
+/// An event that is not refreshed for so long has ended (packets come every 20 to 50 ms).
+pub const END_SILENCE: Duration = Duration::from_millis(200);
+/// More digits than this wait for nobody; later ones are dropped.
+pub const MAX_DIGITS: usize = 256;
+/// A segment of a long event is as long as the duration field can say (RFC 4733 §2.5.1.3).
+const SEGMENT: u32 = 0xffff;
+/// Redundant end packets (RFC 4733 §2.5.1.4: three in all).
+const END_PACKETS: u8 = 3;
+
+/// The payload of an event packet (RFC 4733 §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The event code; 0 to 15 are DTMF.
+    pub code: u8,
+    /// The end bit.
+    pub end: bool,
+    /// Power below 0 dBm0, six bits.
+    pub volume: u8,
+    /// In timestamp units, up to now.
+    pub duration: u16,
+}
+
+impl Event {
+    /// Read the first event of a payload; `None` when it is shorter than one.
+    #[must_use]
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let (&[code, flags, d0, d1], _) = payload.split_first_chunk::<4>()?;
+        Some(Event {
+            code,
+            end: flags & 0x80 != 0,
+            volume: flags & 0x3f,
+            duration: u16::from_be_bytes([d0, d1]),
+        })
+    }
+
+    /// The four bytes of the payload.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 4] {
+        let [d0, d1] = self.duration.to_be_bytes();
+        [self.code, (self.end as u8) << 7 | self.volume & 0x3f, d0, d1]
+    }
+
+    /// The digit, or `None` for an event that is no DTMF.
+    #[must_use]
+    pub fn digit(self) -> Option<char> {
+        digit(self.code)
+    }
+}
+
+fn digit(code: u8) -> Option<char> {
+    DIGITS.get(usize::from(code)).map(|digit| char::from(*digit))
+}
+
+/// The event code of a digit: 0-9, *, #, A-D in either case.
+#[must_use]
+pub fn code(digit: char) -> Option<u8> {
+    let digit = digit.to_ascii_uppercase();
+    let index = DIGITS.iter().position(|known| char::from(*known) == digit)?;
+    u8::try_from(index).ok()
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    code: u8,
+    timestamp: u32,
+    reported: bool,
+    seen: Time,
+}
+
+/// Hears events of one stream; `take` hands out the digits that ended.
+#[derive(Clone, Debug, Default)]
+pub struct Receiver {
+    current: Option<Current>,
+    digits: String,
+}
+
+impl Receiver {
+    /// A packet of the telephone-event payload type.
+    pub fn event(&mut self, now: Time, timestamp: u32, event: Event) {
+        match &mut self.current {
+            Some(current) if current.timestamp == timestamp => {
+                current.seen = now;
+                if event.end {
+                    self.finish();
+                }
+                return;
+            }
+            // RFC 4733 §2.5.1.3: the next segment of the same long event.
+            Some(current) if !current.reported && current.code == event.code && timestamp == current.timestamp.wrapping_add(SEGMENT) => {
+                current.timestamp = timestamp;
+                current.seen = now;
+                if event.end {
+                    self.finish();
+                }
+                return;
+            }
+            // Late: belongs before the event that we know.
+            Some(current) if is_before(timestamp, current.timestamp) && now.since(current.seen) < Duration::from_secs(2) => return,
+            _ => {}
+        }
+        self.finish();
+        self.current = Some(Current {
+            code: event.code,
+            timestamp,
+            reported: false,
+            seen: now,
+        });
+        if event.end {
+            self.finish();
+        }
+    }
+
+    /// An audio packet: an event that began earlier has ended when audio with a later timestamp comes and its own packets have stopped.
+    pub fn audio(&mut self, now: Time, timestamp: u32) {
+        if let Some(current) = self.current
+            && is_before(current.timestamp, timestamp)
+            && now.since(current.seen) >= Duration::from_millis(60)
+        {
+            self.finish();
+        }
+    }
+
+    /// Let an event end whose packets stopped.
+    pub fn poll(&mut self, now: Time) {
+        if self.current.is_some_and(|current| now.since(current.seen) >= END_SILENCE) {
+            self.finish();
+        }
+    }
+
+    /// The stream ended or changed its source: what had begun has ended.
+    pub fn restart(&mut self) {
+        self.finish();
+        self.current = None;
+    }
+
+    /// The digits that ended since the last call.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.digits)
+    }
+
+    fn finish(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        if std::mem::replace(&mut current.reported, true) {
+            return;
+        }
+        if let Some(digit) = digit(current.code)
+            && self.digits.len() < MAX_DIGITS
+        {
+            self.digits.push(digit);
+        }
+    }
+}
+
+/// Whether one timestamp lies before another, modulo 2^32.
+const fn is_before(a: u32, b: u32) -> bool {
+    a != b && b.wrapping_sub(a) < 0x8000_0000
+}
+
+/// One event packet to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The payload.
+    pub event: Event,
+    /// The first packet of the event carries the marker.
+    pub first: bool,
+    /// Packets before this one since the event began: its timestamp lies so many packet times back.
+    pub packets_back: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    code: u8,
+    packets: u32,
+    sent: u32,
+    pause: u32,
+}
+
+/// Makes the packets of digits, one for each packet time that passes.
+#[derive(Clone, Debug, Default)]
+pub struct Sender {
+    queue: VecDeque<(u8, u32)>,
+    current: Option<Sending>,
+}
+
+impl Sender {
+    /// Send a digit for `packets` packet times; false when it is none or too many wait.
+    pub fn push(&mut self, digit: char, packets: u32) -> bool {
+        match code(digit) {
+            Some(code) if self.queue.len() < MAX_DIGITS => {
+                // The duration field holds 65535 units: 8 s at 8 kHz; digits are shorter.
+                self.queue.push_back((code, packets.clamp(2, 400)));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether nothing is left to send.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.current.is_none() && self.queue.is_empty()
+    }
+
+    /// Forget what was to be sent.
+    pub fn clear(&mut self) {
+        *self = Sender::default();
+    }
+
+    /// What to send in this packet time of `units` timestamp units: an event packet, or `None` between digits.
+    pub fn next(&mut self, units: u32) -> Option<Outgoing> {
+        let sending = match &mut self.current {
+            Some(sending) => sending,
+            None => {
+                let (code, packets) = self.queue.pop_front()?;
+                // Silence of three packets after the redundant ends keeps two equal digits apart.
+                self.current.insert(Sending {
+                    code,
+                    packets,
+                    sent: 0,
+                    pause: 3,
+                })
+            }
+        };
+        let last = sending.packets + u32::from(END_PACKETS) - 1;
+        if sending.sent < last {
+            let sent = sending.sent;
+            sending.sent += 1;
+            let packets = sending.sent.min(sending.packets);
+            let duration = u16::try_from(packets.saturating_mul(units)).unwrap_or(u16::MAX);
+            let event = Event {
+                code: sending.code,
+                end: sending.sent >= sending.packets,
+                volume: 10,
+                duration,
+            };
+            return Some(Outgoing {
+                event,
+                first: sent == 0,
+                packets_back: sent,
+            });
+        }
+        match sending.pause.checked_sub(1) {
+            Some(left) if left > 0 => sending.pause = left,
+            _ => self.current = None,
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    fn event(digit: char, end: bool, duration: u16) -> Event {
+        Event {
+            code: code(digit).unwrap(),
+            end,
+            volume: 10,
+            duration,
+        }
+    }
+
+    /// The packets of a digit as an ordinary phone sends them.
+    fn packets(digit: char, timestamp: u32) -> Vec<(u32, Event)> {
+        let mut packets: Vec<_> = (1..=5).map(|n| (timestamp, event(digit, false, n * 160))).collect();
+        packets.extend([(timestamp, event(digit, true, 960)); 3]);
+        packets
+    }
+
+    fn hear(packets: &[(u32, Event)]) -> String {
+        let mut receiver = Receiver::default();
+        for (n, (timestamp, event)) in (0..).zip(packets) {
+            receiver.event(ms(n * 20), *timestamp, *event);
+        }
+        receiver.poll(ms(1_000_000));
+        receiver.take()
+    }
+
+    #[test]
+    fn test_a_digit_is_reported_once_despite_its_redundant_ends() {
+        let mut all = packets('5', 1000);
+        all.extend(packets('5', 5000));
+        all.extend(packets('#', 9000));
+        assert_eq!(hear(&all), "55#");
+    }
+
+    #[test]
+    fn test_lost_starts_and_lost_ends_change_nothing() {
+        let only_end = packets('1', 1000).split_off(7);
+        let no_end = packets('2', 5000)[..3].to_vec();
+        let all = [only_end, no_end, packets('3', 9000)].concat();
+        assert_eq!(hear(&all), "123");
+    }
+
+    #[test]
+    fn test_an_event_without_ends_is_reported_after_silence_or_by_the_audio_that_follows() {
+        let mut receiver = Receiver::default();
+        receiver.event(ms(0), 1000, event('7', false, 160));
+        receiver.poll(ms(199));
+        assert_eq!(receiver.take(), "");
+        receiver.poll(ms(200));
+        assert_eq!(receiver.take(), "7");
+        receiver.event(ms(300), 5000, event('8', false, 160));
+        receiver.audio(ms(380), 5640);
+        assert_eq!(receiver.take(), "8");
+        receiver.event(ms(400), 5000, event('8', true, 640));
+        assert_eq!(receiver.take(), "");
+    }
+
+    #[test]
+    fn test_a_late_end_of_the_previous_digit_is_no_digit() {
+        let all = [
+            packets('1', 1000),
+            vec![(5000, event('2', false, 160)), (1000, event('1', true, 960))],
+            packets('2', 5000),
+        ]
+        .concat();
+        assert_eq!(hear(&all), "12");
+    }
+
+    #[test]
+    fn test_a_long_event_in_segments_is_one_digit() {
+        let segments = [
+            (1000, event('9', false, 0xffff)),
+            (1000 + 0xffff, event('9', false, 160)),
+            (1000 + 0xffff, event('9', true, 320)),
+        ];
+        assert_eq!(hear(&segments), "9");
+    }
+
+    #[test]
+    fn test_events_that_are_no_dtmf_are_ignored() {
+        assert_eq!(
+            hear(&[(
+                1,
+                Event {
+                    code: 16,
+                    end: true,
+                    volume: 0,
+                    duration: 160
+                }
+            )]),
+            ""
+        );
+    }
+
+    #[test]
+    fn test_digits_wait_bounded() {
+        let mut receiver = Receiver::default();
+        for n in 0..10_000u32 {
+            receiver.event(ms(u64::from(n)), n * 160, event('1', true, 80));
+        }
+        assert_eq!(receiver.take().len(), MAX_DIGITS);
+    }
+
+    #[test]
+    fn test_what_the_sender_makes_the_receiver_hears() {
+        let (mut sender, mut sent, mut timestamp) = (Sender::default(), Vec::new(), 0u32);
+        assert!("12*#aD".chars().all(|digit| sender.push(digit, 5)));
+        assert!(!sender.push('x', 5));
+        while !sender.is_idle() {
+            if let Some(out) = sender.next(160) {
+                sent.push((timestamp - out.packets_back * 160, out.event));
+                assert_eq!(out.first, out.packets_back == 0);
+            }
+            timestamp += 160;
+        }
+        assert_eq!(hear(&sent), "12*#AD");
+        let ends: Vec<_> = sent.iter().filter(|(_, event)| event.end && event.code == 1).collect();
+        assert_eq!(ends.len(), 3);
+        assert!(ends.iter().all(|(at, event)| *at == sent[0].0 && event.duration == 800));
+    }
+
+    proptest! {
+        #[test]
+        fn test_a_payload_survives_building_and_parsing(code: u8, end: bool, volume in 0u8..64, duration: u16) {
+            let event = Event { code, end, volume, duration };
+            prop_assert_eq!(Event::parse(&event.bytes()), Some(event));
+        }
+
+        #[test]
+        fn test_any_packets_are_survived_and_any_one_loss_of_seven_is_healed(lost in 0usize..8, noise in proptest::collection::vec(any::<u8>(), 0..8)) {
+            let _ = Event::parse(&noise);
+            let mut all = packets('4', u32::MAX - 100);
+            all.remove(lost);
+            prop_assert_eq!(hear(&all), "4");
+        }
+    }
+}

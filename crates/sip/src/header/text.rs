@@ -1,0 +1,95 @@
+//! The small grammar that header fields share: tokens, white space, quoted strings, lists, numbers (RFC 3261 §25.1).
+
+use crate::message::ParseError;
+
+/// White space inside a field; line breaks are there only in text that nobody unfolded yet.
+pub(crate) fn is_lws(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\r' | '\n')
+}
+
+/// `text` without white space around it.
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches(is_lws)
+}
+
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+}
+
+/// Whether `text` is a token.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// The length of the quoted string that `text` begins with, both quotes included.
+pub(super) fn quoted_length(text: &str) -> Option<usize> {
+    if !text.starts_with('"') {
+        return None;
+    }
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What a quoted string of [`quoted_length`] says.
+pub(super) fn unquote(quoted: &str) -> String {
+    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted);
+    let mut plain = String::with_capacity(inner.len());
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        plain.push(if letter == '\\' { letters.next().unwrap_or('\\') } else { letter });
+    }
+    plain
+}
+
+/// Read a field that is one decimal number, as Expires or Max-Forwards.
+///
+/// # Errors
+///
+/// 400 when it is no number of 32 bits.
+pub fn parse_integer(text: &str) -> Result<u32, ParseError> {
+    let digits = trim(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ParseError::malformed("number", "not decimal digits"));
+    }
+    digits.parse().map_err(|_| ParseError::malformed("number", "too large"))
+}
+
+/// The values of a list field, cut at commas outside of quotes, `<>` and comments, each trimmed. Empty values come as empty text.
+pub fn split_list(value: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = list_item_length(text);
+        rest = text.get(end + 1..);
+        Some(trim(text.get(..end).unwrap_or_default()))
+    })
+}
+
+/// The bytes before the first comma that separates values.
+fn list_item_length(text: &str) -> usize {
+    let (mut quoted, mut escaped, mut bracketed, mut comment) = (false, false, false, 0_usize);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted || comment > 0 => escaped = true,
+            b'"' if comment == 0 && !bracketed => quoted = !quoted,
+            _ if quoted => {}
+            b'(' if !bracketed => comment += 1,
+            b')' if !bracketed => comment = comment.saturating_sub(1),
+            _ if comment > 0 => {}
+            b'<' => bracketed = true,
+            b'>' => bracketed = false,
+            b',' if !bracketed => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}

@@ -1,0 +1,277 @@
+//! The offer/answer model as pure functions (RFC 3264 §5–§8): what we can, what they sent and what stood give an answer and a media plan.
+//!
+//! [`negotiate`] answers their offer, [`conclude`] draws the plan from their answer to ours. Audio over plain RTP is agreed; every other
+//! media line is refused with port 0 in its place. `describer` keeps the state between calls.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::audio::{Audio, Direction, is_plain_audio};
+use super::codec::{Codec, in_common, in_words};
+use super::description::{Description, Line, Media};
+
+/// An offer or answer that cannot be agreed; the text says why in words, fit for a quoted string.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NegotiationError {
+    /// What they want and what we can.
+    pub reason: String,
+}
+
+impl NegotiationError {
+    fn new(reason: impl Into<String>) -> Self {
+        NegotiationError { reason: reason.into() }
+    }
+}
+
+/// What we can and are willing to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours<'a> {
+    /// Where we receive.
+    pub address: IpAddr,
+    /// Our RTP port; RTCP is the next one.
+    pub port: u16,
+    /// In our preference.
+    pub codecs: &'a [Codec],
+    /// What we are willing to do, seen from us.
+    pub direction: Direction,
+    /// The milliseconds of audio that we want in a packet.
+    pub ptime_ms: Option<u16>,
+}
+
+/// The media lines that stood before, and which of them is the audio.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stood {
+    /// Of our description.
+    pub media: Vec<Media>,
+    /// The audio's place among them.
+    pub audio: Option<usize>,
+}
+
+/// What a leg's audio does after an offer and its answer; seen from us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaPlan {
+    /// Where to send; `None` for port 0 or an unspecified address.
+    pub remote_rtp: Option<SocketAddr>,
+    /// Where our RTCP goes.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// Ours.
+    pub direction: Direction,
+    /// Agreed, in order, with the payload types that they told us to write.
+    pub send_codecs: Vec<Codec>,
+    /// The same codecs with the payload types that our description told them to write.
+    pub receive_codecs: Vec<Codec>,
+    /// The milliseconds of audio that they want in a packet, else what we want.
+    pub ptime_ms: Option<u16>,
+    /// They do not want to hear us.
+    pub held: bool,
+}
+
+impl MediaPlan {
+    /// No audio flows: the line was ended (RFC 3264 §8.2).
+    fn silent() -> Self {
+        MediaPlan {
+            remote_rtp: None,
+            remote_rtcp: None,
+            direction: Direction::Inactive,
+            send_codecs: Vec::new(),
+            receive_codecs: Vec::new(),
+            ptime_ms: None,
+            held: true,
+        }
+    }
+}
+
+/// An answer of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Our media lines, one for each of theirs.
+    pub stood: Stood,
+    /// What the audio does now.
+    pub plan: MediaPlan,
+}
+
+/// Choose the audio line of their offer: the first enabled one over plain RTP, or the ended one where audio stood. Says why there is none.
+pub fn choose_audio(offer: &Description, stood: &Stood) -> Result<usize, NegotiationError> {
+    // RFC 3264 §8: a later offer never has fewer media lines.
+    if offer.media.len() < stood.media.len() {
+        let (now, before) = (offer.media.len(), stood.media.len());
+        return Err(NegotiationError::new(format!(
+            "their new offer has {now} media lines where {before} stood"
+        )));
+    }
+    if let Some(index) = offer.media.iter().position(|media| is_plain_audio(media) && media.port != 0) {
+        return Ok(index);
+    }
+    let ended = |index: &usize| {
+        offer
+            .media
+            .get(*index)
+            .is_some_and(|media| media.kind == "audio" && media.port == 0)
+    };
+    stood.audio.filter(ended).ok_or_else(|| NegotiationError::new(why_no_audio(offer)))
+}
+
+fn why_no_audio(offer: &Description) -> String {
+    if offer.media.is_empty() {
+        return "they offer no media at all".to_owned();
+    }
+    let audio: Vec<&Media> = offer.media.iter().filter(|media| media.kind == "audio").collect();
+    match audio.iter().find(|media| media.port != 0) {
+        Some(media) => format!("they offer audio over {} and we can RTP/AVP", printable(&media.protocol)),
+        None if audio.is_empty() => {
+            let kinds: Vec<String> = offer.media.iter().take(4).map(|media| printable(&media.kind)).collect();
+            format!("they offer {} and we can audio", kinds.join(", "))
+        }
+        None => "their only audio line has port 0".to_owned(),
+    }
+}
+
+/// At most 24 characters of their text that may stand in a quoted string.
+fn printable(text: &str) -> String {
+    text.chars()
+        .filter(|character| character.is_ascii_graphic() && !matches!(character, '"' | '\\'))
+        .take(24)
+        .collect()
+}
+
+/// Answer an offer: (what we can, what they sent, what stood) → (our media lines, the plan). RFC 3264 §6.
+pub fn negotiate(ours: &Ours<'_>, offer: &Description, theirs: &Audio, stood: &Stood) -> Result<Agreed, NegotiationError> {
+    if choose_audio(offer, stood)? != theirs.index {
+        return Err(NegotiationError::new("what stands has changed since the offer was read"));
+    }
+    let mut media: Vec<Media> = offer.media.iter().map(Media::refused).collect();
+    let mut plan = MediaPlan::silent();
+    if theirs.enabled && ours.port != 0 {
+        let codecs = agree(theirs, ours.address, ours.codecs, "they offer")?;
+        // RFC 3264 §6.1: the answer keeps the offer's order and payload types.
+        let answered = |(their, our): &(Codec, Codec)| their.with_fmtp(our.fmtp().or(their.fmtp()));
+        let receive: Vec<Codec> = codecs.iter().map(answered).collect();
+        plan = make_plan(
+            theirs,
+            ours.direction,
+            ours.ptime_ms,
+            codecs.into_iter().map(|(their, _)| their).collect(),
+            receive,
+        );
+        if let Some(line) = media.get_mut(theirs.index) {
+            *line = audio_line(&theirs.protocol, ours.port, &plan.receive_codecs, plan.direction, ours.ptime_ms);
+        }
+    }
+    Ok(Agreed {
+        stood: Stood {
+            media,
+            audio: Some(theirs.index),
+        },
+        plan,
+    })
+}
+
+/// An offer of ours that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Our media lines.
+    pub stood: Stood,
+    /// Where we receive.
+    pub address: IpAddr,
+    /// With the payload types that the offer gives them.
+    pub codecs: Vec<Codec>,
+    /// What we offered.
+    pub direction: Direction,
+    /// What we asked for.
+    pub ptime_ms: Option<u16>,
+}
+
+/// Draw the plan from their answer to our offer. Audio may be ended only where it stood before (`running`). RFC 3264 §7.
+pub fn conclude(offered: &Offered, answer: &Description, running: bool) -> Result<MediaPlan, NegotiationError> {
+    // RFC 3264 §6: as many media lines as the offer, in its order.
+    let (wanted, got) = (offered.stood.media.len(), answer.media.len());
+    if wanted != got {
+        return Err(NegotiationError::new(format!(
+            "they answer with {got} media lines and we offered {wanted}"
+        )));
+    }
+    let index = offered.stood.audio.unwrap_or_default();
+    let theirs = Audio::read(answer, index, &offered.codecs).ok_or_else(|| NegotiationError::new("they answer without audio"))?;
+    let theirs = theirs.map_err(|why| NegotiationError::new(why.reason()))?;
+    let refused = !theirs.enabled;
+    if answer
+        .media
+        .get(index)
+        .is_some_and(|media| media.kind != "audio" || !(refused || is_plain_audio(media)))
+    {
+        let protocol = printable(&theirs.protocol);
+        return Err(NegotiationError::new(format!(
+            "we offered audio over RTP/AVP and they answer another media line, {protocol}"
+        )));
+    }
+    if refused || offered.stood.media.get(index).is_some_and(|media| media.port == 0) {
+        return if running {
+            Ok(MediaPlan::silent())
+        } else {
+            Err(NegotiationError::new("they refuse the audio that we offer"))
+        };
+    }
+    let codecs = agree(&theirs, offered.address, &offered.codecs, "they answer with")?;
+    let (send, receive) = codecs.into_iter().unzip();
+    Ok(make_plan(&theirs, offered.direction, offered.ptime_ms, send, receive))
+}
+
+/// The codecs in common, at an address that we can send to.
+fn agree(theirs: &Audio, address: IpAddr, ours: &[Codec], they: &str) -> Result<Vec<(Codec, Codec)>, NegotiationError> {
+    let pairs = in_common(&theirs.codecs, ours);
+    if pairs.is_empty() {
+        let reason = format!(
+            "no codec in common: {they} {} and we can {}",
+            in_words(&theirs.codecs),
+            in_words(ours)
+        );
+        return Err(NegotiationError::new(reason));
+    }
+    match theirs.address {
+        Some(other) if other.is_ipv4() != address.is_ipv4() => {
+            let family = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            Err(NegotiationError::new(format!(
+                "their audio is at an {} address and ours at an {} one",
+                family(other),
+                family(address)
+            )))
+        }
+        _ => Ok(pairs),
+    }
+}
+
+fn make_plan(theirs: &Audio, willing: Direction, ptime_ms: Option<u16>, send_codecs: Vec<Codec>, receive_codecs: Vec<Codec>) -> MediaPlan {
+    let direction = theirs.direction.reversed().meet(willing);
+    MediaPlan {
+        remote_rtp: theirs.rtp,
+        remote_rtcp: theirs.rtcp,
+        // RFC 3264 §8.4: nothing is sent to an unspecified address.
+        direction: Direction::of(direction.sends() && theirs.rtp.is_some(), direction.receives()),
+        send_codecs,
+        receive_codecs,
+        ptime_ms: theirs.ptime_ms.or(ptime_ms),
+        held: theirs.held(),
+    }
+}
+
+/// Our audio line; every codec must have its payload type.
+#[must_use]
+pub fn audio_line(protocol: &str, port: u16, codecs: &[Codec], direction: Direction, ptime_ms: Option<u16>) -> Media {
+    let numbered: Vec<(u8, &Codec)> = codecs.iter().filter_map(|codec| Some((codec.payload_type()?, codec))).collect();
+    let mut lines = Vec::new();
+    for (number, codec) in &numbered {
+        lines.push(Line::new('a', format!("rtpmap:{number} {codec}")));
+        lines.extend(codec.fmtp().map(|fmtp| Line::new('a', format!("fmtp:{number} {fmtp}"))));
+    }
+    lines.extend(ptime_ms.map(|milliseconds| Line::new('a', format!("ptime:{milliseconds}"))));
+    lines.push(Line::new('a', direction.name()));
+    let formats = numbered.iter().map(|(number, _)| number.to_string()).collect();
+    Media {
+        kind: "audio".to_owned(),
+        port,
+        port_count: None,
+        protocol: protocol.to_owned(),
+        formats,
+        lines,
+    }
+}

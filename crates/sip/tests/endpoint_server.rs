@@ -1,0 +1,589 @@
+//! Requests of theirs: the server machines through the endpoint, and what it answers without Python (RFC 3261 §8.2, §9.2, §13.3.1, §17.2;
+//! RFC 3581; RFC 6026).
+
+mod endpoint_bench;
+
+use endpoint_bench::*;
+use trunkline_sip::endpoint::{Command, Event};
+
+fn ack_to_2xx(tag: &str) -> Request {
+    Request::new("ACK").branch("z9hG4bKack").to_tag(tag)
+}
+
+/// An INVITE that Python has answered 200; the tag of the answer.
+fn answered(bench: &mut Bench) -> (u64, String) {
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    assert!(bench.respond(&tx, 200, None));
+    (tx.id, bench.sent_one().message.to_tag().to_owned())
+}
+
+// --- INVITE: provisionals -------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_an_invite_that_nobody_answers_gets_100_after_200_ms() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    assert_eq!(bench.told(), ["RequestReceived INVITE"]);
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.pass(ms(60_000)), [(200, "100".to_owned())]);
+}
+
+#[test]
+fn test_an_invite_that_is_answered_in_time_gets_no_100() {
+    for status in [180, 200, 486] {
+        let mut bench = Bench::new();
+        bench.receive(&Request::new("INVITE").text());
+        let tx = bench.request();
+        bench.pass(ms(199));
+        bench.respond(&tx, status, None);
+        assert_eq!(bench.sent_lines(), [status.to_string()]);
+        assert!(bench.pass(ms(300)).is_empty());
+    }
+}
+
+#[test]
+fn test_an_invite_that_comes_again_before_any_answer_gets_100_at_once_and_comes_up_once() {
+    let mut bench = Bench::new();
+    let invite = Request::new("INVITE").text();
+    bench.receive(&invite);
+    bench.pass(ms(50));
+    bench.receive(&invite);
+    assert_eq!(bench.sent_lines(), ["100"]);
+    assert!(bench.pass(ms(1000)).is_empty());
+    assert_eq!(bench.told(), ["RequestReceived INVITE"]);
+}
+
+#[test]
+fn test_an_invite_that_comes_again_gets_the_last_provisional() {
+    let mut bench = Bench::new();
+    let invite = Request::new("INVITE").text();
+    bench.receive(&invite);
+    let tx = bench.request();
+    bench.respond(&tx, 180, Some("us"));
+    bench.respond(&tx, 183, Some("us"));
+    bench.sent();
+    bench.receive(&invite);
+    assert_eq!(bench.sent_lines(), ["183"]);
+}
+
+#[test]
+fn test_the_last_provisional_is_repeated_every_minute_while_the_invite_waits() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    bench.respond(&tx, 180, None);
+    let first = bench.sent_one();
+    let log = bench.pass(ms(150_000));
+    assert_eq!(log, [(60_000, "180".to_owned()), (120_000, "180".to_owned())]);
+    bench.respond(&tx, 486, None);
+    assert_eq!(bench.sent_one().message.to_tag(), first.message.to_tag());
+}
+
+#[test]
+fn test_a_tag_is_minted_once_and_never_for_100() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    for status in [100, 180, 183, 486] {
+        bench.respond(&tx, status, None);
+    }
+    let tags: Vec<String> = bench.sent().iter().map(|sent| sent.message.to_tag().to_owned()).collect();
+    assert_eq!(tags[0], "");
+    assert!(tags[1].starts_with("00000000") && tags[1].len() == 24, "{tags:?}");
+    assert!(tags[1] == tags[2] && tags[2] == tags[3], "{tags:?}");
+}
+
+// --- INVITE: failures -----------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_a_failure_to_invite_is_repeated_until_its_ack() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    bench.respond(&tx, 486, None);
+    bench.sent();
+    let at: Vec<u128> = bench.pass(ms(8000)).iter().map(|(at, _)| *at).collect();
+    assert_eq!(at, [500, 1500, 3500, 7500]);
+    bench.receive(&Request::new("ACK").text());
+    assert!(bench.pass(ms(60_000)).is_empty());
+    assert!(bench.told().is_empty(), "an ACK to a failure does not come up");
+    assert_eq!(bench.counters().server_transactions, 0);
+}
+
+#[test]
+fn test_a_failure_that_is_never_acknowledged_is_given_up_after_64_t1() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    bench.respond(&tx, 486, None);
+    bench.pass(ms(31_999));
+    assert_eq!(bench.counters().server_transactions, 1);
+    bench.pass(ms(1));
+    assert_eq!(bench.counters().server_transactions, 0);
+    assert_eq!(bench.endpoint.next_timeout(), None);
+}
+
+// --- INVITE: success ------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_a_2xx_is_repeated_until_its_ack_which_is_matched_by_the_dialog() {
+    let mut bench = Bench::new();
+    let (id, tag) = answered(&mut bench);
+    let at: Vec<u128> = bench.pass(ms(13_000)).iter().map(|(at, _)| *at).collect();
+    assert_eq!(at, [500, 1500, 3500, 7500, 11_500]);
+    bench.receive(&ack_to_2xx("another").text());
+    bench.receive(&ack_to_2xx(&tag).cseq(2).text());
+    bench.receive(&ack_to_2xx(&tag).call_id("another").text());
+    assert!(bench.told().is_empty());
+    bench.receive(&ack_to_2xx(&tag).text());
+    let events = bench.events();
+    assert!(
+        matches!(events.as_slice(), [Event::AckReceived { tx, .. }] if *tx == id),
+        "{events:?}"
+    );
+    assert!(bench.pass(ms(60_000)).is_empty());
+}
+
+#[test]
+fn test_an_ack_to_a_2xx_that_comes_again_is_absorbed() {
+    let mut bench = Bench::new();
+    let (_, tag) = answered(&mut bench);
+    for _ in 0..3 {
+        bench.receive(&ack_to_2xx(&tag).text());
+    }
+    assert_eq!(bench.told(), ["AckReceived"]);
+}
+
+#[test]
+fn test_an_ack_to_a_2xx_that_wrongly_has_the_branch_of_the_invite_counts() {
+    let mut bench = Bench::new();
+    let (_, tag) = answered(&mut bench);
+    bench.receive(&Request::new("ACK").to_tag(&tag).text());
+    assert_eq!(bench.told(), ["AckReceived"]);
+}
+
+#[test]
+fn test_a_2xx_without_ack_for_64_t1_is_told() {
+    let mut bench = Bench::new();
+    let (id, _) = answered(&mut bench);
+    bench.pass(ms(31_999));
+    assert!(bench.told().is_empty());
+    bench.pass(ms(1));
+    let events = bench.events();
+    assert!(matches!(events.as_slice(), [Event::AckTimedOut { tx }] if *tx == id), "{events:?}");
+    assert_eq!(bench.counters().server_transactions, 0);
+}
+
+#[test]
+fn test_an_invite_that_comes_again_after_its_2xx_is_absorbed() {
+    let mut bench = Bench::new();
+    let (_, tag) = answered(&mut bench);
+    bench.receive(&Request::new("INVITE").text());
+    bench.receive(&ack_to_2xx(&tag).text());
+    bench.receive(&Request::new("INVITE").text());
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.told(), ["AckReceived"]);
+}
+
+#[test]
+fn test_a_2xx_is_repeated_over_tcp_too() {
+    let mut bench = Bench::new();
+    bench.receive_on(tcp(PEER, 2), &Request::new("INVITE").via("SIP/2.0/TCP 198.51.100.7:5062").text());
+    bench.events().iter().for_each(|event| {
+        if let Event::RequestReceived { tx, .. } = event {
+            bench.respond(tx, 200, None);
+        }
+    });
+    bench.sent();
+    assert_eq!(bench.pass(ms(1500)).len(), 2);
+}
+
+// --- CANCEL ---------------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_a_cancel_gets_200_and_its_invite_487_under_one_tag() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    bench.respond(&tx, 180, None);
+    let ringing = bench.sent_one();
+    bench.receive(&Request::new("CANCEL").more("Reason: SIP;cause=200").text());
+    let sent = bench.sent();
+    let lines: Vec<_> = sent.iter().map(|sent| (sent.line(), sent.header("CSeq"))).collect();
+    assert_eq!(
+        lines,
+        [("200".to_owned(), "1 CANCEL".to_owned()), ("487".to_owned(), "1 INVITE".to_owned())]
+    );
+    assert!(sent.iter().all(|sent| sent.message.to_tag() == ringing.message.to_tag()));
+    match bench.events().as_slice() {
+        [Event::Cancelled { tx: id, message }] => {
+            assert_eq!((*id, message.header("Reason").as_deref()), (tx.id, Some("SIP;cause=200")));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!bench.respond(&tx, 200, None), "gone");
+}
+
+#[test]
+fn test_a_cancel_that_comes_again_gets_200_again_and_is_told_once() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    bench.receive(&Request::new("CANCEL").text());
+    bench.receive(&Request::new("CANCEL").text());
+    assert_eq!(bench.sent_lines(), ["200", "487", "200"]);
+    assert_eq!(bench.told(), ["RequestReceived INVITE", "Cancelled"]);
+}
+
+#[test]
+fn test_a_cancel_after_the_final_answer_gets_200_and_changes_nothing() {
+    let mut bench = Bench::new();
+    let (_, tag) = answered(&mut bench);
+    bench.receive(&Request::new("CANCEL").text());
+    let sent = bench.sent_one();
+    assert_eq!((sent.header("CSeq").as_str(), sent.message.to_tag()), ("1 CANCEL", tag.as_str()));
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn test_a_cancel_leaves_the_invite_to_python_when_python_has_claimed_the_answer() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    assert!(tx.claim());
+    bench.receive(&Request::new("CANCEL").text());
+    assert_eq!(bench.sent_lines(), ["200"]);
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn test_a_cancel_of_nothing_gets_481() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("CANCEL").text());
+    bench.receive(&Request::new("OPTIONS").text());
+    bench.receive(&Request::new("CANCEL").text());
+    assert_eq!(bench.sent_lines(), ["481", "481"]);
+    assert_eq!(bench.told(), ["RequestReceived OPTIONS"]);
+}
+
+// --- other methods --------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_a_request_that_comes_again_is_silent_until_answered_and_then_gets_the_answer() {
+    let mut bench = Bench::new();
+    let options = Request::new("OPTIONS").text();
+    bench.receive(&options);
+    let tx = bench.request();
+    bench.receive(&options);
+    assert!(bench.sent().is_empty());
+    bench.respond(&tx, 200, None);
+    let first = bench.sent_one();
+    bench.pass(ms(31_000));
+    bench.receive(&options);
+    assert_eq!(bench.sent_one().message.raw(), first.message.raw());
+    bench.pass(ms(1000));
+    assert_eq!(bench.counters().server_transactions, 0);
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn test_a_request_that_python_never_answers_is_given_up_with_the_clients_timer_f() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("OPTIONS").text());
+    let tx = bench.request();
+    bench.pass(ms(32_000));
+    assert_eq!(bench.counters().server_transactions, 0);
+    assert!(!bench.respond(&tx, 200, None), "gone");
+    assert!(bench.sent().is_empty());
+}
+
+#[test]
+fn test_only_the_first_final_answer_goes_out() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("OPTIONS").text());
+    let tx = bench.request();
+    assert!(bench.respond(&tx, 200, None));
+    assert!(!bench.respond(&tx, 500, None));
+    bench.respond(&tx, 180, None);
+    assert_eq!(bench.sent_lines(), ["200"]);
+}
+
+#[test]
+fn test_an_answer_that_cannot_be_built_becomes_500() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("OPTIONS").text());
+    let tx = bench.request();
+    assert!(tx.claim());
+    let headers = vec![("X".to_owned(), "a\r\nVia: evil".to_owned())];
+    let (status, reason, body, to_tag) = (200, None, bytes::Bytes::new(), None);
+    bench.command(Command::Respond {
+        tx,
+        status,
+        reason,
+        headers,
+        body,
+        to_tag,
+    });
+    assert_eq!(bench.sent_lines(), ["500"]);
+}
+
+#[test]
+fn test_a_merged_request_gets_482() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    bench.receive(&Request::new("INVITE").branch("z9hG4bKother").text());
+    bench.receive(&Request::new("INVITE").branch("z9hG4bKnext").cseq(2).text());
+    assert_eq!(bench.sent_lines(), ["482"]);
+    assert_eq!(bench.told(), ["RequestReceived INVITE", "RequestReceived INVITE"]);
+}
+
+#[test]
+fn test_stateless_answers_to_a_repeat_have_the_same_tag() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("CANCEL").text());
+    bench.receive(&Request::new("CANCEL").text());
+    bench.receive(&Request::new("CANCEL").branch("z9hG4bKother").text());
+    let tags: Vec<_> = bench.sent().iter().map(|sent| sent.message.to_tag().to_owned()).collect();
+    assert!(!tags[0].is_empty() && tags[0] == tags[1] && tags[0] != tags[2], "{tags:?}");
+}
+
+// --- matching -------------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_sent_by_and_method_tell_transactions_of_one_branch_apart() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("OPTIONS").text());
+    bench.receive(
+        &Request::new("OPTIONS")
+            .call_id("2")
+            .via("SIP/2.0/UDP 198.51.100.8:5062;rport")
+            .text(),
+    );
+    bench.receive(
+        &Request::new("OPTIONS")
+            .call_id("3")
+            .via("SIP/2.0/UDP 198.51.100.7:5063;rport")
+            .text(),
+    );
+    bench.receive(&Request::new("MESSAGE").call_id("4").text());
+    bench.receive(&Request::new("OPTIONS").call_id("5").text());
+    assert_eq!(bench.told().len(), 4);
+}
+
+#[test]
+fn test_without_the_cookie_rfc_2543_matching_applies() {
+    let mut bench = Bench::new();
+    for branch in ["", "1"] {
+        let call = format!("old{branch}");
+        let invite = Request::new("INVITE").branch(branch).call_id(&call);
+        bench.receive(&invite.text());
+        bench.receive(&invite.text());
+        assert_eq!(bench.sent_lines(), ["100"], "the repeat is matched");
+        let tx = bench.request();
+        bench.respond(&tx, 486, Some("us"));
+        bench.sent();
+        let ack = Request::new("ACK").branch(branch).call_id(&call);
+        bench.receive(&ack.clone().to_tag("another").text());
+        assert_eq!(bench.pass(ms(600)).len(), 1, "an ACK with another tag is not its ACK");
+        bench.receive(&ack.to_tag("us").text());
+        assert!(bench.pass(ms(10_000)).is_empty());
+    }
+}
+
+#[test]
+fn test_without_the_cookie_a_cancel_finds_its_invite() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").branch("").text());
+    bench.receive(&Request::new("CANCEL").branch("").text());
+    assert_eq!(bench.sent_lines(), ["200", "487"]);
+}
+
+// --- where answers go -----------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_an_answer_goes_to_the_source_with_rport_and_stamps_it() {
+    let mut bench = Bench::new();
+    bench.receive_on(udp("203.0.113.50:40000"), &Request::new("CANCEL").text());
+    let sent = bench.sent_one();
+    assert_eq!(
+        (sent.flow.remote, sent.flow.local),
+        (address("203.0.113.50:40000"), Some(address(US)))
+    );
+    let via = sent.message.via().unwrap();
+    assert_eq!((via.received(), via.rport()), (Some("203.0.113.50"), Some(40_000)));
+}
+
+#[test]
+fn test_an_answer_without_rport_goes_to_the_sources_address_and_the_port_in_via() {
+    let mut bench = Bench::new();
+    for (via, port) in [("SIP/2.0/UDP 10.0.0.1:5099", 5099), ("SIP/2.0/UDP 10.0.0.1", 5060)] {
+        bench.receive_on(udp("203.0.113.50:40000"), &Request::new("CANCEL").via(via).text());
+        assert_eq!(bench.sent_one().flow.remote, address(&format!("203.0.113.50:{port}")));
+    }
+}
+
+#[test]
+fn test_an_answer_goes_over_the_connection_of_its_request_and_else_to_the_port_in_via() {
+    let mut bench = Bench::new();
+    let cancel = Request::new("CANCEL").via("SIP/2.0/TCP 198.51.100.7:5062").text();
+    bench.receive_on(tcp("198.51.100.7:33000", 8), &cancel);
+    assert_eq!(bench.sent_one().flow.connection, 8);
+    bench.receive_on(
+        tcp("198.51.100.7:33000", 8),
+        &Request::new("OPTIONS").via("SIP/2.0/TCP 198.51.100.7:5062").text(),
+    );
+    let Some(Event::RequestReceived { tx, .. }) = bench.events().pop() else {
+        panic!()
+    };
+    bench
+        .endpoint
+        .flow_closed(bench.now, tcp("198.51.100.7:33000", 8), "gone".to_owned());
+    bench.respond(&tx, 200, None);
+    let flow = bench.sent_one().flow;
+    assert_eq!((flow.connection, flow.remote), (0, address("198.51.100.7:5062")));
+}
+
+// --- dialogs --------------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_a_request_inside_an_unknown_dialog_gets_481_and_an_ack_nothing() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("BYE").to_tag("us").text());
+    bench.receive(&Request::new("INVITE").branch("z9hG4bK2").to_tag("us").text());
+    bench.receive(&Request::new("ACK").branch("z9hG4bK3").to_tag("us").text());
+    assert_eq!(bench.sent_lines(), ["481", "481"]);
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn test_a_request_inside_a_dialog_is_known_by_its_tags_and_not_by_its_source() {
+    let mut bench = Bench::new();
+    bench.add_dialog("their-call", "us", "theirs", 1, 0);
+    bench.receive_on(udp("203.0.113.77:1234"), &Request::new("INFO").to_tag("us").cseq(2).text());
+    assert_eq!(bench.told(), ["RequestReceived INFO"]);
+    bench.command(Command::RemoveDialog {
+        call_id: "their-call".to_owned(),
+        local_tag: "us".to_owned(),
+        remote_tag: "theirs".to_owned(),
+    });
+    bench.receive(&Request::new("INFO").branch("z9hG4bK2").to_tag("us").cseq(3).text());
+    assert_eq!(bench.sent_lines(), ["481"]);
+}
+
+#[test]
+fn test_a_dialog_of_their_invite_is_known_before_python_has_registered_it_and_ends_with_it() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("INVITE").text());
+    let tx = bench.request();
+    bench.respond(&tx, 180, Some("us"));
+    bench.receive(&Request::new("BYE").branch("z9hG4bK2").to_tag("us").cseq(2).text());
+    assert_eq!(bench.told(), ["RequestReceived BYE"]);
+    bench.respond(&tx, 486, None);
+    bench.receive(&Request::new("ACK").text());
+    bench.pass(ms(40_000));
+    assert_eq!(bench.counters().dialogs, 0);
+}
+
+#[test]
+fn test_a_bye_in_order_that_python_leaves_is_answered_after_400_ms_and_its_leg_stopped() {
+    let mut bench = Bench::new();
+    bench.add_dialog("their-call", "us", "theirs", 1, 42);
+    bench.receive(&Request::new("BYE").to_tag("us").cseq(2).text());
+    let tx = bench.request();
+    assert!(bench.pass(ms(399)).is_empty());
+    assert_eq!(bench.pass(ms(1)), [(1, "200".to_owned())]);
+    let events = bench.events();
+    assert!(
+        matches!(events.as_slice(), [Event::ByeAnswered { tx: id, .. }] if *id == tx.id),
+        "{events:?}"
+    );
+    assert_eq!(bench.endpoint.take_stopped_legs(), [42]);
+    assert!(bench.endpoint.take_stopped_legs().is_empty());
+    assert!(!bench.respond(&tx, 200, None), "gone");
+    bench.receive(&Request::new("BYE").to_tag("us").cseq(2).text());
+    assert_eq!(bench.sent_lines(), ["200"], "a repeat gets the answer again");
+}
+
+#[test]
+fn test_a_bye_that_python_answers_in_time_is_pythons() {
+    let mut bench = Bench::new();
+    bench.add_dialog("their-call", "us", "theirs", 1, 42);
+    bench.receive(&Request::new("BYE").to_tag("us").cseq(2).text());
+    let tx = bench.request();
+    bench.pass(ms(399));
+    assert!(bench.respond(&tx, 200, None));
+    bench.sent();
+    assert!(bench.pass(ms(2000)).is_empty());
+    assert!(bench.told().is_empty() && bench.endpoint.take_stopped_legs().is_empty());
+}
+
+#[test]
+fn test_a_bye_out_of_order_is_left_to_python() {
+    let mut bench = Bench::new();
+    bench.add_dialog("their-call", "us", "theirs", 5, 42);
+    bench.receive(&Request::new("INFO").branch("z9hG4bK2").to_tag("us").cseq(8).text());
+    bench.receive(&Request::new("BYE").to_tag("us").cseq(7).text());
+    assert_eq!(bench.told(), ["RequestReceived INFO", "RequestReceived BYE"]);
+    assert!(bench.pass(ms(2000)).is_empty());
+    assert!(bench.endpoint.take_stopped_legs().is_empty());
+}
+
+// --- bad input ------------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn test_a_malformed_request_is_counted_and_answered_where_its_via_says_whom() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("OPTIONS").text().replace("CSeq: 1 OPTIONS", "CSeq: 1 INVITE"));
+    assert_eq!(bench.sent_lines(), ["400"]);
+    bench.receive(&Request::new("OPTIONS").text().replace("SIP/2.0\r\nVia", "SIP/3.0\r\nVia"));
+    assert_eq!(bench.sent_lines(), ["505"]);
+    assert_eq!(bench.counters().malformed, 2);
+    assert!(bench.told().is_empty());
+    bench.pass(ms(1000));
+    assert_eq!(bench.told(), ["Shed 0 0 2"]);
+}
+
+#[test]
+fn test_a_malformed_message_without_via_or_an_ack_or_a_response_is_never_answered() {
+    let mut bench = Bench::new();
+    let bad = |text: String| text.replace("CSeq: 1", "CSeq: x");
+    bench.receive(&bad(Request::new("OPTIONS").text()).replace("Via: SIP", "Via: SAP"));
+    bench.receive(&bad(Request::new("ACK").text()));
+    bench.receive("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1\r\n\r\n");
+    bench.receive("\u{0}\u{1}\u{2}garbage");
+    bench.receive("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.counters().malformed, 5);
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn test_crlf_and_nul_datagrams_are_no_errors() {
+    let mut bench = Bench::new();
+    for text in ["", "\r\n", "\r\n\r\n", "\0", "\0\0\0\0"] {
+        bench.receive(text);
+    }
+    assert_eq!((bench.counters().malformed, bench.counters().received), (0, 0));
+    assert!(bench.sent().is_empty());
+}
+
+#[test]
+fn test_flooding_messages_are_told_in_one_event() {
+    let mut bench = Bench::new();
+    bench.endpoint.count_flood(bench.now, 3);
+    bench.endpoint.count_flood(bench.now, 4);
+    bench.pass(ms(5000));
+    assert_eq!(bench.told(), ["Shed 0 7 0"]);
+    assert_eq!(bench.counters().flood_dropped, 7);
+}
+
+#[test]
+fn test_every_message_is_traced_only_while_tracing_is_on() {
+    let mut bench = Bench::new();
+    bench.command(Command::SetTrace(true));
+    bench.receive(&Request::new("CANCEL").text());
+    assert_eq!(bench.told(), ["Traced in", "Traced out"]);
+    bench.command(Command::SetTrace(false));
+    bench.receive(&Request::new("CANCEL").text());
+    assert!(bench.told().is_empty());
+}
