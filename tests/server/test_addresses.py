@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from blockbuster import blockbuster_ctx
 
 from tests.server.provider import Listening
 from trunkline.calls.peers import Party
@@ -120,5 +123,9 @@ def test_a_stored_flow_is_served_while_its_listener_is_there() -> None:
 
 
 def test_the_way_to_a_peer_is_asked_of_the_system() -> None:
-    assert route_source("127.0.0.1") == "127.0.0.1"
-    assert route_source("::1") in ("::1", None)
+    async def scenario() -> None:
+        assert route_source("127.0.0.1") == "127.0.0.1"
+        assert route_source("::1") in ("::1", None)
+
+    with blockbuster_ctx():
+        asyncio.run(scenario())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
@@ -198,3 +199,15 @@ def test_migrations_end_at_the_schema_that_the_code_uses() -> None:
 def test_a_repr_shows_no_secret(record: UserRecord | LineRecord | TokenRecord) -> None:
     for secret in ("s3cret", "a" * 32, "b" * 64, "tok-en"):
         assert secret not in repr(record)
+
+
+def test_neither_opening_nor_writing_blocks_the_loop(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = await Store.open(tmp_path / "pbx.db")
+        store.put(LINE)
+        await store.flush()
+        assert len((await store.load()).lines) == 1
+        await store.close()
+
+    with blockbuster_ctx():
+        asyncio.run(scenario())
