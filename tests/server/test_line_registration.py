@@ -310,7 +310,9 @@ def test_when_all_addresses_fail_the_line_waits_and_begins_with_the_first() -> N
         await h.silence()
         await h.silence()
         assert stands(line)[0] is LineState.WAITING
-        assert (await h.next()).flow.remote[0] == "198.51.100.5"
+        for address in ("198.51.100.5", "198.51.100.6"):
+            assert (await h.silence()).flow.remote[0] == address
+        assert line.statistics.failures == 2
 
     house(scenario, House)
 
@@ -452,5 +454,39 @@ def test_a_grant_of_no_time_is_a_failure() -> None:
         line = h.add()
         await h.grant(0)
         assert (line.state, line.unusable_reason) == (LineState.WAITING, "the provider granted no time")
+
+    house(scenario, House)
+
+
+def test_after_a_success_the_first_retry_is_fast_again() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add()
+        for _ in range(4):
+            await h.silence()
+        await h.grant()
+        await h.silence()
+        assert (line.next_attempt_in_s or 0) < 3
+
+    house(scenario, House)
+
+
+def test_after_a_success_the_first_refusal_counts_as_the_first() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add()
+        for _ in range(4):
+            await h.say(403)
+        await h.grant()
+        await h.say(403)
+        assert 240 <= (line.next_attempt_in_s or 0) <= 360
+
+    house(scenario, House)
+
+
+def test_a_name_that_resolves_after_the_line_was_stopped_sends_nothing() -> None:
+    async def scenario(h: House) -> None:
+        h.add()
+        assert await h.lines.unregister("itsp")
+        await h.settle()
+        assert h.driver.sent == []
 
     house(scenario, House)

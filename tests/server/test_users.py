@@ -134,12 +134,13 @@ def test_a_user_of_another_realm_is_unknown() -> None:
     assert proves(users, credentials("alice", "secret", "INVITE")) is None
 
 
-def test_an_unknown_user_costs_the_same_arithmetic(users: Users) -> None:
+@pytest.mark.parametrize(("name", "in_realm"), [("nobody", REALM), ("alice", "other.example")])
+def test_who_cannot_be_verified_costs_the_same_arithmetic(users: Users, name: str, in_realm: str) -> None:
     verified: list[str] = []
 
     class Counting:
-        username = "nobody"
-        realm = REALM
+        username = name
+        realm = in_realm
         algorithm = "MD5"
 
         def verify(self, ha1: str, method: str) -> bool:

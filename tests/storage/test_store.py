@@ -5,6 +5,7 @@ import dataclasses
 import os
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,32 @@ def test_a_failed_write_is_tried_again_and_newer_changes_win(
 
     asyncio.run(scenario())
     assert "disk full" in caplog.text
+
+
+def test_a_change_that_comes_while_a_write_fails_is_the_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        store = await Store.open()
+        written, writing, go_on = store._database.write, threading.Event(), threading.Event()
+
+        def failing(batch: object) -> None:
+            writing.set()
+            go_on.wait(10)
+            raise StorageError("disk full")
+
+        monkeypatch.setattr(store._database, "write", failing)
+        store.put(TokenRecord("itsp", "old"))
+        flushing = asyncio.create_task(store.flush())
+        await asyncio.to_thread(writing.wait, 10)
+        store.put(TokenRecord("itsp", "new"))
+        go_on.set()
+        with pytest.raises(StorageError):
+            await flushing
+        monkeypatch.setattr(store._database, "write", written)
+        await store.flush()
+        assert [token.token for token in (await store.load()).tokens] == ["new"]
+        await store.close()
+
+    asyncio.run(scenario())
 
 
 def test_pending_changes_are_bounded_while_the_database_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
