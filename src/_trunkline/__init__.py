@@ -14,6 +14,9 @@ from ._trunkline import (
     Cancelled,
     FlowClosed,
     FlowOpened,
+    LegFailed,
+    LegLatched,
+    LegSilent,
     PrackReceived,
     ReliableTimedOut,
     RequestReceived,
@@ -44,3 +47,4 @@ Event = (
     | Shed
     | Traced
 )
+MediaEvent = LegSilent | LegLatched | LegFailed

@@ -67,7 +67,9 @@ class Uri:
 class NameAddr:
     """A display name, a URI and header parameters, as in From, To, Contact, Route; frozen. `str()` quotes and escapes as needed."""
 
-    def __new__(cls, uri: Uri, display_name: str | None = None, params: Sequence[tuple[str, str | None]] = ()) -> NameAddr: ...
+    def __new__(
+        cls, uri: Uri, display_name: str | None = None, params: Sequence[tuple[str, str | None]] = ()
+    ) -> NameAddr: ...
     @staticmethod
     def parse(text: str) -> NameAddr: ...
     @property
@@ -150,7 +152,9 @@ class Message:
     def header(self, name: str) -> str | None: ...
     def lines(self, name: str) -> list[str]: ...  # each header line of that name, unfolded
     def values(self, name: str) -> list[str]: ...  # split at top-level commas
-    def integer(self, name: str) -> int | None: ...  # a header that is one decimal number, as Expires; None when absent, SipParseError when bad
+    def integer(
+        self, name: str
+    ) -> int | None: ...  # a header that is one decimal number, as Expires; None when absent, SipParseError when bad
     def headers(self) -> list[tuple[str, str]]: ...  # all, in order, names as written
 
 # --- digest (RFC 7616, RFC 3261 §22) ---------------------------------------------------------------------------------------------------
@@ -176,7 +180,15 @@ class Challenge:
     @property
     def supported(self) -> bool: ...  # an algorithm and a qop that this library can answer
     def authorize(
-        self, *, username: str, password: str | None, ha1: str | None = None, method: str, uri: str, cnonce: str, nonce_count: int = 1
+        self,
+        *,
+        username: str,
+        password: str | None,
+        ha1: str | None = None,
+        method: str,
+        uri: str,
+        cnonce: str,
+        nonce_count: int = 1,
     ) -> str: ...
     """The value of the Authorization or Proxy-Authorization header that answers this challenge. ValueError when not supported."""
 
@@ -213,7 +225,9 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 class Codec:
     """A codec as SDP names it; frozen. Equality ignores the payload type and the case of the name."""
 
-    def __new__(cls, name: str, clock_rate: int, channels: int = 1, payload_type: int | None = None, fmtp: str | None = None) -> Codec: ...
+    def __new__(
+        cls, name: str, clock_rate: int, channels: int = 1, payload_type: int | None = None, fmtp: str | None = None
+    ) -> Codec: ...
     @property
     def name(self) -> str: ...  # as written: "PCMU", "telephone-event"
     @property
@@ -258,7 +272,15 @@ class SessionDescriber:
     """
 
     def __new__(cls, *, session_id: int, session_name: str = "-", username: str = "-") -> SessionDescriber: ...
-    def offer(self, *, address: str, port: int, codecs: Sequence[Codec], direction: Direction = "sendrecv", ptime_ms: int | None = None) -> bytes: ...
+    def offer(
+        self,
+        *,
+        address: str,
+        port: int,
+        codecs: Sequence[Codec],
+        direction: Direction = "sendrecv",
+        ptime_ms: int | None = None,
+    ) -> bytes: ...
     """Our offer. Codecs without payload type get their static or a free dynamic one, stable over the session. It stands as pending until
     `accept_answer` or `withdraw`. RuntimeError while one is pending."""
     def accept_answer(self, body: bytes) -> MediaPlan: ...
@@ -267,7 +289,14 @@ class SessionDescriber:
     def read_offer(self, body: bytes) -> RemoteOffer: ...
     """Parse and check their offer, changing nothing that stands. SipParseError or NegotiationError."""
     def answer(
-        self, offer: RemoteOffer, *, address: str, port: int, codecs: Sequence[Codec], direction: Direction = "sendrecv", ptime_ms: int | None = None
+        self,
+        offer: RemoteOffer,
+        *,
+        address: str,
+        port: int,
+        codecs: Sequence[Codec],
+        direction: Direction = "sendrecv",
+        ptime_ms: int | None = None,
     ) -> tuple[bytes, MediaPlan]: ...
     """Our answer out of what we can (`codecs`, in our preference; theirs decides the order) and in which direction we are willing."""
     @property
@@ -463,7 +492,14 @@ class _EndpointCommands:
     """The commands that the real and the sans-IO endpoint share."""
 
     def send_request(
-        self, method: str, uri: str, headers: Sequence[tuple[str, str]], body: bytes, flow: Flow, *, timeout_s: float | None = None
+        self,
+        method: str,
+        uri: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        flow: Flow,
+        *,
+        timeout_s: float | None = None,
     ) -> int:
         """Send a request in a new client transaction and return its id.
 
@@ -491,7 +527,9 @@ class _EndpointCommands:
         """
     def challenge(self, tx: ServerTransaction, *, stale: bool = False) -> bool:
         """Answer 401 with a fresh nonce bound to the request's source (for requests that policy let up unchallenged)."""
-    def send_ack(self, tx: int, to_tag: str, uri: str, headers: Sequence[tuple[str, str]], body: bytes, flow: Flow) -> None:
+    def send_ack(
+        self, tx: int, to_tag: str, uri: str, headers: Sequence[tuple[str, str]], body: bytes, flow: Flow
+    ) -> None:
         """Send the ACK to a 2xx of our INVITE `tx` from the dialog with that remote tag; kept, and replayed to each repeat of that 2xx."""
     def add_dialog(self, call_id: str, local_tag: str, remote_tag: str, *, remote_cseq: int = 0, leg: int = 0) -> None:
         """Make a dialog known: its requests come up, unknown ones get 481. `leg` is the media leg to stop when Rust must answer its BYE."""
@@ -504,7 +542,14 @@ class _EndpointCommands:
     def mint_token(self) -> str:
         """A Contact user part or parameter: node and worker id, then 64 random bits."""
     def set_challenge(
-        self, realm: str, modes: Mapping[str, ChallengeMode], trusted_networks: Sequence[str], trusted_tokens: Sequence[str], *, algorithm: str = "MD5", nonce_lifetime_s: float = 300.0
+        self,
+        realm: str,
+        modes: Mapping[str, ChallengeMode],
+        trusted_networks: Sequence[str],
+        trusted_tokens: Sequence[str],
+        *,
+        algorithm: str = "MD5",
+        nonce_lifetime_s: float = 300.0,
     ) -> None:
         """Whom Rust challenges, per method; "*" is every method not named. Requests inside a known dialog are never challenged.
 
@@ -550,8 +595,16 @@ class SansIoEndpoint(_EndpointCommands):
     """The same state machines with time and packets as arguments, for the virtual network and clock. Listeners are plain addresses."""
 
     def __new__(
-        cls, *, seed: int, node: int = 0, worker: int = 0, user_agent: str | None = None, t1_s: float = 0.5, event_queue: int = 8192,
-        max_message_bytes: int = 65_535, advertise: Mapping[str, str] | None = None,
+        cls,
+        *,
+        seed: int,
+        node: int = 0,
+        worker: int = 0,
+        user_agent: str | None = None,
+        t1_s: float = 0.5,
+        event_queue: int = 8192,
+        max_message_bytes: int = 65_535,
+        advertise: Mapping[str, str] | None = None,
     ) -> SansIoEndpoint: ...
     def add_listener(self, transport: str, host: str, port: int) -> Listener: ...
     def set_time(self, now_s: float) -> None:
@@ -623,7 +676,9 @@ MediaEvent = LegSilent | LegLatched | LegFailed
 class MediaEngine:
     """The media workers: threads with an epoll each, RTP sockets from a port range. Legs are numbered; commands to unknown legs do nothing."""
 
-    def __new__(cls, *, workers: int = 0, port_range: tuple[int, int] = (16384, 32767), event_queue: int = 8192) -> MediaEngine: ...
+    def __new__(
+        cls, *, workers: int = 0, port_range: tuple[int, int] = (16384, 32767), event_queue: int = 8192
+    ) -> MediaEngine: ...
     def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[MediaEvent]: ...
     def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]:

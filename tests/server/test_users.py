@@ -10,7 +10,6 @@ from trunkline.errors import ConfigurationError, UnknownPeer
 from trunkline.server.auth import Authenticator
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Codec, Credentials, RequestReceived
-from trunkline.storage.records import UserRecord
 
 ALICE = User.with_password("alice", "secret", realm=REALM)
 
@@ -79,24 +78,6 @@ def test_a_removed_user_is_told_and_unknown(users: Users) -> None:
         users.remove("alice")
     assert users.find("alice") is None
     assert users.find(None) is None
-
-
-def test_only_users_added_at_run_time_are_stored() -> None:
-    class Rows(dict[str, UserRecord]):
-        def put(self, record: UserRecord) -> None:
-            self[record.name] = record
-
-        def delete(self, record: UserRecord) -> None:
-            del self[record.name]
-
-    rows = Rows()
-    users = Users(rows)
-    users.add(ALICE)
-    users.add(User.with_password("carol", "pw", realm=REALM, stored=True))
-    assert list(rows) == ["carol"]
-    users.remove("alice")
-    users.remove("carol")
-    assert rows == {}
 
 
 def test_a_record_says_the_same_without_the_password() -> None:

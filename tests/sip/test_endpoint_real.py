@@ -481,13 +481,18 @@ def test_events_match_by_class_and_are_frozen() -> None:
 
 def test_tokens_carry_node_and_worker_and_never_repeat() -> None:
     with station(node=0x12AB, worker=3) as it, station(node=0x12AB, worker=3) as other:
-        minted = [mint() for e in (it, other) for mint in (e.endpoint.mint_tag, e.endpoint.mint_call_id, e.endpoint.mint_token)]
+        minted = [
+            mint()
+            for e in (it, other)
+            for mint in (e.endpoint.mint_tag, e.endpoint.mint_call_id, e.endpoint.mint_token)
+        ]
         assert all(token.startswith("12ab0003") for token in minted)
         assert len(set(minted)) == len(minted)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("X-Bad", "a\r\nInjected: 1"), ("X-Bad", "a\0"), ("X Bad", "a"), ("X-Bad\r\nY", "a"), ("Via", "x")]
+    ("name", "value"),
+    [("X-Bad", "a\r\nInjected: 1"), ("X-Bad", "a\0"), ("X Bad", "a"), ("X-Bad\r\nY", "a"), ("Via", "x")],
 )
 def test_a_header_cannot_smuggle_another(name: str, value: str) -> None:
     with station() as it, DatagramPeer(address(it.listen())) as phone:

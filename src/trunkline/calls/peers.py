@@ -1,7 +1,7 @@
-"""What calls need to know of the world above them, as values and protocols: peers, targets, our own addresses, the sink of events.
+"""What calls need to know of the world above them, as values and protocols: peers, targets, addresses, the sink.
 
-`server.routing` implements `Directory`, `server.dispatch` implements `Sink`, `server.addresses` implements `Addresses`. Nothing here
-knows a user table, a line or a handler.
+`server.routing` implements `Directory`, `server.dispatch` implements `Sink`, `server.addresses` implements
+`Addresses`. Nothing here knows a user table, a line or a handler.
 """
 
 from __future__ import annotations

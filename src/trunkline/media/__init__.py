@@ -1,1 +1,1 @@
-"""Media as Python decides it: the face of the Rust workers and the legs that calls hold. `engine` alone imports the extension."""
+"""Media as Python decides it: the face of the Rust workers and the legs that calls hold."""

@@ -1,7 +1,7 @@
-"""The asyncio face of the Rust media workers: legs are opened, configured, linked and closed here; packets never come up.
+"""The asyncio face of the Rust media workers: legs are opened, linked and closed here; packets never come up.
 
-`MediaEngine` wraps a driver: the real `_trunkline.MediaEngine`, or the test kit's stand-in on the virtual network. Calls and the test
-kit's phones hold `Leg` objects. The only module of `trunkline.media` that imports the extension.
+`MediaEngine` wraps a driver: the real `_trunkline.MediaEngine`, or the test kit's stand-in on the virtual network.
+Calls and the test kit's phones hold `Leg` objects. The only module of `trunkline.media` that imports the extension.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from _trunkline import Codec, Heard, LegFailed, LegLatched, LegSilent, LegStatistics, MediaEvent, MediaPlan
 from _trunkline import MediaEngine as NativeMediaEngine
-
 from trunkline.errors import NoMediaPorts
 
 __all__ = ["Heard", "Leg", "LegHandler", "LegStatistics", "MediaDriver", "MediaEngine", "NativeMediaEngine"]
@@ -26,7 +25,6 @@ Address = tuple[str, int]
 class MediaDriver(Protocol):
     """What a `MediaEngine` drives."""
 
-    def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[MediaEvent]: ...
     def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]: ...
     def configure(
@@ -53,6 +51,14 @@ class MediaDriver(Protocol):
     def close_leg(self, leg: int) -> LegStatistics | None: ...
     def counters(self) -> dict[str, int]: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class WakingMedia(Protocol):
+    """A driver without file descriptor: it calls when events wait. The virtual network's."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Call `wake` on the loop whenever events wait."""
 
 
 class LegHandler(Protocol):
@@ -158,6 +164,8 @@ class MediaEngine:
         self._loop = asyncio.get_running_loop()
         if isinstance(self.driver, NativeMediaEngine):
             self._loop.add_reader(self.driver.fileno(), self.pump)
+        elif isinstance(self.driver, WakingMedia):
+            self.driver.start(self.pump)
 
     def detach(self) -> None:
         """Close every leg and the workers."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
@@ -16,7 +15,7 @@ from trunkline.errors import ConfigurationError, UnknownPeer
 from trunkline.sip.endpoint import Codec, digest_ha1
 from trunkline.storage.records import UserRecord
 
-__all__ = ["DEFAULT_CODECS", "DEFAULT_MAX_CONTACTS", "User", "UserStore", "Users"]
+__all__ = ["DEFAULT_CODECS", "DEFAULT_MAX_CONTACTS", "User", "Users"]
 
 DEFAULT_CODECS = (Codec("PCMA", 8000), Codec("PCMU", 8000), Codec("telephone-event", 8000, fmtp="0-16"))
 """What a peer may use where nothing is said."""
@@ -137,44 +136,28 @@ def codec_of_json(value: object) -> Codec:
     return Codec(fields["name"], fields["clock_rate"], fields.get("channels", 1), fmtp=fields.get("fmtp"))
 
 
-class UserStore(Protocol):
-    """Where users are written behind."""
-
-    def put(self, record: UserRecord) -> None:
-        """Write it, soon."""
-
-    def delete(self, record: UserRecord) -> None:
-        """Delete it, soon."""
-
-
 class Users:
     """All users, by name.
 
     Args:
-        store: Keeps users added at run time; None for none.
+        on_removed: Told of each user that is removed or replaced under another realm, for its bindings to go.
     """
 
-    def __init__(self, store: UserStore | None = None) -> None:
+    def __init__(self, on_removed: Callable[[User], None] = lambda user: None) -> None:
         self._by_name: dict[str, User] = {}
-        self._store = store
-        self.on_removed: Callable[[User], None] = lambda user: None
-        """Told of each user that is removed, for its bindings to go."""
+        self.on_removed = on_removed
 
     def add(self, user: User) -> None:
         """Add a user. ConfigurationError where the name is taken."""
         if user.name in self._by_name:
             raise ConfigurationError(f"users.{user.name}", "there is a user of that name already")
         self._by_name[user.name] = user
-        if self._store is not None and user.stored:
-            self._store.put(user.record())
 
     def remove(self, name: str) -> User:
         """Remove a user; its bindings go with it. UnknownPeer where there is none."""
         user = self._by_name.pop(name, None)
         if user is None:
             raise UnknownPeer(f"no user {name}")
-        if self._store is not None and user.stored:
-            self._store.delete(user.record())
         self.on_removed(user)
         return user
 

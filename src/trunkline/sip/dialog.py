@@ -1,7 +1,7 @@
 """Dialogs (RFC 3261 §12): identity, route set, remote target and the two sequence numbers.
 
-A `Dialog` is made from the request and response that established it, by `invite.py` (or a subscription later). It builds the headers of
-requests inside it and judges the order of theirs. It sends nothing itself.
+A `Dialog` is made from the request and response that established it, by `invite.py` (or a subscription later). It
+builds the headers of requests inside it and judges the order of theirs. It sends nothing itself.
 """
 
 from __future__ import annotations
@@ -15,12 +15,26 @@ MAX_ROUTES = 20
 """Record-Route values believed at most: more is an attack or a loop."""
 
 
+class DialogError(ValueError):
+    """A message cannot make or change a dialog. Answered 400.
+
+    Args:
+        reason: In words.
+    """
+
+    status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 def next_hop(uri: Uri, received_over: Flow) -> Flow:
     """The flow to the element that `uri` names, for a peer whose last message came over `received_over`.
 
-    The URI's address is believed when it is an address that the peer can have: a literal in the family of the flow. A host name, a private
-    address of a peer that came from a public one, or a connection that we may only use from its other end leave the flow as it was
-    (RFC 5626's reasoning: what worked for their message works for ours).
+    The URI's address is believed when it is an address that the peer can have: a literal in the family of the flow. A
+    host name, a private address of a peer that came from a public one, or a connection that we may only use from its
+    other end leave the flow as it was (RFC 5626's reasoning: what worked for their message works for ours).
     """
     transport = (uri.param("transport") or received_over.transport).lower()
     try:
@@ -34,11 +48,15 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
         return received_over
     if transport not in ("udp", "tcp"):
         return received_over
-    return Flow(transport, (str(address), uri.port or 5060), received_over.local if transport == received_over.transport else None)
+    return Flow(
+        transport,
+        (str(address), uri.port or 5060),
+        received_over.local if transport == received_over.transport else None,
+    )
 
 
 def behind_nat(message: Message, source: Flow) -> bool:
-    """Whether a request's sender wrote another address in its Via than it came from, so that its Contact and SDP are not to be believed."""
+    """Whether a request came from another address than its Via says: its Contact and SDP are not to be believed."""
     via = message.via
     if via.host != source.remote[0]:
         return True
@@ -47,8 +65,30 @@ def behind_nat(message: Message, source: Flow) -> bool:
 
 
 def _routes(message: Message) -> list[str]:
+    """The Record-Route values; DialogError where one is malformed or there are too many."""
     routes = message.values("Record-Route")
-    return routes[:MAX_ROUTES]
+    if len(routes) > MAX_ROUTES:
+        raise DialogError("too many Record-Route values")
+    try:
+        for route in routes:
+            NameAddr.parse(route)
+    except SipParseError as error:
+        raise DialogError(f"malformed Record-Route: {error}") from error
+    return routes
+
+
+def _target(message: Message) -> Uri | None:
+    """Where their Contact says that they are; None without one. DialogError where it is malformed or several."""
+    try:
+        contacts = message.contacts
+    except SipParseError as error:
+        raise DialogError(f"malformed Contact: {error}") from error
+    if not contacts:
+        return None
+    # RFC 3261 §8.1.1.8: exactly one, a SIP or SIPS URI
+    if len(contacts) != 1 or contacts[0].uri.scheme not in ("sip", "sips"):
+        raise DialogError("a dialog needs exactly one Contact with a SIP URI")
+    return contacts[0].uri
 
 
 @dataclass(slots=True)
@@ -70,28 +110,34 @@ class Dialog:
     local_cseq: int = 0
     remote_cseq: int = 0
     nat: bool = False
+    """The peer is reached over the flow that it opened."""
+    caller: bool = False
+    """We made the Call-ID."""
 
     @classmethod
     def as_callee(cls, request: Message, flow: Flow, local_tag: str) -> Dialog:
-        """The dialog that our answer to `request` makes (§12.1.1). SipParseError where their Contact is missing or malformed."""
-        contacts = request.contacts
-        if len(contacts) != 1:
-            raise SipParseError("a request that makes a dialog needs one Contact")
+        """The dialog that our answer to `request` makes (§12.1.1).
+
+        Raises:
+            DialogError: Their Contact is missing, or it or a Record-Route is malformed.
+        """
+        target = _target(request)
+        if target is None:
+            raise DialogError("a request that makes a dialog needs one Contact")
         nat = behind_nat(request, flow)
-        routes = _routes(request)
         dialog = cls(
             call_id=request.call_id,
             local_tag=local_tag,
             remote_tag=request.from_tag,
             local=_tagged(request.header("To") or "", local_tag),
             remote=request.header("From") or "",
-            remote_target=str(contacts[0].uri),
+            remote_target=str(target),
             flow=flow,
-            routes=routes,
+            routes=_routes(request),
             remote_cseq=request.cseq,
             nat=nat,
         )
-        dialog._locate(contacts[0].uri, flow)
+        dialog._locate(target, flow)
         return dialog
 
     @classmethod
@@ -99,6 +145,9 @@ class Dialog:
         cls, response: Message, flow: Flow, *, local: str, local_tag: str, cseq: int, target: str, nat: bool
     ) -> Dialog:
         """The dialog that `response` to our request makes (§12.1.2).
+
+        Never fails: a dialog that cannot be built cannot be ended either. A malformed Contact or Record-Route counts
+        as absent.
 
         Args:
             response: A 2xx, or a provisional with a To tag.
@@ -109,8 +158,14 @@ class Dialog:
             target: Stands in for a Contact that is missing.
             nat: The peer is reached over the flow that it opened, whatever its Contact says.
         """
-        contacts = response.contacts
-        uri = contacts[0].uri if contacts else Uri.parse(target)
+        try:
+            uri = _target(response) or Uri.parse(target)
+        except DialogError:
+            uri = Uri.parse(target)
+        try:
+            routes = _routes(response)[::-1]
+        except DialogError:
+            routes = []
         dialog = cls(
             call_id=response.call_id,
             local_tag=local_tag,
@@ -119,9 +174,10 @@ class Dialog:
             remote=response.header("To") or "",
             remote_target=str(uri),
             flow=flow,
-            routes=_routes(response)[::-1],
+            routes=routes,
             local_cseq=cseq,
             nat=nat,
+            caller=True,
         )
         dialog._locate(uri, flow)
         return dialog
@@ -148,13 +204,18 @@ class Dialog:
         return True
 
     def refresh_target(self, message: Message, flow: Flow) -> None:
-        """Take over the Contact of a target refresh request or its 2xx (§12.2.1.2, §12.2.2)."""
-        contacts = message.contacts
-        if contacts:
-            self.remote_target = str(contacts[0].uri)
-            if message.is_request:
-                self.nat = behind_nat(message, flow)
-            self._locate(contacts[0].uri, flow)
+        """Take over the Contact of a target refresh request or its 2xx (§12.2.1.2, §12.2.2).
+
+        Raises:
+            DialogError: It is malformed; the target stays as it was.
+        """
+        target = _target(message)
+        if target is None:
+            return
+        self.remote_target = str(target)
+        if message.is_request:
+            self.nat = behind_nat(message, flow)
+        self._locate(target, flow)
 
     def _build(self, method: str, cseq: int) -> tuple[str, list[tuple[str, str]]]:
         headers = [
@@ -165,9 +226,12 @@ class Dialog:
         ]
         uri = self.remote_target
         routes = self.routes
-        if routes and "lr" not in dict(NameAddr.parse(routes[0]).uri.params):
-            # §12.2.1.1: a strict router wants itself as the Request-URI and the target at the end
-            uri = str(NameAddr.parse(routes[0]).uri)
+        first = NameAddr.parse(routes[0]).uri if routes else None
+        if first is not None and first.param("lr") is None:
+            # §12.2.1.1: a strict router wants itself as the Request-URI, without what may not stand there (§19.1.1),
+            # and the target last
+            allowed = [(name, value) for name, value in first.params if name.lower() != "method"]
+            uri = str(first.replace(params=allowed, headers=()))
             routes = [*routes[1:], f"<{self.remote_target}>"]
         headers += [("Route", route) for route in routes]
         return uri, headers

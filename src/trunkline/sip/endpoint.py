@@ -1,18 +1,17 @@
 """The asyncio face of the Rust SIP endpoint: events go to whoever waits for them, commands go down.
 
-`Endpoint` wraps a driver: the real `_trunkline.SipEndpoint` (a thread and sockets) or, on the virtual network, `_trunkline.SansIoEndpoint`.
-One wake-up hands over all waiting events. Responses go to the handler of their client transaction, requests inside a dialog to that
-dialog's handler, all others to `on_request`. Everything here is synchronous; no task is made per event.
-This is the only module of `trunkline.sip` that imports the extension.
+`Endpoint` wraps a driver: the real `_trunkline.SipEndpoint` (a thread and sockets) or, on the virtual network,
+`_trunkline.SansIoEndpoint`. One wake-up hands over all waiting events. Responses go to the handler of their client
+transaction, requests inside a dialog to that dialog's handler, all others to `on_request`. Everything here is
+synchronous; no task is made per event. This is the only module of `trunkline.sip` that imports the extension.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from _trunkline import (
     AckReceived,
@@ -61,6 +60,8 @@ __all__ = [
     "Driver",
     "Endpoint",
     "Flow",
+    "FlowClosed",
+    "FlowOpened",
     "Headers",
     "Listener",
     "MediaPlan",
@@ -78,6 +79,7 @@ __all__ = [
     "Traced",
     "Uri",
     "Via",
+    "WakingDriver",
     "digest_ha1",
 ]
 
@@ -90,7 +92,7 @@ DialogKey = tuple[str, str, str]
 """Call-ID, our tag, their tag (RFC 3261 §12)."""
 
 INVITE_LINGER_S = 40.0
-"""How long a 2xx-answered INVITE of ours stays listened to: 64*T1 for 2xx from other branches (RFC 3261 §13.2.2.4), and a margin."""
+"""How long an answered INVITE of ours stays listened to for 2xx of other branches: 64*T1 (RFC 3261 §13.2.2.4) and more."""
 
 
 class Driver(Protocol):
@@ -138,6 +140,17 @@ class Driver(Protocol):
     def counters(self) -> dict[str, int]: ...
 
 
+@runtime_checkable
+class WakingDriver(Protocol):
+    """A driver without file descriptor: it calls when events wait. The virtual network's."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Call `wake` on the loop whenever events wait."""
+
+    def close(self) -> None:
+        """Call it no more, and send nothing more."""
+
+
 class ClientHandler(Protocol):
     """Waits for the responses to a request of ours."""
 
@@ -168,7 +181,7 @@ class DialogHandler(Protocol):
         """A request other than ACK and CANCEL in this dialog."""
 
     def on_bye_answered(self, message: Message) -> None:
-        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` has been or will be called with it too."""
+        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` is called with it too."""
 
 
 class Endpoint:
@@ -181,7 +194,9 @@ class Endpoint:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._clients: dict[int, ClientHandler] = {}
-        self._lingering: deque[tuple[float, int]] = deque()
+        self._lingering: dict[int, float] = {}
+        self._linger_timer: asyncio.TimerHandle | None = None
+        self._quiet: list[asyncio.Future[None]] = []
         self._servers: dict[int, ServerHandler] = {}
         self._dialogs: dict[DialogKey, DialogHandler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -189,7 +204,7 @@ class Endpoint:
         self.on_flow: Callable[[FlowOpened | FlowClosed], None] = lambda event: None
         self.on_shed: Callable[[Shed], None] = lambda event: None
         self.on_trace: Callable[[Traced], None] = lambda event: None
-        self._dispatch: dict[type, Callable[[object], None]] = {
+        self._dispatch: dict[type, Callable[[Any], None]] = {
             RequestReceived: self._request_received,
             ResponseReceived: self._response_received,
             AckReceived: self._ack_received,
@@ -198,11 +213,11 @@ class Endpoint:
             ByeAnswered: self._bye_answered,
             TransactionTimedOut: self._transaction_timed_out,
             TransportFailed: self._transport_failed,
-            FlowOpened: lambda event: self.on_flow(event),  # type: ignore[arg-type]
-            FlowClosed: lambda event: self.on_flow(event),  # type: ignore[arg-type]
-            Shed: lambda event: self.on_shed(event),  # type: ignore[arg-type]
-            Traced: lambda event: self.on_trace(event),  # type: ignore[arg-type]
-        }  # type: ignore[dict-item]
+            FlowOpened: lambda event: self.on_flow(event),
+            FlowClosed: lambda event: self.on_flow(event),
+            Shed: lambda event: self.on_shed(event),
+            Traced: lambda event: self.on_trace(event),
+        }
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -211,13 +226,18 @@ class Endpoint:
         self._loop = asyncio.get_running_loop()
         if isinstance(self._driver, SipEndpoint):
             self._loop.add_reader(self._driver.fileno(), self.pump)
+        elif isinstance(self._driver, WakingDriver):
+            self._driver.start(self.pump)
 
     def detach(self) -> None:
         """Stop taking events and, for a real driver, close its sockets and wait for its thread."""
-        if isinstance(self._driver, SipEndpoint):
-            if self._loop is not None:
-                self._loop.remove_reader(self._driver.fileno())
+        if isinstance(self._driver, SipEndpoint) and self._loop is not None:
+            self._loop.remove_reader(self._driver.fileno())
+        if isinstance(self._driver, (SipEndpoint, WakingDriver)):
             self._driver.close()
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+            self._linger_timer = None
         self._loop = None
         self._clients.clear()
         self._servers.clear()
@@ -231,8 +251,8 @@ class Endpoint:
                 self._dispatch[type(event)](event)
             except Exception:
                 log.exception("error while handling %s", type(event).__name__)
-        if self._lingering:
-            self._forget_lingering()
+        if self._quiet and not self.open_transactions:
+            self._tell_quiet()
 
     @property
     def now_s(self) -> float:
@@ -244,11 +264,26 @@ class Endpoint:
         """How many transactions and dialogs are waited for, for leak tests and metrics."""
         return {"clients": len(self._clients), "servers": len(self._servers), "dialogs": len(self._dialogs)}
 
+    @property
+    def open_transactions(self) -> int:
+        """Requests of ours without final response, and INVITEs that we have not answered or whose ACK is due."""
+        return len(self._clients) - len(self._lingering) + len(self._servers)
+
+    async def wait_quiet(self, timeout_s: float) -> bool:
+        """Wait until no transaction is open, at most `timeout_s` seconds. Whether none is."""
+        if self.open_transactions:
+            waiter = asyncio.get_running_loop().create_future()
+            self._quiet.append(waiter)
+            await asyncio.wait([waiter], timeout=timeout_s)
+            if waiter in self._quiet:
+                self._quiet.remove(waiter)
+        return not self.open_transactions
+
     # --- commands ---------------------------------------------------------------------------------------------------
 
     @property
     def driver(self) -> Driver:
-        """The extension's endpoint, for the commands that need no dispatch: mint_tag, set_challenge, keep_alive, …"""
+        """The extension's endpoint, for the commands that need no dispatch: mint_tag, set_challenge and the like."""
         return self._driver
 
     def send_request(
@@ -326,8 +361,8 @@ class Endpoint:
         status = event.message.status
         if status >= 300 or (status >= 200 and event.message.method != "INVITE"):
             del self._clients[event.tx]
-        elif status >= 200:
-            self._lingering.append((self.now_s + INVITE_LINGER_S, event.tx))
+        elif status >= 200 and event.tx not in self._lingering:
+            self._linger(event.tx)
         handler.on_response(event.tx, event.message, event.flow)
 
     def _ack_received(self, event: AckReceived) -> None:
@@ -352,19 +387,43 @@ class Endpoint:
             handler.on_bye_answered(message)
 
     def _transaction_timed_out(self, event: TransactionTimedOut) -> None:
-        handler = self._clients.pop(event.tx, None)
+        handler = self._forget_client(event.tx)
         if handler is not None:
             handler.on_failure(event.tx, None)
 
     def _transport_failed(self, event: TransportFailed) -> None:
-        handler = self._clients.pop(event.tx, None)
+        handler = self._forget_client(event.tx)
         if handler is not None:
             handler.on_failure(event.tx, event.reason)
 
+    def _forget_client(self, tx: int) -> ClientHandler | None:
+        self._lingering.pop(tx, None)
+        return self._clients.pop(tx, None)
+
+    def _linger(self, tx: int) -> None:
+        """Keep an answered INVITE for the 2xx of other branches; one timer serves all, for they lapse in order."""
+        self._lingering[tx] = self.now_s + INVITE_LINGER_S
+        if self._linger_timer is None:
+            self._await_lingering(INVITE_LINGER_S)
+
+    def _await_lingering(self, delay_s: float) -> None:
+        loop = self._loop or asyncio.get_running_loop()
+        self._linger_timer = loop.call_later(delay_s, self._forget_lingering)
+
     def _forget_lingering(self) -> None:
+        self._linger_timer = None
         now = self.now_s
-        while self._lingering and self._lingering[0][0] <= now:
-            self._clients.pop(self._lingering.popleft()[1], None)
+        for tx, until in list(self._lingering.items()):
+            if until > now:
+                self._await_lingering(until - now)
+                return
+            self._forget_client(tx)
+
+    def _tell_quiet(self) -> None:
+        for waiter in self._quiet:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._quiet.clear()
 
     def _refuse(self, event: RequestReceived) -> None:
         self._driver.respond(event.tx, 503)

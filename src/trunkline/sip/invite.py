@@ -1,26 +1,34 @@
-"""The INVITE usage of RFC 3261 §13–§15: calling, being called, and the session between answer and BYE.
+"""The INVITE usage of RFC 3261 §13 to §15: calling, being called, and the session between answer and BYE.
 
-`InviteClient` places one call, `InviteServer` takes one, both end in an `InviteSession` that lives in a `Dialog`. Owners are the server's
-channels (`trunkline.calls`) and the test kit's phones: they bring the session descriptions, this module brings the order of messages.
+`InviteClient` places one call, `InviteServer` takes one, both end in an `InviteSession` that lives in a `Dialog`.
+Owners are the server's channels (`trunkline.calls`) and the test kit's phones: they bring the session descriptions,
+this module brings the order of messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.dialog import Dialog
-from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, RequestReceived, SipParseError, Uri
+from trunkline.sip.dialog import Dialog, DialogError
+from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
+
+log = logging.getLogger("trunkline.sip")
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
 """The methods that we serve (RFC 3261 §20.5)."""
 
 SDP = "application/sdp"
 
-GLARE_RETRY_S = 2.1
-"""Bound of the wait after 491 for the side that owns the Call-ID (RFC 3261 §14.1: 2.1 s to 4 s; the other side waits 0 s to 2 s)."""
+GLARE_WAIT_S = {True: (2.1, 4.0), False: (0.0, 2.0)}
+"""Between which bounds to wait after 491, for the side that made the Call-ID and for the other (RFC 3261 §14.1)."""
+
+MAX_ANSWERED_TAGS = 32
+"""2xx of different branches that are acknowledged for one INVITE: more come from no honest proxy."""
 
 
 def with_body(headers: Headers, body: bytes, content_type: str = SDP) -> list[tuple[str, str]]:
@@ -74,9 +82,9 @@ class InviteClient:
         nat: bool = False,
     ) -> None:
         self._endpoint = endpoint
-        self._handler = handler
+        self._handler: InviteClientHandler | None = handler
         self._target = target
-        self._contact = contact
+        self._credentials = credentials
         self._nat = nat
         self.call_id = endpoint.driver.mint_call_id()
         self.local_tag = endpoint.driver.mint_tag()
@@ -84,7 +92,6 @@ class InviteClient:
         self._remote = str(remote)
         self._cseq = 0
         self._headers = with_body([("Contact", contact), ("Allow", ALLOW), *headers], body)
-        self._finished = False
         self._answered_tags: set[str] = set()
         self._request = ClientRequest(
             endpoint,
@@ -102,9 +109,9 @@ class InviteClient:
         self._request.start()
 
     def give_up(self, headers: Headers = ()) -> None:
-        """CANCEL it and tell the handler no more; a 2xx that crosses is acknowledged and ended with BYE (RFC 3261 §15)."""
-        if not self._finished:
-            self._finished = True
+        """CANCEL it and tell the handler no more; a 2xx that crosses is acknowledged and ended (RFC 3261 §15)."""
+        if self._handler is not None:
+            self._handler = None
             self._request.cancel(headers)
 
     def _build(self) -> tuple[str, list[tuple[str, str]]]:
@@ -120,27 +127,29 @@ class InviteClient:
     def _on_response(self, message: Message, flow: Flow) -> None:
         if message.status >= 200:
             self._on_success(message, flow)
-        elif message.status > 100 and not self._finished:
+        elif message.status > 100 and self._handler is not None:
             self._handler.on_provisional(self, message)
 
     def _on_success(self, message: Message, flow: Flow) -> None:
-        if message.to_tag in self._answered_tags:
+        if message.to_tag in self._answered_tags or len(self._answered_tags) >= MAX_ANSWERED_TAGS:
             return
         self._answered_tags.add(message.to_tag)
         dialog = self._dialog(message, flow)
         uri, headers = dialog.ack(self._cseq)
+        # RFC 3261 §13.2.2.4: with the credentials of the INVITE
+        headers += self._request.answers
         self._endpoint.send_ack(self._request.tx, dialog.remote_tag, uri, headers, b"", dialog.flow)
-        if self._finished:
+        handler, self._handler = self._handler, None
+        if handler is None:
             # RFC 3261 §13.2.2.4: a 2xx that nobody wants is acknowledged, then ended
-            end_unwanted(self._endpoint, dialog)
-            return
-        self._finished = True
-        self._handler.on_answered(self, dialog, message)
+            end_unwanted(self._endpoint, dialog, credentials=self._credentials)
+        else:
+            handler.on_answered(self, dialog, message)
 
     def _on_failure(self, failure: Failure) -> None:
-        if not self._finished:
-            self._finished = True
-            self._handler.on_refused(self, failure)
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler.on_refused(self, failure)
 
     def _dialog(self, message: Message, flow: Flow) -> Dialog:
         return Dialog.as_caller(
@@ -154,13 +163,21 @@ class InviteClient:
         )
 
 
-def end_unwanted(endpoint: Endpoint, dialog: Dialog) -> None:
-    """End a dialog that no session was made of."""
+def end_unwanted(
+    endpoint: Endpoint, dialog: Dialog, headers: Headers = (), *, credentials: ClientCredentials | None = None
+) -> None:
+    """Say BYE in a dialog, whatever becomes of it: any outcome means that it is over (RFC 3261 §15.1.1)."""
+
+    def build() -> tuple[str, list[tuple[str, str]]]:
+        uri, fields = dialog.request("BYE")
+        return uri, [*fields, *headers]
+
     ClientRequest(
         endpoint,
         "BYE",
-        lambda: dialog.request("BYE"),
+        build,
         dialog.flow,
+        credentials=credentials,
         on_response=lambda message, flow: None,
         on_failure=lambda failure: None,
     ).start()
@@ -182,11 +199,18 @@ class InviteServerHandler(Protocol):
 class InviteServer:
     """An INVITE that we were sent, from arrival to ACK; the first of a dialog or one inside it."""
 
-    def __init__(self, endpoint: Endpoint, request: RequestReceived, handler: InviteServerHandler) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        request: RequestReceived,
+        handler: InviteServerHandler,
+        *,
+        local_tag: str | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._handler = handler
         self.request = request
-        self.local_tag = request.message.to_tag or endpoint.driver.mint_tag()
+        self.local_tag = request.message.to_tag or local_tag or endpoint.driver.mint_tag()
         endpoint.watch(request.tx, self)
 
     @property
@@ -196,9 +220,7 @@ class InviteServer:
 
     def provisional(self, status: int, reason: str | None = None, headers: Headers = (), body: bytes = b"") -> None:
         """Send a 101 to 199, with an early answer if there is a body."""
-        self._endpoint.respond(
-            self.request.tx, status, reason, with_body(headers, body), body, to_tag=self.local_tag
-        )
+        self._endpoint.respond(self.request.tx, status, reason, with_body(headers, body), body, to_tag=self.local_tag)
 
     def accept(self, contact: str, body: bytes, headers: Headers = ()) -> bool:
         """Send the 200; Rust repeats it until the ACK. False when the caller has cancelled."""
@@ -252,6 +274,8 @@ class Reoffer:
         self._session = session
         self._server = InviteServer(session.endpoint, request, self)
         self.message = request.message
+        self.on_withdrawn: Callable[[], None] = lambda: None
+        """Called when they cancel it, or hang up, before it is answered."""
 
     def accept(self, body: bytes) -> bool:
         """Answer 200 with our description. False when they cancelled it meanwhile."""
@@ -263,9 +287,15 @@ class Reoffer:
         self._session.reoffer_done(self)
         self._server.reject(status, None, headers)
 
+    def abandon(self) -> None:
+        """The dialog ends while it is open: 487 (RFC 3261 §15.1.2)."""
+        self.reject(487)
+        self.on_withdrawn()
+
     def on_cancelled(self, message: Message) -> None:
         """A re-INVITE may be cancelled too; 487 has gone out."""
         self._session.reoffer_done(self)
+        self.on_withdrawn()
 
     def on_confirmed(self) -> None:
         """The ACK to our 2xx."""
@@ -285,6 +315,7 @@ class InviteSession:
         contact: Our Contact value.
         leg: The media leg that Rust stops when it must answer BYE for us.
         credentials: Answers challenges to requests inside the dialog.
+        confirmed: False while the ACK to our 2xx is due: until `confirm` a BYE of ours waits (RFC 3261 §15).
     """
 
     def __init__(
@@ -296,36 +327,50 @@ class InviteSession:
         contact: str,
         leg: int = 0,
         credentials: ClientCredentials | None = None,
+        confirmed: bool = True,
     ) -> None:
         self.endpoint = endpoint
         self.dialog = dialog
         self.contact = contact
-        self._handler = handler
+        self._handler: InviteSessionHandler | None = handler
         self._credentials = credentials
+        self._confirmed = confirmed
+        self._held_bye: list[tuple[str, str]] | None = None
         self._theirs: Reoffer | None = None
         self._ours: ClientRequest | None = None
+        self._ours_handler: ReofferHandler | None = None
         self.ended = False
         endpoint.add_dialog(dialog.key, self, remote_cseq=dialog.remote_cseq, leg=leg)
 
     # --- ours -------------------------------------------------------------------------------------------------------
 
     def bye(self, headers: Headers = ()) -> None:
-        """Hang up. The dialog is over at once; the BYE is repeated until answered. Idempotent."""
+        """Hang up. The session is over at once; the BYE is repeated until answered. Idempotent."""
         if self.ended:
             return
-        if self._theirs is not None:
-            self._theirs.reject(487)
         self._end()
-        extra = list(headers)
-        ClientRequest(
-            self.endpoint,
-            "BYE",
-            lambda: self._build("BYE", extra),
-            self.dialog.flow,
-            credentials=self._credentials,
-            on_response=lambda message, flow: None,
-            on_failure=lambda failure: None,
-        ).start()
+        if self._confirmed:
+            self._send_bye(list(headers))
+        else:
+            # RFC 3261 §15: the callee says no BYE before the ACK, or before it has waited for it in vain
+            self._held_bye = list(headers)
+
+    def confirm(self) -> None:
+        """The ACK to our 2xx has come, or is given up: a BYE that waited goes out."""
+        self._confirmed = True
+        if self._held_bye is not None:
+            headers, self._held_bye = self._held_bye, None
+            self._send_bye(headers)
+
+    def _send_bye(self, headers: list[tuple[str, str]]) -> None:
+        self.endpoint.remove_dialog(self.dialog.key)
+        end_unwanted(self.endpoint, self.dialog, headers, credentials=self._credentials)
+
+    @property
+    def glare_wait_s(self) -> float:
+        """How long to wait before a re-INVITE that got 491 is tried again (RFC 3261 §14.1), drawn anew each time."""
+        low, high = GLARE_WAIT_S[self.dialog.caller]
+        return random.randint(int(low * 100), int(high * 100)) / 100
 
     @property
     def busy(self) -> bool:
@@ -337,6 +382,7 @@ class InviteSession:
         if self.busy or self.ended:
             raise ValueError("an INVITE is open in this dialog")
         headers = with_body([("Contact", self.contact), ("Allow", ALLOW)], body)
+        self._ours_handler = handler
         self._ours = ClientRequest(
             self.endpoint,
             "INVITE",
@@ -344,33 +390,45 @@ class InviteSession:
             self.dialog.flow,
             body=body,
             credentials=self._credentials,
-            on_response=lambda message, flow: self._reinvite_response(message, flow, handler),
-            on_failure=lambda failure: self._reinvite_failure(failure, handler),
-        ).start()
+            on_response=self._reinvite_response,
+            on_failure=self._reinvite_failure,
+        )
+        self._ours.start()
+
+    def cancel_reinvite(self, headers: Headers = ()) -> None:
+        """Give up the re-INVITE that is open; its handler still hears how it ended, mostly 487 (RFC 3261 §9.1)."""
+        if self._ours is not None:
+            self._ours.cancel(headers)
 
     def _build(self, method: str, headers: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
         uri, fields = self.dialog.request(method)
         return uri, [*fields, *headers]
 
-    def _reinvite_response(self, message: Message, flow: Flow, handler: ReofferHandler) -> None:
+    def _reinvite_response(self, message: Message, flow: Flow) -> None:
         if message.status < 200 or self._ours is None:
             return
-        tx, self._ours = self._ours.tx, None
-        self.dialog.refresh_target(message, flow)
+        ours, self._ours = self._ours, None
+        handler, self._ours_handler = self._ours_handler, None
+        try:
+            self.dialog.refresh_target(message, flow)
+        except DialogError as error:
+            log.info("2xx to a re-INVITE: %s; the target stays", error)
         uri, headers = self.dialog.ack(message.cseq)
-        self.endpoint.send_ack(tx, message.to_tag, uri, headers, b"", self.dialog.flow)
-        if not self.ended:
+        headers += ours.answers
+        self.endpoint.send_ack(ours.tx, message.to_tag, uri, headers, b"", self.dialog.flow)
+        if handler is not None:
             handler.on_reoffer_accepted(message)
 
-    def _reinvite_failure(self, failure: Failure, handler: ReofferHandler) -> None:
+    def _reinvite_failure(self, failure: Failure) -> None:
         self._ours = None
+        handler, self._ours_handler = self._ours_handler, None
         if self.ended:
             return
-        if failure.status in (408, 481):
+        if failure.status in (408, 481) or not failure.heard:
             # RFC 3261 §12.2.1.2: these end the dialog, not the request alone
             self.lose(f"re-INVITE failed: {failure.status} {failure.reason}")
-            return
-        handler.on_reoffer_refused(failure)
+        elif handler is not None:
+            handler.on_reoffer_refused(failure)
 
     # --- theirs -----------------------------------------------------------------------------------------------------
 
@@ -381,27 +439,23 @@ class InviteSession:
             # RFC 3261 §12.2.2: an old sequence number
             self.endpoint.respond(request.tx, 500, "Server Internal Error", [("Retry-After", "1")])
             return
-        method = message.method
-        if method == "BYE":
-            self._on_bye(request)
-        elif method == "INVITE":
-            self._on_invite(request)
-        elif method == "OPTIONS":
-            self.endpoint.respond(request.tx, 200, None, [("Allow", ALLOW), ("Accept", SDP)])
-        else:
-            self.endpoint.respond(request.tx, 405, None, [("Allow", ALLOW)])
+        required = message.values("Require")
+        if required and message.method != "BYE":
+            # RFC 3261 §8.2.2.3: no extension is supported yet; a BYE is never refused for one
+            self.endpoint.respond(request.tx, 420, None, [("Unsupported", ", ".join(required))])
+            return
+        self._by_method.get(message.method, InviteSession._on_other)(self, request)
 
     def on_bye_answered(self, message: Message) -> None:
         """From the endpoint: Rust answered, since we were late."""
-        if not self.ended:
-            self._end()
-            self._handler.on_bye(message)
+        self._over(message)
 
     def lose(self, reason: str) -> None:
         """The dialog is dead: say BYE once, in case it is not, and tell the owner."""
-        if not self.ended:
-            self.bye([("Reason", f'SIP ;cause=408 ;text="{reason}"')])
-            self._handler.on_lost(reason)
+        handler = self._handler
+        self.bye([("Reason", 'SIP ;cause=408 ;text="Dialog lost"')])
+        if handler is not None:
+            handler.on_lost(reason)
 
     def reoffer_done(self, reoffer: Reoffer) -> None:
         """From `Reoffer`: it has its final response."""
@@ -410,28 +464,60 @@ class InviteSession:
 
     def _on_bye(self, request: RequestReceived) -> None:
         self.endpoint.respond(request.tx, 200)
-        if self._theirs is not None:
-            # RFC 3261 §15.1.2: requests still open in the dialog get 487
-            self._theirs.reject(487)
+        self._over(request.message)
+
+    def _over(self, message: Message) -> None:
+        """They ended it; a BYE of ours that waited for their ACK is not needed any more."""
+        handler = self._handler
+        self._held_bye = None
         self._end()
-        self._handler.on_bye(request.message)
+        self.endpoint.remove_dialog(self.dialog.key)
+        if handler is not None:
+            handler.on_bye(message)
+
+    def _on_options(self, request: RequestReceived) -> None:
+        self.endpoint.respond(request.tx, 200, None, [("Allow", ALLOW), ("Accept", SDP)])
+
+    def _on_other(self, request: RequestReceived) -> None:
+        # RFC 3261 §8.2.1
+        self.endpoint.respond(request.tx, 405, None, [("Allow", ALLOW)])
 
     def _on_invite(self, request: RequestReceived) -> None:
+        if self.ended:
+            # our BYE waits for their ACK
+            self.endpoint.respond(request.tx, 481)
+            return
+        if request.message.body and request.message.content_type != SDP:
+            # RFC 3261 §8.2.3
+            self.endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
+            return
         if self._theirs is not None:
             # RFC 3261 §14.2: a second one before the first has its answer
             self.endpoint.respond(request.tx, 500, None, [("Retry-After", "1")])
             return
         if self._ours is not None:
+            # RFC 3261 §14.2: both sides at once
             self.endpoint.respond(request.tx, 491)
             return
         try:
             self.dialog.refresh_target(request.message, request.flow)
-        except SipParseError as error:
-            self.endpoint.respond(request.tx, error.status or 400, error.reason)
+        except DialogError as error:
+            self.endpoint.respond(request.tx, error.status, error.reason)
             return
         self._theirs = Reoffer(self, request)
-        self._handler.on_reinvite(self._theirs)
+        if self._handler is not None:
+            self._handler.on_reinvite(self._theirs)
+
+    _by_method: ClassVar[dict[str, Callable[[InviteSession, RequestReceived], None]]] = {
+        "BYE": _on_bye,
+        "INVITE": _on_invite,
+        "OPTIONS": _on_options,
+    }
 
     def _end(self) -> None:
         self.ended = True
-        self.endpoint.remove_dialog(self.dialog.key)
+        self._handler = None
+        self._ours_handler = None
+        if self._theirs is not None:
+            # RFC 3261 §15.1.2: requests still open in the dialog get 487
+            self._theirs.abandon()

@@ -1,4 +1,4 @@
-"""A request of ours from first sending to final response, with digest challenges answered on the way (RFC 3261 §8.1, §22).
+"""A request of ours from first sending to final response, challenges answered on the way (RFC 3261 §8.1, §22).
 
 REGISTER, INVITE, BYE and all others go out through `ClientRequest`; its owner sees only what is left after challenges.
 """
@@ -86,6 +86,11 @@ class ClientRequest:
         )
         return self
 
+    @property
+    def answers(self) -> list[tuple[str, str]]:
+        """The credentials that it carries; the ACK to its 2xx carries them too (RFC 3261 §13.2.2.4)."""
+        return list(self._answers.items())
+
     def cancel(self, headers: Headers = ()) -> None:
         """Give it up (an INVITE): a challenge that arrives now is not answered any more."""
         self._cancelled = True
@@ -98,6 +103,7 @@ class ClientRequest:
         if message.status < 300:
             self._on_response(message, flow)
         elif message.status in (401, 407) and self._answered(message):
+            # RFC 3261 §22.2: the same Call-ID and From tag, the next CSeq
             self.start()
         else:
             self._on_failure(Failure(message.status, message.reason, message))

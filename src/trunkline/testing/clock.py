@@ -91,7 +91,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._threads_busy > 0
 
     def run_in_executor(
-        self, executor: concurrent.futures.Executor | None, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+        self, executor: concurrent.futures.Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
         """Like the base class; time stands still until the function has returned."""
         self._threads_busy += 1

@@ -48,6 +48,10 @@ class Recording:
         start, end = (round((t if t >= 0 else self.duration_s + t) * self.rate_hz) for t in (start_s, end_s))
         return Recording(self.samples[max(start, 0) : max(end, 0)], self.rate_hz)
 
+    def decimated(self, rate_hz: int) -> Recording:
+        """Every n-th sample, for a recording of narrow-band sound at a multiple of the rate."""
+        return Recording(self.samples[:: self.rate_hz // rate_hz], rate_hz)
+
     def sounding(self, threshold_dbfs: float = SILENCE_DBFS) -> Recording:
         """The part from the first sound to the last."""
         step = self.rate_hz * GAP_STEP_MS // 1000
@@ -108,6 +112,23 @@ def mulaw(sample: int) -> int:
     return ~(sign | exponent << 4 | mantissa) & 0xFF
 
 
+def _from_mulaw(code: int) -> int:
+    code = ~code & 0xFF
+    magnitude = ((code & 0x0F) << 3 | 0x84) << (code >> 4 & 0x07)
+    return 0x84 - magnitude if code & 0x80 else magnitude - 0x84
+
+
+def _from_alaw(code: int) -> int:
+    code ^= 0x55
+    exponent, mantissa = code >> 4 & 0x07, (code & 0x0F) << 4
+    magnitude = (mantissa + 0x108) << (exponent - 1) if exponent else mantissa + 8
+    return magnitude if code & 0x80 else -magnitude
+
+
+# By static payload type (RFC 3551 §6): the sample of each code.
+G711_DECODERS = {0: [_from_mulaw(code) for code in range(256)], 8: [_from_alaw(code) for code in range(256)]}
+
+
 def read(path: Path) -> Recording:
     """Read a 16-bit WAV file, one that is still being written included; of several channels the first is taken.
 
@@ -119,7 +140,12 @@ def read(path: Path) -> Recording:
     channels, rate_hz, bits, data = _wav_chunks(raw)
     if bits != 16 or channels < 1:
         raise ValueError(f"{path} is not a 16-bit WAV file")
-    samples = array.array("h", data[: len(data) // (2 * channels) * 2 * channels])
+    return pcm(data, rate_hz, channels)
+
+
+def pcm(raw: bytes, rate_hz: int, channels: int = 1) -> Recording:
+    """The first channel of 16-bit little-endian samples; a torn one at the end is left out."""
+    samples = array.array("h", raw[: len(raw) // (2 * channels) * 2 * channels])
     return Recording(_little_endian(samples)[::channels], rate_hz)
 
 

@@ -1,8 +1,8 @@
 """baresip 1.0.0 as a phone: one account, headless, steered over its TCP control port.
 
-It runs in a network namespace of the test's own. It plays a WAV file (module aufile) and hears into another (module sndfile);
-aubridge stands in for the loudspeaker. Commands and events are JSON in netstrings (module ctrl_tcp): `command` sends one
-and waits for its answer, `wait_event` waits for an event of the phone. Used by conftest.py's `baresip` fixture.
+It runs in a network namespace of the test's own. It plays a WAV file (module aufile) and hears into another (module
+sndfile); aubridge stands in for the loudspeaker. Commands and events are JSON in netstrings (module ctrl_tcp):
+`command` sends one and waits for its answer, `wait_event` waits for an event. Used by conftest.py's `baresip` fixture.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ class Account:
         codecs: as baresip names them.
         transport: "udp" or "tcp".
         expires_s: what its REGISTER asks for; 0 does not register.
-        answer: "manual", "auto", or "early" (183 with media before the answer).
-        dtmf: "rtpevent" or "info".
+        answer: "manual" or "auto".
         auth_user: the digest's user name; `user` when empty.
     """
 
@@ -56,22 +55,27 @@ class Account:
     transport: str = "udp"
     expires_s: int = 60
     answer: str = "manual"
-    dtmf: str = "rtpevent"
     auth_user: str = ""
 
+    @property
+    def address(self) -> str:
+        """The address-of-record."""
+        return f"sip:{self.user}@{self.domain or self.server}"
+
     def line(self) -> str:
-        """The account's line in baresip's `accounts` file."""
+        """The account as a line of baresip's `accounts` file."""
         server = f"sip:{self.server};transport={self.transport}"
         parameters = {
-            "auth_user": self.auth_user or self.user,
+            **({"auth_user": self.auth_user} if self.auth_user else {}),
             "auth_pass": self.password,
             "outbound": f'"{server}"',
             "regint": str(self.expires_s),
             "answermode": self.answer,
             "audio_codecs": ",".join(f"{codec}/8000/1" for codec in self.codecs),
         }
-        address = f"<sip:{self.user}@{self.domain or self.server};transport={self.transport}>"
-        return address + "".join(f";{name}={value}" for name, value in parameters.items())
+        return f"<{self.address};transport={self.transport}>" + "".join(
+            f";{name}={value}" for name, value in parameters.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class Baresip:
         self._heard_before: set[Path] = set()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config").write_text(_config(inside, sip_port, plays, folder))
-        (folder / "accounts").write_text(account.line() + "\n")
+        (folder / "accounts").write_text("# The account comes by the control port, so that no event is missed.\n")
         (folder / "contacts").write_text("")
         argv = ["baresip", "-4", "-f", str(folder), *(["-s"] if trace else [])]
         self.program = Program(inside.command(argv), folder / "baresip.log", name=f"baresip({account.user})")
@@ -135,6 +139,7 @@ class Baresip:
             raise self.program.failure(str(error)) from error
         self._reader = threading.Thread(target=self._read, name="baresip-control", daemon=True)
         self._reader.start()
+        self.register()
 
     def _connect(self) -> socket.socket | None:
         if self.program.returncode is not None:
@@ -219,12 +224,12 @@ class Baresip:
         return event
 
     def register(self) -> None:
-        """Register again, with the account's expiry."""
-        self.command("uareg", str(self.account.expires_s))
+        """Add the account, which sends its REGISTER; done when the phone starts."""
+        self.command("uanew", self.account.line())
 
     def unregister(self) -> None:
-        """Register with an expiry of 0."""
-        self.command("uareg", "0")
+        """Remove the account, which sends a REGISTER with an expiry of 0."""
+        self.command("uadel", self.account.address)
 
     def dial(self, target: str) -> None:
         """Place a call; a bare user or number is dialled at the account's domain."""
@@ -265,7 +270,7 @@ class Baresip:
         self.command("resume")
 
     def dtmf(self, digits: str) -> None:
-        """Send digits, one after the other."""
+        """Send digits, one after the other (RFC 4733)."""
         for digit in digits:
             self.command("sndcode", digit)
 

@@ -1,8 +1,8 @@
 """Kamailio as the provider that trunkline's line registers to and calls through.
 
 `Kamailio` starts it with `kamailio/provider.cfg` and a generated list of accounts; customers use its public port (UDP
-and TCP, everything is challenged with MD5 digest), the mobile network its mobile port. `contacts` asks it, over its JSON-RPC
-socket, who is registered. Used by conftest.py's `kamailio` fixture.
+and TCP, everything is challenged with MD5 digest), the mobile network its mobile port. `contacts` asks it, over its
+JSON-RPC socket, who is registered. Used by conftest.py's `kamailio` fixture.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class Kamailio:
         inside: Namespace | None = None,
     ) -> None:
         self.address, self.port, self.mobile_port = address, port, mobile_port
+        self.inside = inside
         self.settings = settings
         folder.mkdir(parents=True, exist_ok=True)
         self._rpc_path = folder / "rpc"
@@ -126,6 +127,16 @@ class Kamailio:
             return bool(self.rpc("core.version"))
         except PeerError:
             return False
+
+    @property
+    def server(self) -> str:
+        """Address and port of the customers' side."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def mobile_server(self) -> str:
+        """Address and port of the mobile network's side."""
+        return f"{self.address}:{self.mobile_port}"
 
     @property
     def uri(self) -> str:

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,7 @@ class Program:
         cwd: the working directory; the log's folder by default.
         env: variables added to the environment.
         with_stdin: keep a pipe to standard input for `write_line`.
+        with_terminal: the same, but standard input is a terminal, for a program that reads with readline.
     """
 
     def __init__(
@@ -82,25 +84,23 @@ class Program:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         with_stdin: bool = False,
+        with_terminal: bool = False,
     ) -> None:
         self.name = name or Path(argv[0]).name
         self.log = log
-        self._with_stdin = with_stdin
+        self._input: IO[bytes] | None = None
+        their_end: int = subprocess.PIPE if with_stdin else subprocess.DEVNULL
+        if with_terminal:
+            ours, their_end = _terminal()
+            self._input = os.fdopen(ours, "wb", buffering=0)
         with log.open("wb") as output:
             self._process = _starter.submit(
-                self._spawn, list(argv), output, cwd or log.parent, {**os.environ, **(env or {})}
+                _spawn, list(argv), their_end, output, cwd or log.parent, {**os.environ, **(env or {})}
             ).result()
-
-    def _spawn(self, argv: list[str], output: IO[bytes], cwd: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", "--", *argv],
-            stdin=subprocess.PIPE if self._with_stdin else subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            env=env,
-            start_new_session=True,
-        )
+        if with_terminal:
+            os.close(their_end)
+        else:
+            self._input = self._process.stdin
 
     @property
     def pid(self) -> int:
@@ -125,12 +125,11 @@ class Program:
         Raises:
             PeerError: it has ended.
         """
-        pipe = self._process.stdin
-        if pipe is None:
+        if self._input is None:
             raise PeerError(f"{self.name} was started without standard input")
         try:
-            pipe.write(line.encode() + b"\n")
-            pipe.flush()
+            self._input.write(line.encode() + b"\n")
+            self._input.flush()
         except OSError as error:
             raise self.failure(f"took no input ({error})") from error
 
@@ -197,9 +196,9 @@ class Program:
                 self._process.wait(timeout_s)
         self._signal_group(signal.SIGKILL)  # children that outlived it, too
         status = self._process.wait(timeout_s)
-        if self._process.stdin is not None:
+        if self._input is not None:
             with contextlib.suppress(OSError):
-                self._process.stdin.close()
+                self._input.close()
         return status
 
     def _signal_group(self, with_signal: signal.Signals) -> None:
@@ -210,6 +209,27 @@ class Program:
     def failure(self, what: str) -> PeerError:
         """An error that says what went wrong and shows the end of the program's output."""
         return PeerError(f"{self.name} {what}\n--- {self.log} ---\n{self.tail()}")
+
+
+def _spawn(argv: list[str], stdin: int, output: IO[bytes], cwd: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", "--", *argv],
+        stdin=stdin,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        env=env,
+        start_new_session=True,
+    )
+
+
+def _terminal() -> tuple[int, int]:
+    """A pseudo-terminal that does not echo: our end and the program's."""
+    ours, theirs = os.openpty()
+    settings = termios.tcgetattr(theirs)
+    settings[3] &= ~termios.ECHO
+    termios.tcsetattr(theirs, termios.TCSANOW, settings)
+    return ours, theirs
 
 
 def missing_programs(*names: str) -> list[str]:

@@ -1,0 +1,461 @@
+"""A channel: one leg of a session from its first INVITE to its last BYE, with description, media leg and dialog.
+
+While it is placed it owns an `Outgoing`, while it waits for our answer an `Incoming`, then an `InviteSession`. What
+happens on it goes to the session's `Course`, and over its `Link` to the other side; what the link asks is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trunkline.calls.align import Alignment
+from trunkline.calls.attempt import Attempt, Won
+from trunkline.calls.codecs import common, theirs
+from trunkline.calls.environment import CallLog, Environment
+from trunkline.calls.hold import Crossing, take_reoffer
+from trunkline.calls.incoming import Incoming
+from trunkline.calls.link import Happening, Link, News, Stage
+from trunkline.calls.outgoing import Offering, Outgoing
+from trunkline.calls.peers import Party, Placing, Target
+from trunkline.constants import ChannelId
+from trunkline.errors import CallStateError, NoMediaPorts
+from trunkline.media.engine import Leg
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import (
+    Codec,
+    Direction,
+    Flow,
+    Headers,
+    MediaPlan,
+    Message,
+    NegotiationError,
+    RemoteOffer,
+    RequestReceived,
+    SessionDescriber,
+)
+from trunkline.sip.invite import InviteSession, Reoffer
+from trunkline.sip.request import Failure
+
+__all__ = ["Channel", "ChannelOwner"]
+
+PASSED_PROVISIONALS = frozenset({180, 181, 182, 183})
+"""What a waiting caller is told; 199 and private ones concern us alone."""
+
+
+class ChannelOwner(Protocol):
+    """The course of the session."""
+
+    def on_connecting(self, channel: Channel, message: Message) -> None:
+        """A provisional."""
+
+    def on_target_failed(self, channel: Channel, target: Target, failure: Failure) -> None:
+        """One attempt failed."""
+
+    def on_placed(self, channel: Channel) -> None:
+        """It was answered; its media is agreed."""
+
+    def on_not_placed(self, channel: Channel, failure: Failure) -> None:
+        """No attempt is left."""
+
+    def on_placing_timeout(self, channel: Channel) -> None:
+        """Nobody answered in time."""
+
+    def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
+        """CANCEL before the answer."""
+
+    def on_hangup(self, channel: Channel, message: Message) -> None:
+        """BYE."""
+
+    def on_lost(self, channel: Channel, reason: str) -> None:
+        """Silence, or a dead dialog."""
+
+    def on_released(self, channel: Channel, happening: Happening) -> None:
+        """The other side of the bridge is gone."""
+
+
+class Channel:
+    """One leg of a session.
+
+    Args:
+        env: The surroundings.
+        owner: The course of its session.
+        number: ZERO or ONE.
+        log: Of the call.
+    """
+
+    def __init__(self, env: Environment, owner: ChannelOwner, number: ChannelId, log: CallLog) -> None:
+        self.env = env
+        self.id = number
+        self.log = log
+        self.stage = Stage.PLACING
+        self.party: Party | None = None
+        self.leg: Leg | None = None
+        self.address = ""
+        self.describer: SessionDescriber | None = None
+        self.link: Link[Channel] | None = None
+        self.invite: InviteSession | None = None
+        self._owner = owner
+        self._flow: Flow | None = None
+        self._offer: RemoteOffer | None = None
+        self._incoming: Incoming | None = None
+        self._answered: InviteSession | None = None
+        self._outgoing: Outgoing | None = None
+        self._alignment: Alignment | None = None
+        self._crossing: Crossing | None = None
+        self._watched = False
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.id.name} {self.stage.name.lower()}>"
+
+    # --- arriving and placing ---------------------------------------------------------------------------------------
+
+    def arrive(self, request: RequestReceived, party: Party, token: str) -> None:
+        """Take an INVITE.
+
+        Raises:
+            DialogError: It can make no dialog.
+            SipParseError: Its description is malformed.
+            NegotiationError: Nothing that it offers can be used.
+        """
+        describer = self.env.describer()
+        self._offer = describer.read_offer(request.message.body)
+        self.party = party
+        self._flow = request.flow
+        self.describer = describer
+        contact = self.env.addresses.contact(request.flow, party, token)
+        self._incoming = Incoming(self.env.endpoint, request, self, contact=contact)
+        self.stage = Stage.RINGING
+
+    def place(self, placing: Placing, offering: Offering, timeout_s: float) -> None:
+        """Start calling."""
+        self._outgoing = Outgoing(self.env, self, placing, offering, timeout_s=timeout_s, log=self.log)
+
+    def open_leg(self) -> Leg:
+        """The media leg, opened when first needed.
+
+        Raises:
+            NoMediaPorts: There is no port.
+        """
+        if self.leg is not None:
+            return self.leg
+        if self._flow is None:
+            raise CallStateError("the channel has no peer yet")
+        leg, address = self.env.open_leg(self._flow)
+        self._take_leg(leg, address)
+        return leg
+
+    @property
+    def offer(self) -> RemoteOffer | None:
+        """What the caller offered, before it was answered."""
+        return self._offer
+
+    @property
+    def plan(self) -> MediaPlan | None:
+        """What is agreed; None before the answer."""
+        return self.describer.plan if self.describer is not None else None
+
+    @property
+    def usable(self) -> Sequence[Codec]:
+        """All that this side may ever use: what it offered, within what its party may."""
+        if self.party is None:
+            return ()
+        return self.party.codecs if self._offer is None else common(self._offer.codecs, self.party.codecs)
+
+    def codecs_for(self, party: Party) -> list[Codec]:
+        """What another party may be offered so that it can talk to this side: what stands first, else what could."""
+        plan = self.plan
+        return (plan and common(plan.receive_codecs, party.codecs)) or common(self.usable, party.codecs)
+
+    # --- what the link asks -----------------------------------------------------------------------------------------
+
+    def ring(self, news: News) -> None:
+        """Tell the caller that the other side rings."""
+        if self._incoming is not None and news.status in PASSED_PROVISIONALS:
+            self._incoming.provisional(news.status)
+
+    def provisional(self, status: int, reason: str | None) -> None:
+        """A provisional of the application's own."""
+        if self._incoming is not None:
+            self._incoming.provisional(status, reason)
+
+    def preview(self, source: Channel, news: News) -> None:
+        """Give the caller the other side's early media."""
+        incoming = self._incoming
+        if incoming is None or news.plan is None:
+            return
+        try:
+            body = self._answer_like(news.plan)
+        except (NegotiationError, NoMediaPorts) as error:
+            self.log.info("no early media: %s", error)
+            self.ring(news)
+            return
+        self.stage = Stage.EARLY
+        incoming.provisional(183, None, body)
+        self.join(source)
+
+    def answer(self, source: Channel, news: News) -> None:
+        """Answer the caller with what the other side agreed, and relay."""
+        link = self.link
+        if news.plan is None or link is None:
+            return
+        try:
+            body = self._answer_like(news.plan)
+        except NegotiationError as error:
+            link.owner.on_link_failed(Failure(488, error.reason))
+            return
+        except NoMediaPorts as error:
+            link.owner.on_link_failed(Failure(503, str(error)))
+            return
+        if self._send_answer(body):
+            self.align(source)
+
+    def answer_alone(self) -> bool:
+        """Answer the caller with nobody behind: silence is sent. False when he has given up.
+
+        Raises:
+            NegotiationError: There is no common codec.
+            NoMediaPorts: There is no port.
+        """
+        if self._offer is None or self._incoming is None or self.describer is None:
+            return False
+        body = self.describer.local or self._describe(self.usable, "sendrecv", None)
+        if not self._send_answer(body):
+            return False
+        self.silence()
+        return True
+
+    def align(self, source: Channel) -> None:
+        """Bring both sides to the same codecs, then relay."""
+        if self.link is not None:
+            self._alignment = Alignment(self, source, self.link.owner)
+            self._alignment.start()
+
+    def join(self, source: Channel) -> None:
+        """Relay between the two legs."""
+        if self.leg is not None and source.leg is not None:
+            self.leg.stop_tone()
+            source.leg.stop_tone()
+            self.leg.link(source.leg)
+
+    def give_up(self, headers: Headers) -> None:
+        """CANCEL what is being placed."""
+        if self._outgoing is not None:
+            self._outgoing.give_up(headers)
+        self.finish()
+
+    def refuse(self, news: News) -> None:
+        """Answer the caller with a failure."""
+        if self._incoming is not None:
+            self._incoming.reject(news.status, news.reason, news.headers)
+        self.finish()
+
+    def hang_up(self, headers: Headers) -> None:
+        """BYE."""
+        if self.invite is not None:
+            self.invite.bye(headers)
+        self.finish()
+
+    def release(self, happening: Happening) -> None:
+        """The other side of the bridge is gone; this side hears silence."""
+        self.unlink()
+        self._owner.on_released(self, happening)
+
+    def relay_offer(self, source: Channel, news: News) -> None:
+        """Offer what the other side offers, and give the answer back to it."""
+        if news.reoffer is not None and news.offer is not None:
+            source._crossing = Crossing(source, self, news.reoffer, news.offer)
+            source._crossing.start()
+
+    # --- the session ------------------------------------------------------------------------------------------------
+
+    def apply(self, plan: MediaPlan | None = None) -> None:
+        """Make the leg do what is agreed. Silence counts only while both sides send and the session is connected."""
+        plan = plan or self.plan
+        if self.leg is None or plan is None or self.party is None:
+            return
+        talking = self._watched and plan.direction == "sendrecv" and not plan.held
+        self.leg.apply(
+            plan,
+            learn_from=self._learn_from(),
+            silence_timeout_s=self.party.media_timeout_s if talking else 0.0,
+        )
+
+    def watch(self, connected: bool) -> None:
+        """The session is connected, or not any more: silence counts, or rests."""
+        if self._watched != connected:
+            self._watched = connected
+            self.apply()
+
+    def silence(self) -> None:
+        """Send silence, so that NAT bindings stay open and the other side hears that we are there."""
+        if self.leg is not None:
+            self.leg.play_tone(0.0)
+
+    def unlink(self) -> None:
+        """Stop relaying; the leg stays and sends silence."""
+        linked, self.link = self.link is not None, None
+        self.watch(False)
+        if self._alignment is not None:
+            self._alignment.stop()
+            self._alignment = None
+        if self._crossing is not None:
+            self._crossing.stop()
+            self._crossing = None
+        if linked and self.leg is not None:
+            self.leg.unlink()
+            if self.stage in (Stage.EARLY, Stage.UP):
+                self.silence()
+
+    def finish(self) -> None:
+        """It is over: everything is let go. Idempotent."""
+        self.stage = Stage.OVER
+        self.unlink()
+        self._incoming = self._outgoing = self.invite = None
+        if self.leg is not None:
+            self.leg.handler = None
+            self.leg.close()
+
+    # --- from the INVITE that arrived -------------------------------------------------------------------------------
+
+    def on_caller_gave_up(self, message: Message) -> None:
+        """From `Incoming`."""
+        if self.stage is not Stage.OVER:
+            self.stage = Stage.OVER
+            self._owner.on_caller_gave_up(self, message)
+
+    def on_answer_confirmed(self) -> None:
+        """From `Incoming`."""
+        if self._answered is not None:
+            self._answered.confirm()
+            self._answered = None
+
+    def on_answer_unconfirmed(self) -> None:
+        """From `Incoming`: RFC 3261 §13.3.1.4, the dialog is ended with BYE."""
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered.confirm()
+            answered.lose("the 200 was never acknowledged")
+
+    # --- from the placing -------------------------------------------------------------------------------------------
+
+    def on_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None, *, alone: bool) -> None:
+        """From `Outgoing`."""
+        if alone and plan is not None:
+            self.party = attempt.target.party
+            self._take_leg(attempt.leg, attempt.address)
+            self._flow = attempt.target.flow
+            self.apply(plan)
+        self._owner.on_connecting(self, message)
+        if self.link is None or self.stage is not Stage.PLACING:
+            return
+        if alone and plan is not None:
+            self.link.tell(self, Happening.PROGRESSED, News(status=message.status, plan=plan))
+        elif alone or message.status == 180:
+            self.link.tell(self, Happening.RANG, News(status=message.status))
+
+    def on_target_failed(self, target: Target, failure: Failure) -> None:
+        """From `Outgoing`."""
+        self._owner.on_target_failed(self, target, failure)
+
+    def on_placed(self, won: Won) -> None:
+        """From `Outgoing`."""
+        self._outgoing = None
+        target = won.attempt.target
+        self.party = target.party
+        self.describer = won.describer
+        self._take_leg(won.attempt.leg, won.attempt.address)
+        self._rise(won.dialog, won.attempt.contact, confirmed=True)
+        self._owner.on_placed(self)
+
+    def on_not_placed(self, failure: Failure) -> None:
+        """From `Outgoing`."""
+        self._outgoing = None
+        self._owner.on_not_placed(self, failure)
+
+    def on_placing_timeout(self) -> None:
+        """From `Outgoing`."""
+        self._outgoing = None
+        self._owner.on_placing_timeout(self)
+
+    # --- from the dialog and the leg --------------------------------------------------------------------------------
+
+    def on_bye(self, message: Message) -> None:
+        """From the INVITE session."""
+        if self.stage is Stage.UP:
+            self.stage = Stage.OVER
+            self._owner.on_hangup(self, message)
+
+    def on_reinvite(self, offer: Reoffer) -> None:
+        """From the INVITE session."""
+        take_reoffer(self, offer)
+
+    def on_lost(self, reason: str) -> None:
+        """From the INVITE session."""
+        if self.stage is Stage.UP:
+            self._owner.on_lost(self, reason)
+
+    def on_leg_silent(self) -> None:
+        """From the leg."""
+        self.on_lost("no audio arrives")
+
+    def on_leg_failed(self, reason: str) -> None:
+        """From the leg."""
+        self.on_lost(f"media failed: {reason}")
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _take_leg(self, leg: Leg, address: str) -> None:
+        self.leg = leg
+        self.address = address
+        leg.handler = self
+
+    def _describe(self, codecs: Sequence[Codec], direction: Direction, ptime_ms: int | None) -> bytes:
+        """Our answer to what the caller offered; the leg does what it says."""
+        if self._offer is None or self.describer is None:
+            raise CallStateError("there is no offer to answer")
+        leg = self.open_leg()
+        body, plan = self.describer.answer(
+            self._offer, address=self.address, port=leg.port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
+        )
+        self.apply(plan)
+        return body
+
+    def _answer_like(self, plan: MediaPlan) -> bytes:
+        """The answer with which relaying needs no transcoding; one given early stands (RFC 3261 §13.2.1)."""
+        if self.describer is not None and self.describer.local is not None:
+            return self.describer.local
+        offered = self._offer.codecs if self._offer is not None else ()
+        return self._describe(common(offered, plan.receive_codecs), theirs(plan), plan.ptime_ms)
+
+    def _send_answer(self, body: bytes) -> bool:
+        """Send the 200; False when the caller has given up: that is on its way to us."""
+        incoming = self._incoming
+        if incoming is None or not incoming.answer(body):
+            return False
+        self._incoming = None
+        self._answered = self._rise(incoming.dialog, incoming.contact, confirmed=False)
+        return True
+
+    def _rise(self, dialog: Dialog, contact: str, *, confirmed: bool) -> InviteSession:
+        """It is answered: from now on it lives in its dialog."""
+        self.stage = Stage.UP
+        self.invite = InviteSession(
+            self.env.endpoint,
+            dialog,
+            self,
+            contact=contact,
+            leg=self.leg.number if self.leg is not None else 0,
+            credentials=self.party.credentials if self.party is not None else None,
+            confirmed=confirmed,
+        )
+        self.apply()
+        return self.invite
+
+    def _learn_from(self) -> str | None:
+        """Where the leg may learn the source of media from: their signalling's address, when they are behind NAT."""
+        holder = self.invite or self._incoming
+        if holder is not None:
+            return holder.dialog.flow.remote[0] if holder.dialog.nat else None
+        behind = self.party is not None and self.party.nat
+        return self._flow.remote[0] if behind and self._flow is not None else None

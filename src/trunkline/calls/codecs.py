@@ -1,0 +1,87 @@
+"""Which codecs two parties have in common, so that relaying needs no transcoding.
+
+Codecs are the same when name, clock rate and channels are: format parameters may differ between two sides that
+understand each other. Used by attempts (what is offered), channels (what is answered) and alignment (what has to be
+offered anew).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer
+
+__all__ = ["TELEPHONE_EVENT", "codec_keys", "common", "passed_direction", "reverse", "same_codecs", "speaks", "theirs"]
+
+TELEPHONE_EVENT = Codec("telephone-event", 8000, 1, None, "0-15")
+"""RFC 4733: relayed between all sides that know it, whatever their codec lists say."""
+
+Key = tuple[str, int, int]
+
+
+def _key(codec: Codec) -> Key:
+    return (codec.name.lower(), codec.clock_rate, codec.channels)
+
+
+def codec_keys(codecs: Iterable[Codec]) -> frozenset[Key]:
+    """What codecs are compared by."""
+    return frozenset(map(_key, codecs))
+
+
+def _is_event(codec: Codec) -> bool:
+    return codec.name.lower() == "telephone-event"
+
+
+def speaks(codecs: Iterable[Codec]) -> bool:
+    """Whether there is a codec for voice among them."""
+    return not all(_is_event(codec) for codec in codecs)
+
+
+def common(offered: Sequence[Codec], usable: Sequence[Codec]) -> list[Codec]:
+    """The offered codecs that the other party may use, in the order of the offer, without payload types.
+
+    telephone-event passes whether the other party's list names it or not. Empty when no codec for voice is left.
+    """
+    known = codec_keys(usable)
+    chosen = [
+        Codec(codec.name, codec.clock_rate, codec.channels, None, codec.fmtp)
+        for codec in offered
+        if _is_event(codec) or _key(codec) in known
+    ]
+    return chosen if speaks(chosen) else []
+
+
+def same_codecs(left: Iterable[Codec], right: Iterable[Codec]) -> bool:
+    """Whether two sides agreed on the same codecs, whatever their order and payload types."""
+    return codec_keys(left) == codec_keys(right)
+
+
+_REVERSED: dict[Direction, Direction] = {
+    "sendrecv": "sendrecv",
+    "sendonly": "recvonly",
+    "recvonly": "sendonly",
+    "inactive": "inactive",
+}
+
+_MUTED: dict[Direction, Direction] = {
+    "sendrecv": "sendonly",
+    "sendonly": "sendonly",
+    "recvonly": "inactive",
+    "inactive": "inactive",
+}
+"""What a description means whose address is 0.0.0.0: do not send to me (RFC 3264 §8.4, the old way to hold)."""
+
+
+def reverse(direction: Direction) -> Direction:
+    """The same direction, seen from the other end."""
+    return _REVERSED[direction]
+
+
+def passed_direction(offer: RemoteOffer) -> Direction:
+    """The direction in which the other side is offered what this side offers."""
+    return _MUTED[offer.direction] if offer.remote_rtp is None else offer.direction
+
+
+def theirs(plan: MediaPlan) -> Direction:
+    """What the peer of a plan does: the plan is seen from us."""
+    return _REVERSED[plan.direction]

@@ -1,0 +1,468 @@
+"""The course of one session: what is decided about it, what its channels report, its events in order, its end.
+
+`CallSession` is its public face, `Exchange` keeps it while it lives. It never touches one channel because of the
+other: the link does. All of it runs on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from trunkline.calls.bridge import Bridge
+from trunkline.calls.channel import Channel
+from trunkline.calls.codecs import passed_direction, theirs
+from trunkline.calls.environment import CallLog, Environment
+from trunkline.calls.failure import closed_by, contact_of, crossing, reason, reasons_of
+from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
+from trunkline.calls.outgoing import HOPS, Offering
+from trunkline.calls.peers import Placing, Target
+from trunkline.calls.placement import Placement
+from trunkline.constants import ChannelId, ClosedReason
+from trunkline.errors import CallEnded, CallFailed, CallStateError, NoAnswer, NoMediaPorts
+from trunkline.events import (
+    AttemptFailed,
+    CallEvent,
+    CallSessionCancelled,
+    CallSessionClosed,
+    CallSessionConnected,
+    CallSessionConnecting,
+    CallSessionCreated,
+    CallSessionFailed,
+    CallSessionHangUp,
+    CallSessionLost,
+    CallSessionTimeout,
+    IncomingCall,
+)
+from trunkline.sip.endpoint import Message, NegotiationError
+from trunkline.sip.request import Failure
+
+if TYPE_CHECKING:
+    from trunkline.calls.session import CallSession
+
+__all__ = ["CallState", "Course"]
+
+
+class CallState(Enum):
+    """How far a session is."""
+
+    WAITING = "waiting"
+    """It arrived and waits for a decision."""
+    PLACING = "placing"
+    """A channel is being placed."""
+    ANSWERED = "answered"
+    """Channel ZERO is up and alone."""
+    CONNECTED = "connected"
+    """Both channels are up."""
+    CLOSED = "closed"
+    """It is over."""
+
+
+_ALONE = {
+    Stage.RINGING: CallState.WAITING,
+    Stage.EARLY: CallState.WAITING,
+    Stage.PLACING: CallState.PLACING,
+    Stage.UP: CallState.ANSWERED,
+    Stage.OVER: CallState.CLOSED,
+}
+
+_WAITING = (Stage.RINGING, Stage.EARLY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What becomes of a caller about whom nothing else is decided."""
+
+    closed: ClosedReason
+    news: News
+
+
+_NOBODY = _Refusal(ClosedReason.FAILED, News(status=480))
+_UNDECIDED = _Refusal(ClosedReason.TIMEOUT, News(status=480))
+
+
+class Course:
+    """One session's course.
+
+    Args:
+        env: The surroundings.
+        call: Its public face.
+        log: Its logger.
+        on_over: Called once when it is closed.
+    """
+
+    def __init__(
+        self, env: Environment, call: CallSession, log: CallLog, on_over: Callable[[CallSession], None]
+    ) -> None:
+        self.env = env
+        self.call = call
+        self.log = log
+        self.zero = Channel(env, self, ChannelId.ZERO, log)
+        self.one: Channel | None = None
+        self.bridge: Bridge | None = None
+        self.closed_reason: ClosedReason | None = None
+        self.hops_left = HOPS
+        self._on_over = on_over
+        self._placing: Placing | None = None
+        self._placement: Placement | None = None
+        self._refusal: _Refusal | None = None
+        self._decision_timer: asyncio.TimerHandle | None = None
+        self._dependents: set[Course] = set()
+        self._guardian: Course | None = None
+        self._watchers: list[asyncio.Future[ClosedReason]] = []
+
+    @property
+    def state(self) -> CallState:
+        """How far it is."""
+        if self.closed_reason is not None:
+            return CallState.CLOSED
+        if self.one is None:
+            return _ALONE[self.zero.stage]
+        return CallState.PLACING if self.one.stage is Stage.PLACING else CallState.CONNECTED
+
+    # --- beginnings -------------------------------------------------------------------------------------------------
+
+    def arrived(self) -> None:
+        """Channel ZERO has its INVITE: tell the application, and wait for its decision."""
+        call = self.call
+        self._emit(CallSessionCreated(call))
+        if self.closed_reason is not None:
+            return
+        self._emit(
+            IncomingCall(
+                call,
+                caller_name=call.caller_name,
+                caller_id=call.caller_id,
+                dial_number=call.dial_number,
+                from_peer_type=call.from_peer_type,
+                from_peer_name=call.from_peer_name,
+                user_agent=call.user_agent,
+                from_ip=call.from_ip,
+                from_port=call.from_port,
+            )
+        )
+        if not self._undecided:
+            return
+        if self.env.sink.decision_pending(call):
+            self._await_decision()
+        else:
+            self._refuse(_NOBODY)
+
+    def dial(self, placing: Placing, timeout_s: float) -> Placement:
+        """Place channel ZERO."""
+        placement = Placement(lambda: self.env.here)
+        self._placing, self._placement = placing, placement
+        self._emit(CallSessionCreated(self.call))
+        if self.closed_reason is None:
+            self.zero.place(placing, Offering(codecs_for=lambda party: party.codecs), timeout_s)
+        else:
+            placement.settle(self._ended())
+        return placement
+
+    # --- decisions --------------------------------------------------------------------------------------------------
+
+    def accept(self, placing: Placing, timeout_s: float, placement: Placement) -> None:
+        """Place channel ONE.
+
+        Raises:
+            CallStateError: It has been placed, or channel ZERO is not there yet, or is bridged.
+        """
+        if self.closed_reason is not None:
+            placement.settle(self._ended())
+            return
+        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link is not None:
+            raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
+        self._decided()
+        one = Channel(self.env, self, ChannelId.ONE, self.log)
+        self.one, self._placing, self._placement = one, placing, placement
+        self.zero.link = one.link = Link(SESSION, self.zero, one, self)
+        try:
+            offering = self._offering()
+        except NoMediaPorts as error:
+            self.log.error("%s", error)
+            self.on_not_placed(one, Failure(503, "no media port is free"))
+            return
+        one.place(placing, offering, timeout_s)
+
+    def answer(self) -> None:
+        """Answer channel ZERO with nobody behind it.
+
+        Raises:
+            CallStateError: It does not wait for an answer.
+            CallEnded: The caller has given up.
+            CallFailed: 488, no common codec; 503, no media port.
+        """
+        self.check_open()
+        if self.zero.stage not in _WAITING:
+            raise CallStateError(f"the call cannot be answered: it is {self.state.value}")
+        try:
+            answered = self.zero.answer_alone()
+        except NegotiationError as error:
+            raise CallFailed.of(488, error.reason) from error
+        except NoMediaPorts as error:
+            raise CallFailed.of(503, str(error)) from error
+        if not answered:
+            raise CallEnded("the caller gave up")
+        self._decided()
+        if self.one is None:
+            self._connected()
+
+    def respond(self, status: int, phrase: str | None, headers: list[tuple[str, str]], closed: ClosedReason) -> None:
+        """Send the caller a provisional, or a final response that closes the session.
+
+        Raises:
+            CallStateError: The call does not wait for an answer.
+        """
+        self.check_open()
+        if self.zero.stage not in _WAITING:
+            raise CallStateError(f"the call has no open request to answer: it is {self.state.value}")
+        if status < 200:
+            self.zero.provisional(status, phrase)
+        else:
+            self._finish(closed, Happening.FAILED, News(status=status, reason=phrase, headers=tuple(headers)))
+
+    def close(self, status: int = 480, cause: tuple[str, str] | None = None) -> None:
+        """End it, whatever its state."""
+        self._finish(ClosedReason.CLOSED, Happening.CLOSED, News(status=status, headers=(cause,) if cause else ()))
+
+    def handler_failed(self, error: BaseException) -> None:
+        """A handler raised: a failure that it let pass goes to the caller, anything else is a fault of ours."""
+        if self._undecided and self._refusal is not None and isinstance(error, CallFailed):
+            self._refuse(self._refusal)
+        elif self.zero.stage in _WAITING:
+            self._finish(ClosedReason.FAILURE_SENT, Happening.FAILED, News(status=500))
+        else:
+            self.close(cause=reason(500, "Server Internal Error"))
+
+    def handlers_done(self) -> None:
+        """No handler that may decide runs any more: a failure that stands goes to the caller."""
+        if self._undecided and self._refusal is not None:
+            self._refuse(self._refusal)
+
+    # --- for others -------------------------------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """CallEnded when it is over."""
+        if self.closed_reason is not None:
+            raise self._ended()
+
+    def free_channel(self) -> Channel:
+        """The answered channel that talks to nobody.
+
+        Raises:
+            CallEnded: The session is over.
+            CallStateError: There is none.
+        """
+        self.check_open()
+        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link is not None:
+            raise CallStateError(f"the call has no free answered channel: it is {self.state.value}")
+        return self.zero
+
+    def depend(self, other: Course) -> None:
+        """`other` was dialled for this call: it is given up with it, until the two are bridged."""
+        self._dependents.add(other)
+        other._guardian = self
+
+    def stand_alone(self) -> None:
+        """It outlives the call that it was dialled for."""
+        guardian, self._guardian = self._guardian, None
+        if guardian is not None:
+            guardian._dependents.discard(self)
+
+    def watch_alone(self, channel: Channel) -> None:
+        """A channel stays up alone: silence on it still counts."""
+        if self.closed_reason is None and channel.stage is Stage.UP:
+            channel.watch(True)
+
+    async def wait_closed(self) -> ClosedReason:
+        """Wait for the end."""
+        if self.closed_reason is not None:
+            return self.closed_reason
+        waiter: asyncio.Future[ClosedReason] = asyncio.get_running_loop().create_future()
+        self._watchers.append(waiter)
+        try:
+            return await waiter
+        finally:
+            if waiter in self._watchers:
+                self._watchers.remove(waiter)
+
+    # --- from the channels ------------------------------------------------------------------------------------------
+
+    def on_connecting(self, channel: Channel, message: Message) -> None:
+        """From a channel."""
+        self._emit(CallSessionConnecting(self.call, channel.id, message.status, message.reason))
+
+    def on_target_failed(self, channel: Channel, target: Target, failure: Failure) -> None:
+        """From a channel."""
+        self._emit(AttemptFailed(self.call, channel.id, str(target.uri), failure.status, failure.reason))
+
+    def on_placed(self, channel: Channel) -> None:
+        """From a channel: it was answered."""
+        if self.closed_reason is not None:
+            return
+        if channel.link is None:
+            self._connected()
+        else:
+            channel.link.tell(channel, Happening.ANSWERED, News(plan=channel.plan))
+
+    def on_not_placed(self, channel: Channel, failure: Failure) -> None:
+        """From a channel: no attempt is left."""
+        if self.closed_reason is not None or self._placing is None:
+            return
+        refusal = _Refusal(closed_by(failure), crossing(self._placing.peer_type, failure))
+        event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact_of(failure))
+        self._placing_failed(channel, CallFailed.of(failure.status, failure.reason), event, refusal)
+
+    def on_placing_timeout(self, channel: Channel) -> None:
+        """From a channel: nobody answered in time."""
+        error = NoAnswer(408, "nobody answered in time")
+        self._placing_failed(channel, error, CallSessionTimeout(self.call), _UNDECIDED)
+
+    def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
+        """From channel ZERO: CANCEL, 487 has gone out."""
+        self._emit(CallSessionCancelled(self.call))
+        self._finish(ClosedReason.CANCELLED, Happening.CANCELLED, News(headers=tuple(reasons_of(message))))
+
+    def on_hangup(self, channel: Channel, message: Message) -> None:
+        """From a channel: BYE."""
+        self._emit(CallSessionHangUp(self.call, channel.id))
+        self._finish(ClosedReason.HANGUP, Happening.HUNG_UP, News(headers=tuple(reasons_of(message))))
+
+    def on_lost(self, channel: Channel, why: str) -> None:
+        """From a channel: silence, or a dead dialog."""
+        if self.closed_reason is not None:
+            return
+        self.log.warning("channel %s is lost: %s", channel.id.name, why)
+        self._emit(CallSessionLost(self.call, channel.id, why))
+        news = News(headers=(reason(408, "Session lost"),))
+        self._finish(ClosedReason.SESSION_LOST, Happening.LOST, news)
+
+    def on_released(self, channel: Channel, happening: Happening) -> None:
+        """From a channel whose bridge ended at the other side."""
+        bridge, self.bridge = self.bridge, None
+        self.watch_alone(channel)
+        if bridge is not None:
+            bridge.released(self, happening)
+
+    def on_linked(self) -> None:
+        """From the link: the two hear each other."""
+        self._connected()
+
+    def on_link_failed(self, failure: Failure) -> None:
+        """From the link: they have no codec in common."""
+        if self.one is not None and self.closed_reason is None:
+            self.one.hang_up([reason(failure.status, failure.reason)])
+            self.on_not_placed(self.one, failure)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _undecided(self) -> bool:
+        """Whether nothing is decided about it: the caller waits, or was answered and then a placing failed."""
+        if self.closed_reason is not None or self.one is not None:
+            return False
+        return self.zero.stage in _WAITING or (self.zero.stage is Stage.UP and self._refusal is not None)
+
+    def _offering(self) -> Offering:
+        zero = self.zero
+        offer, plan = zero.offer, zero.plan
+        direction = theirs(plan) if plan is not None else passed_direction(offer) if offer is not None else "sendrecv"
+        return Offering(
+            codecs_for=zero.codecs_for,
+            direction=direction,
+            ptime_ms=offer.ptime_ms if offer is not None else None,
+            # RFC 3261 §16.6, step 3: what crosses a B2BUA counts as a hop, so that a loop through it ends
+            max_forwards=self.hops_left - 1,
+            beside=zero.open_leg(),
+        )
+
+    def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: _Refusal) -> None:
+        if self.closed_reason is not None:
+            return
+        if channel is self.one:
+            self.one = None
+            self.zero.unlink()
+            self.watch_alone(self.zero)
+        channel.finish()
+        self._refusal = refusal
+        placement, self._placement = self._placement, None
+        if placement is not None:
+            placement.settle(error)
+        self._emit(event)
+        if channel is self.zero:
+            self._refuse(refusal)
+        elif self._undecided and self._refusal is refusal:
+            if self.env.sink.decision_pending(self.call):
+                self._await_decision()
+            else:
+                self._refuse(refusal)
+
+    def _await_decision(self) -> None:
+        if self._decision_timer is None:
+            self._decision_timer = self.env.call_later(self.env.options.decision_timeout_s, self._decision_late)
+
+    def _decision_late(self) -> None:
+        self._decision_timer = None
+        if self._undecided:
+            self.log.warning("nothing was decided about it in %g s", self.env.options.decision_timeout_s)
+            self._refuse(self._refusal or _UNDECIDED)
+
+    def _decided(self) -> None:
+        self._refusal = None
+        if self._decision_timer is not None:
+            self._decision_timer.cancel()
+            self._decision_timer = None
+
+    def _refuse(self, refusal: _Refusal) -> None:
+        self._finish(refusal.closed, Happening.FAILED, refusal.news)
+
+    def _connected(self) -> None:
+        if self.closed_reason is not None:
+            return
+        for channel in self._channels:
+            channel.watch(True)
+        placement, self._placement = self._placement, None
+        self._emit(CallSessionConnected(self.call))
+        if placement is not None:
+            placement.settle()
+
+    @property
+    def _channels(self) -> list[Channel]:
+        return [self.zero] if self.one is None else [self.zero, self.one]
+
+    def _ended(self) -> CallEnded:
+        why = self.closed_reason.name.lower() if self.closed_reason is not None else "closed"
+        return CallEnded(f"the call is over: {why}")
+
+    def _emit(self, event: CallEvent) -> None:
+        if self.closed_reason is None or isinstance(event, CallSessionClosed):
+            self.env.sink.emit(event)
+
+    def _finish(self, closed: ClosedReason, happening: Happening, news: News) -> None:
+        """End both channels by the table, let go of everything, say `closed`. Once."""
+        if self.closed_reason is not None:
+            return
+        self.closed_reason = closed
+        self._decided()
+        channels = self._channels
+        for channel in channels:
+            if channel.link is not None:
+                channel.link.tell(channel, happening, news)
+        for channel in channels:
+            perform(SESSION, channel, channel, happening, news)
+            channel.finish()
+        self.stand_alone()
+        dependents, self._dependents = self._dependents, set()
+        for dependent in dependents:
+            dependent.close()
+        if self._placement is not None:
+            self._placement.settle(self._ended())
+        self.log.info("closed: %s", closed.name.lower())
+        self._on_over(self.call)
+        self._emit(CallSessionClosed(self.call, closed))
+        for watcher in self._watchers:
+            if not watcher.done():
+                watcher.set_result(closed)

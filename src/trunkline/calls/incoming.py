@@ -1,0 +1,124 @@
+"""Channel ZERO until it is answered: the INVITE that arrived, its provisionals, its early answer, its final response.
+
+`Channel` owns one while it is in stage RINGING or EARLY. To and From of our responses are the caller's own (RFC 3261
+§8.2.6.2).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
+from trunkline.sip.invite import ALLOW, InviteServer
+
+__all__ = ["Incoming", "IncomingOwner"]
+
+
+class IncomingOwner(Protocol):
+    """The channel that waits for its answer."""
+
+    def on_caller_gave_up(self, message: Message) -> None:
+        """CANCEL, or BYE in the early dialog."""
+
+    def on_answer_confirmed(self) -> None:
+        """The ACK to our 200."""
+
+    def on_answer_unconfirmed(self) -> None:
+        """Our 200 was never acknowledged."""
+
+
+class Incoming:
+    """An INVITE from outside a dialog, until its ACK.
+
+    Args:
+        endpoint: Answers go out here.
+        request: The INVITE.
+        owner: Its channel.
+        contact: Our Contact value.
+
+    Raises:
+        DialogError: No dialog can be made of it: its Contact or Record-Route is malformed.
+    """
+
+    def __init__(self, endpoint: Endpoint, request: RequestReceived, owner: IncomingOwner, *, contact: str) -> None:
+        self._endpoint = endpoint
+        self._owner: IncomingOwner | None = owner
+        self.contact = contact
+        self.message = request.message
+        local_tag = endpoint.driver.mint_tag()
+        self.dialog = Dialog.as_callee(request.message, request.flow, local_tag)
+        self._server = InviteServer(endpoint, request, self, local_tag=local_tag)
+        self._early = False
+        self._last: tuple[int, bool] = (0, False)
+
+    def provisional(self, status: int, reason: str | None = None, body: bytes = b"") -> None:
+        """Send a 101 to 199, with an early answer if there is a body. The same twice in a row goes out once."""
+        if self._server.finished or (status, bool(body)) == self._last:
+            return
+        self._last = (status, bool(body))
+        if not self._early:
+            # RFC 3261 §15: in an early dialog the caller may say BYE
+            self._early = True
+            self._endpoint.add_dialog(self.dialog.key, self, remote_cseq=self.dialog.remote_cseq)
+        self._server.provisional(status, reason, [("Contact", self.contact), ("Allow", ALLOW)], body)
+
+    def answer(self, body: bytes) -> bool:
+        """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""
+        if not self._server.accept(self.contact, body):
+            return False
+        self._forget_dialog()
+        return True
+
+    def reject(self, status: int, reason: str | None = None, headers: Headers = ()) -> None:
+        """Send the final failure; nothing more is heard of it."""
+        self._owner = None
+        self._forget_dialog()
+        self._server.reject(status, reason, headers)
+
+    def _forget_dialog(self) -> None:
+        if self._early:
+            self._early = False
+            self._endpoint.remove_dialog(self.dialog.key)
+
+    def _gave_up(self, message: Message) -> None:
+        owner, self._owner = self._owner, None
+        self._forget_dialog()
+        if owner is not None:
+            owner.on_caller_gave_up(message)
+
+    # --- from the INVITE server -------------------------------------------------------------------------------------
+
+    def on_cancelled(self, message: Message) -> None:
+        """From the server transaction: 487 has gone out."""
+        self._gave_up(message)
+
+    def on_confirmed(self) -> None:
+        """From the server transaction."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.on_answer_confirmed()
+
+    def on_unconfirmed(self) -> None:
+        """From the server transaction."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.on_answer_unconfirmed()
+
+    # --- requests in the early dialog -------------------------------------------------------------------------------
+
+    def on_dialog_request(self, request: RequestReceived) -> None:
+        """From the endpoint."""
+        if not self.dialog.accepts(request.message):
+            self._endpoint.respond(request.tx, 500, None, [("Retry-After", "1")])
+        elif request.message.method == "BYE":
+            self._endpoint.respond(request.tx, 200)
+            self._server.reject(487)
+            self._gave_up(request.message)
+        else:
+            self._endpoint.respond(request.tx, 405, None, [("Allow", ALLOW)])
+
+    def on_bye_answered(self, message: Message) -> None:
+        """From the endpoint: Rust answered their BYE, since we were late."""
+        self._server.reject(487)
+        self._gave_up(message)

@@ -1,0 +1,296 @@
+"""The public face of a session: what a handler reads, decides and awaits. The session's `Course` carries it out.
+
+The methods that only command (`accept`, `reject`, `respond`, `redirect`, `close`) may be called from any thread;
+those to await belong to the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from trunkline.calls.bridge import Bridge, BridgeOutcome
+from trunkline.calls.channel import Channel
+from trunkline.calls.course import CallState, Course
+from trunkline.calls.environment import CallLog, Environment
+from trunkline.calls.peers import Placing
+from trunkline.calls.placement import Placement
+from trunkline.constants import ClosedReason, PeerType
+from trunkline.errors import CallError
+
+if TYPE_CHECKING:
+    from trunkline.calls.exchange import Exchange
+
+__all__ = ["CallSession", "CallState"]
+
+DIAL_TIMEOUT_S = 60.0
+
+
+class CallSession:
+    """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
+
+    Made by the server; handlers get it with every event of the call.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        env: Environment,
+        call_id: int,
+        token: str,
+        *,
+        caller_name: str,
+        caller_id: str,
+        dial_number: str,
+        from_peer_type: PeerType,
+        from_peer_name: str,
+        user_agent: str = "",
+        from_ip: str = "",
+        from_port: int = 0,
+        on_over: Callable[[CallSession], None],
+    ) -> None:
+        self.id = call_id
+        """Unique while the server runs; in every log line of the call."""
+        self.token = token
+        """Unique beyond this server: carries its node and worker id."""
+        self.caller_name = caller_name
+        """The caller's display name; "" where there is none."""
+        self.caller_id = caller_id
+        """The caller's number or name."""
+        self.dial_number = dial_number
+        """What was dialled."""
+        self.from_peer_type = from_peer_type
+        """Whether a user or a line called; for a dialled call, what was called."""
+        self.from_peer_name = from_peer_name
+        """That user's or line's name."""
+        self.user_agent = user_agent
+        """What the caller's SIP program calls itself; "" where it does not."""
+        self.from_ip = from_ip
+        """Where the INVITE came from; "" for a dialled call."""
+        self.from_port = from_port
+        """The port of that address; 0 for a dialled call."""
+        self._exchange = exchange
+        self._env = env
+        self._course = Course(env, self, CallLog(call_id), on_over)
+
+    def __repr__(self) -> str:
+        return f"<CallSession {self.id} {self.state.value}>"
+
+    @property
+    def state(self) -> CallState:
+        """How far it is."""
+        return self._course.state
+
+    @property
+    def closed_reason(self) -> ClosedReason | None:
+        """Why it is over; None while it is not."""
+        return self._course.closed_reason
+
+    @property
+    def zero(self) -> Channel:
+        """The leg that arrived or was dialled first."""
+        return self._course.zero
+
+    @property
+    def one(self) -> Channel | None:
+        """The leg that the application placed; None while there is none."""
+        return self._course.one
+
+    @property
+    def course(self) -> Course:
+        """What the layers of the server work with."""
+        return self._course
+
+    # --- decisions --------------------------------------------------------------------------------------------------
+
+    def accept(
+        self,
+        *,
+        to_user: str | None = None,
+        to_line: str | None = None,
+        dial_number: str | None = None,
+        caller_name: str | None = None,
+        caller_id: str | None = None,
+        timeout_s: float = DIAL_TIMEOUT_S,
+    ) -> Placement:
+        """Call a user or a number through a line, and connect the caller with whoever answers.
+
+        Placing begins at once; the result may be awaited, waited for in another thread, or left alone. After `failed`
+        or `timeout` it may be called again with another target. On a call that is answered already it adds the second
+        party.
+
+        Args:
+            to_user: The user all of whose phones ring.
+            to_line: The line through which `dial_number` is called. Exactly one of the two is given.
+            dial_number: Instead of the number that the caller dialled.
+            caller_name: Instead of the caller's display name.
+            caller_id: Instead of the caller's number.
+            timeout_s: Seconds until it is given up.
+
+        Returns:
+            A `Placement`: awaiting it gives None when connected, and raises `CallFailed` (`Busy`, `Declined`,
+            `NoAnswer`, `NotRegistered`) when nobody answered, or `CallEnded` when the caller gave up.
+
+        Raises:
+            CallStateError: It has been accepted, and is neither over nor refused; from another thread the placement
+            raises it.
+            ValueError: Not exactly one target is given, or `timeout_s` is not positive.
+        """
+        placing = self._placing(to_user, to_line, dial_number, caller_name, caller_id)
+        if timeout_s <= 0:
+            raise ValueError("timeout_s: must be more than 0")
+        placement = Placement(lambda: self._env.here)
+        if self._env.here:
+            self._course.accept(placing, timeout_s, placement)
+            return placement
+
+        def place() -> None:
+            try:
+                self._course.accept(placing, timeout_s, placement)
+            except CallError as error:
+                placement.settle(error)
+
+        self._env.post(place)
+        return placement
+
+    def reject(self, status: int = 603, reason: str | None = None) -> None:
+        """Refuse the call; the session closes with `REJECTED`.
+
+        Args:
+            status: 400 to 699.
+            reason: The reason phrase, instead of the usual one.
+
+        Raises:
+            CallStateError: It has been answered.
+            CallEnded: It is over.
+            ValueError: The status is no failure.
+        """
+        if not 400 <= status <= 699:
+            raise ValueError(f"status: {status} refuses nothing; 400 to 699 do")
+        self._env.run(lambda: self._course.respond(status, reason, [], ClosedReason.REJECTED))
+
+    def respond(self, status: int, reason: str | None = None, contact: str | None = None) -> None:
+        """Send the caller a response of your own: a provisional, a redirection or a failure.
+
+        A 3xx closes the session with `REDIRECT_SENT`, a 4xx to 6xx with `FAILURE_SENT`.
+
+        Args:
+            status: 101 to 199 or 300 to 699.
+            reason: The reason phrase, instead of the usual one.
+            contact: The Contact of a 3xx: a URI, or a name and a URI in angle brackets.
+
+        Raises:
+            CallStateError: It has been answered.
+            CallEnded: It is over.
+            ValueError: No such status can be sent, or a 3xx has no Contact.
+        """
+        if not (101 <= status <= 199 or 300 <= status <= 699):
+            raise ValueError(f"status: {status} cannot be sent; 101 to 199 and 300 to 699 can")
+        redirect = 300 <= status < 400
+        if redirect and status != 380 and not contact:
+            raise ValueError("contact: a redirection says where to")
+        headers = [("Contact", contact if "<" in contact else f"<{contact}>")] if contact else []
+        closed = ClosedReason.REDIRECT_SENT if redirect else ClosedReason.FAILURE_SENT
+        self._env.run(lambda: self._course.respond(status, reason, headers, closed))
+
+    def redirect(self, contact: str) -> None:
+        """Send the caller elsewhere with 302 (RFC 3261 §21.3.3); the session closes with `REDIRECT_SENT`.
+
+        Args:
+            contact: Where to: a URI.
+
+        Raises:
+            CallStateError: It has been answered.
+            CallEnded: It is over.
+        """
+        self.respond(302, None, contact)
+
+    def close(self) -> None:
+        """End the call: 480 to a caller who waits, CANCEL to who is being called, BYE to who is up. Idempotent."""
+        self._env.run(self._course.close)
+
+    # --- on the loop ------------------------------------------------------------------------------------------------
+
+    async def answer(self) -> None:
+        """Answer the caller with nobody behind: the caller hears silence until `accept` or `bridge` brings somebody.
+
+        Raises:
+            CallStateError: It does not wait for an answer.
+            CallEnded: The caller gave up, or the session is over.
+            CallFailed: 488, no codec in common; 503, no media port is free.
+        """
+        self._course.answer()
+
+    async def dial_user(
+        self,
+        name: str,
+        *,
+        dial_number: str | None = None,
+        caller_name: str | None = None,
+        caller_id: str | None = None,
+        timeout_s: float = DIAL_TIMEOUT_S,
+    ) -> CallSession:
+        """Call a user on behalf of this caller, as a session of its own; `bridge` lets the two talk.
+
+        It is given up by itself when this call ends before the two are bridged.
+
+        Args:
+            name: The user.
+            dial_number: What the user's phone is told was dialled; the name where not given.
+            caller_name: Instead of this caller's display name.
+            caller_id: Instead of this caller's number.
+            timeout_s: Seconds until it is given up.
+
+        Returns:
+            The answered session; its channel ZERO is the user's phone.
+
+        Raises:
+            CallEnded: This call ended meanwhile.
+            CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another failure.
+        """
+        placing = self._placing(name, None, dial_number or name, caller_name, caller_id)
+        return await self._exchange.dial(placing, timeout_s=timeout_s, on_behalf_of=self)
+
+    async def bridge(self, other: CallSession) -> BridgeOutcome:
+        """Let this call's party and the other's talk until one of them goes.
+
+        Both are answered and talk to nobody. Hold and resume cross. When the awaiting task is cancelled both stay up.
+
+        Args:
+            other: The other session.
+
+        Returns:
+            Who ended it and how; the other session is still up.
+
+        Raises:
+            CallStateError: One of the sessions has no answered channel that is free.
+            CallEnded: One of them was over before.
+            CallFailed: 488, they have no codec in common.
+        """
+        if other is self:
+            raise ValueError("other: a call cannot be bridged with itself")
+        return await Bridge(self._course, other._course).run()
+
+    def wait_closed(self) -> Awaitable[ClosedReason]:
+        """Wait until the session is over; returns why. Raises nothing."""
+        return self._course.wait_closed()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _placing(
+        self,
+        to_user: str | None,
+        to_line: str | None,
+        dial_number: str | None,
+        caller_name: str | None,
+        caller_id: str | None,
+    ) -> Placing:
+        if (to_user is None) == (to_line is None):
+            raise ValueError("exactly one of to_user and to_line is to be given")
+        return Placing(
+            peer_type=PeerType.USER if to_user is not None else PeerType.LINE,
+            peer_name=to_user if to_user is not None else to_line or "",
+            dial_number=self.dial_number if dial_number is None else dial_number,
+            caller_name=self.caller_name if caller_name is None else caller_name,
+            caller_id=self.caller_id if caller_id is None else caller_id,
+        )

@@ -1,0 +1,89 @@
+"""`trunkline check`: says in words what is wrong with a configuration and with the machine it is to run on."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from trunkline.server.config import FileSettings, load_file, parse_listen, problems_in
+from trunkline.server.ports import listen_error, try_to_bind
+
+__all__ = ["check"]
+
+FILES_PER_CALL = 4
+"""Sockets of one call: RTP and RTCP on two legs."""
+SPARE_FILES = 200
+"""Files for listeners, connections and the database."""
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+def check(config: Path) -> None:
+    """Explain CONFIG, a TOML file, and what on this machine stands in its way.
+
+    Every problem is one line. Exit status 0 when there is none, 2 otherwise.
+    """
+    wrong = problems_in(config)
+    for problem in wrong:
+        click.echo(f"✗ {problem}")
+    if wrong:
+        sys.exit(2)
+    settings = load_file(config)
+    problems = 0
+    for question in QUESTIONS:
+        for fine, text in question(settings):
+            click.echo(f"{'✓' if fine else '✗'} {text}")
+            problems += not fine
+    sys.exit(2 if problems else 0)
+
+
+Finding = tuple[bool, str]
+
+
+def _listeners(settings: FileSettings) -> Iterator[Finding]:
+    for url in settings.server.listen:
+        transport, host, port = parse_listen(url)
+        error = try_to_bind(transport, host, port)
+        if error is None:
+            yield True, f"{url}: free"
+        else:
+            yield False, str(listen_error(url, transport, port, error))
+
+
+def _media(settings: FileSettings) -> Iterator[Finding]:
+    first, last = settings.server.media_ports
+    calls = (last - first + 1) // FILES_PER_CALL
+    yield True, f"media_ports {first}-{last}: room for {calls} calls"
+    address = settings.server.media_address
+    if address is not None and try_to_bind("udp", address, 0) is not None:
+        yield False, f"media_address: this machine has no address {address}"
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < calls * FILES_PER_CALL + SPARE_FILES:
+        held = max((soft - SPARE_FILES) // FILES_PER_CALL, 0)
+        yield True, f"open files: the limit of {soft} (ulimit -n) allows {held} calls at once"
+
+
+def _storage(settings: FileSettings) -> Iterator[Finding]:
+    path = settings.server.storage
+    if path is None:
+        yield True, "storage: in memory; registrations are forgotten at a restart (set storage to keep them)"
+    elif path.is_dir():
+        yield False, f"storage: {path} is a directory; name a file in it"
+    elif not path.parent.is_dir():
+        yield False, f"storage: the directory {path.parent} does not exist"
+    else:
+        yield True, f"storage: {path}"
+
+
+def _peers(settings: FileSettings) -> Iterator[Finding]:
+    lines = settings.lines
+    yield True, f"{len(settings.users)} users, {len(lines)} lines, {len(settings.routes)} routes"
+    if lines and not any(route.to_user for route in settings.routes):
+        yield True, "no route has to_user: calls from lines ring only users whose name was dialled"
+
+
+QUESTIONS: tuple[Callable[[FileSettings], Iterator[Finding]], ...] = (_listeners, _media, _storage, _peers)

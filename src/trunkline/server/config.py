@@ -1,0 +1,321 @@
+"""The configuration: each option declared once, with its range and meaning.
+
+Code, TOML file, environment and `trunkline check` share it: `SipServer` validates its keyword arguments by `ServerSettings`, `add_user` and
+`add_line` by `UserOptions` and `LineOptions`; `load_file` reads all of them from a file. What is wrong is told as `ConfigurationError`, one
+key each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from trunkline.errors import ConfigurationError
+from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
+from trunkline.server.line_settings import LineSettings
+from trunkline.server.users import DEFAULT_MAX_CONTACTS
+
+__all__ = [
+    "FileSettings",
+    "LineOptions",
+    "RouteOptions",
+    "ServerSettings",
+    "UserOptions",
+    "load_file",
+    "parse_listen",
+    "problems_in",
+    "validated",
+]
+
+TRANSPORTS = ("udp", "tcp")
+DEFAULT_SIP_PORT = 5060
+
+
+def parse_listen(url: str) -> tuple[str, str, int]:
+    """Transport, host and port of a listening URL such as `udp://0.0.0.0:5060` or `tcp://[::]:5060`.
+
+    Raises:
+        ValueError: It is none; the text says what would be right.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in TRANSPORTS:
+        raise ValueError(f"{url!r} needs a transport in front: udp://{url.rpartition('//')[2]} or tcp://…")
+    if not parts.hostname or parts.path or parts.query:
+        raise ValueError(f"{url!r} needs the form {parts.scheme}://ADDRESS:PORT")
+    return parts.scheme, parts.hostname, DEFAULT_SIP_PORT if parts.port is None else parts.port
+
+
+def _listen(url: str) -> str:
+    parse_listen(url)
+    return url
+
+
+def _codecs(names: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        codecs_named(names)
+    except ConfigurationError as error:
+        raise ValueError(error.problem) from error
+    return names
+
+
+def _ports(ports: tuple[int, int]) -> tuple[int, int]:
+    first, last = ports
+    if last - first < 3:
+        raise ValueError("the last port must lie at least 3 above the first: a call takes 4")
+    return ports
+
+
+def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
+    lowest, usual, highest = bounds
+    if not lowest <= usual <= highest:
+        raise ValueError("the three values are lowest, default and highest, in this order")
+    return bounds
+
+
+Port = Annotated[int, Field(ge=1024, le=65_535)]
+CodecNames = Annotated[tuple[str, ...], AfterValidator(_codecs)]
+
+
+class Options(BaseModel):
+    """Base of the option classes: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+
+class ServerSettings(Options):
+    """The options of a server."""
+
+    realm: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s\"@]+$")]
+    """The domain of the users' addresses and the digest realm."""
+    domains: tuple[str, ...] = ()
+    """Further domains that are ours."""
+    listen: tuple[Annotated[str, AfterValidator(_listen)], ...] = ("udp://0.0.0.0:5060",)
+    """Where to listen: `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT`; port 0 lets the system choose."""
+    advertise: dict[str, str] = {}
+    """Public address by local address, for a server behind 1:1 NAT."""
+    user_agent: Annotated[str, Field(max_length=200)] = "trunkline"
+    """The User-Agent and Server header field; empty sends none."""
+    session_name: Annotated[str, Field(min_length=1, max_length=100)] = "-"
+    """The `s=` line of our session descriptions."""
+    codecs: CodecNames = DEFAULT_CODECS
+    """What users and lines may use where they say nothing, in order of preference."""
+    media_ports: Annotated[tuple[Port, Port], AfterValidator(_ports)] = (16384, 32767)
+    """First and last UDP port of RTP and RTCP."""
+    media_address: str | None = None
+    """The local address for media; the one that signalling came in on unless given."""
+    media_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    """Threads that relay media; 0 for one a core."""
+    media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """Silence after which a call counts as lost, where its description says that the party sends; 0 for never."""
+    registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(_expiry)] = (60, 3600, 7200)
+    """Lowest, default and highest registration time of users, in seconds."""
+    digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
+    """What our challenges name; many phones know MD5 alone."""
+    storage: Path | None = None
+    """The SQLite file for what changes at run time; in memory unless given."""
+    stop_timeout_s: Annotated[float, Field(ge=0, le=600)] = 5.0
+    """How long `stop` waits for calls to end and lines to be unregistered."""
+    decision_timeout_s: Annotated[float, Field(ge=1, le=3_600)] = 180.0
+    """How long an incoming call waits for a decision."""
+    handler_threads: Annotated[int, Field(ge=1, le=1_000)] = 32
+    """Threads for handlers that are plain functions."""
+    flood_rate: Annotated[float, Field(gt=0)] = 500.0
+    """Packets a second that one address may send; those of lines are not counted."""
+    flood_burst: Annotated[float, Field(gt=0)] = 2_000.0
+    """Packets that one address may send at once."""
+    node: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """This machine's number, carried in every token that it mints."""
+    recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
+    """Messages and events that the recorder keeps."""
+
+
+class UserOptions(Options):
+    """The options of a user."""
+
+    password: SecretStr
+    display_name: Annotated[str, Field(max_length=200)] = ""
+    codecs: CodecNames | None = None
+    """As the server's unless given."""
+    max_contacts: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_CONTACTS
+    """Phones that may be registered at a time."""
+    media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """As the server's unless given."""
+
+    def arguments(self) -> dict[str, Any]:
+        """As keyword arguments of `SipServer.add_user`."""
+        return {**self.model_dump(exclude_unset=True), "password": self.password.get_secret_value()}
+
+
+def _line_fields() -> dict[str, Any]:
+    """The fields of `LineSettings` as options: names for codecs, a secret for the password."""
+    replaced = {
+        "codecs": (CodecNames | None, None),
+        "password": (SecretStr | None, None),
+        "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
+    }
+    hints = get_type_hints(LineSettings)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(LineSettings):
+        if field.name not in ("name", "stored"):
+            default = ... if field.default is dataclasses.MISSING else field.default
+            kind, default = replaced.get(field.name, (hints[field.name], default))
+            # an alias, since pydantic's classes have a method `register`
+            fields[f"{field.name}_"] = (kind, Field(default, alias=field.name))
+    return fields
+
+
+class LineOptionsBase(Options):
+    """The options of a line: the fields of `LineSettings`, as `LineOptions` has them."""
+
+    def arguments(self) -> dict[str, Any]:
+        """As keyword arguments of `SipServer.add_line`."""
+        values = self.model_dump(exclude_unset=True, by_alias=True)
+        password = values.get("password")
+        return {**values, "password": password.get_secret_value()} if password is not None else values
+
+
+if TYPE_CHECKING:
+    LineOptions = LineOptionsBase
+else:
+    LineOptions = create_model("LineOptions", __base__=LineOptionsBase, **_line_fields())
+
+
+class RouteOptions(Options):
+    """One rule of the dial plan; see `trunkline.features.dialplan.Route`."""
+
+    from_: Annotated[str, Field(alias="from")] = ""
+    number: str = ".*"
+    to_user: str | None = None
+    to_line: str | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+
+
+class FileSettings(BaseSettings):
+    """A whole configuration file; the environment goes before it (`TRUNKLINE_LINES__ITSP__PASSWORD=…`)."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="TRUNKLINE_", env_nested_delimiter="__", hide_input_in_errors=True
+    )
+
+    server: ServerSettings
+    users: dict[str, UserOptions] = {}
+    lines: dict[str, LineOptions] = {}
+    routes: tuple[RouteOptions, ...] = ()
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], values: Mapping[str, Any], *, key: str = "") -> Model:
+    """An option class made of keyword arguments.
+
+    Args:
+        model: The class.
+        values: The arguments.
+        key: What the errors' keys begin with, as `lines.itsp`.
+
+    Raises:
+        ConfigurationError: The first that is wrong.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise next(_explained(error, model, key)) from None
+
+
+def load_file(path: Path) -> FileSettings:
+    """Read a TOML file, with the environment before it.
+
+    Raises:
+        ConfigurationError: It cannot be read, or the first key that is wrong.
+    """
+    settings, problems = _load(path)
+    if settings is None:
+        raise problems[0]
+    return settings
+
+
+def problems_in(path: Path) -> list[ConfigurationError]:
+    """Everything that is wrong with a TOML file by itself."""
+    return _load(path)[1]
+
+
+def _load(path: Path) -> tuple[FileSettings | None, list[ConfigurationError]]:
+    class Here(FileSettings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    try:
+        path.open("rb").close()
+        settings = Here()  # type: ignore[call-arg]
+    except OSError as error:
+        return None, [ConfigurationError(str(path), f"cannot be read: {error.strerror}")]
+    except tomllib.TOMLDecodeError as error:
+        return None, [ConfigurationError(str(path), f"is no valid TOML: {error}")]
+    except ValidationError as error:
+        return None, list(_explained(error, FileSettings, ""))
+    problems = list(_inconsistent(settings))
+    return (None if problems else settings), problems
+
+
+def _inconsistent(settings: FileSettings) -> Iterator[ConfigurationError]:
+    """What single keys do not show."""
+    for number, route in enumerate(settings.routes, 1):
+        key = f"routes.{number}"
+        if (route.to_user is None) == (route.to_line is None):
+            yield ConfigurationError(key, "needs either to_user or to_line")
+        try:
+            re.compile(route.number)
+        except re.error as error:
+            yield ConfigurationError(f"{key}.number", f"is no regular expression: {error}")
+        for kind, name, known in (("user", route.to_user, settings.users), ("line", route.to_line, settings.lines)):
+            if name is not None and name not in known:
+                yield ConfigurationError(f"{key}.to_{kind}", f"there is no {kind} {name}{_meant(name, known)}")
+
+
+def _explained(error: ValidationError, model: type[BaseModel], prefix: str) -> Iterator[ConfigurationError]:
+    for problem in error.errors(include_input=False, include_url=False):
+        path = [str(part + 1) if isinstance(part, int) else str(part) for part in problem["loc"]]
+        key = ".".join([prefix, *path] if prefix else path) or "configuration"
+        kind = problem["type"]
+        if kind == "extra_forbidden":
+            known = _fields_at(model, problem["loc"][:-1])
+            yield ConfigurationError(key, f"unknown key{_meant(path[-1], known) or '; known are ' + ', '.join(known)}")
+        elif kind == "missing":
+            yield ConfigurationError(key, "is missing")
+        else:
+            yield ConfigurationError(key, problem["msg"].removeprefix("Value error, "))
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known at a place of the configuration."""
+    inner: dict[str, type[BaseModel]] = {
+        "server": ServerSettings,
+        "users": UserOptions,
+        "lines": LineOptions,
+        "routes": RouteOptions,
+    }
+    at = inner.get(str(location[0]), model) if location else model
+    return [field.alias or name for name, field in at.model_fields.items()]
+
+
+def _meant(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), 1, 0.6)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,235 @@
+"""Hands events to the application's handlers: recorded first, started in order, never on the way of the stack.
+
+`async def` handlers run as tasks on the loop, plain `def` handlers in a thread pool. A call's notifications reach a `def` handler one after
+another; the handlers that may decide (incoming_call, failed, timeout, register_user) run beside them, since they may take long.
+The facade owns one `Dispatcher`; the layers below know it as the sink of their events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trunkline.errors import CallEnded
+from trunkline.events import (
+    CallEvent,
+    CallSessionFailed,
+    CallSessionTimeout,
+    Event,
+    IncomingCall,
+    LineEvent,
+    RegisterUser,
+)
+from trunkline.server.watch import LoopWatch
+from trunkline.trace.describe import describe, event_name
+from trunkline.trace.recorder import Happened, Recorder
+
+if TYPE_CHECKING:
+    from trunkline.calls.session import CallSession
+
+__all__ = ["Dispatcher", "Handler", "HandlerOwner"]
+
+Handler = Callable[[Any], Awaitable[None] | None]
+"""What an application registers: `async def` or `def`, with one argument."""
+
+DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser)
+"""Events whose handlers may decide what happens next."""
+
+OVERLOAD_WAITING = 5_000
+"""`def` handlers that may wait for a thread; beyond it the server sheds new calls until half of them have run."""
+
+
+class HandlerOwner(Protocol):
+    """Hears of handlers that matter to a call or a registration."""
+
+    def handler_failed(self, event: Event, error: Exception, handler: str) -> None:
+        """A handler raised."""
+
+    def handlers_done(self, event: Event) -> None:
+        """No handler that may decide about this event's call or registration runs any more."""
+
+    def overloaded(self, overloaded: bool) -> None:
+        """Handlers pile up, or no longer do."""
+
+
+class Dispatcher:
+    """Starts the handlers of each event.
+
+    Args:
+        recorder: Gets every event before its handlers.
+        threads: Size of the pool for `def` handlers.
+    """
+
+    def __init__(self, recorder: Recorder, *, threads: int = 32) -> None:
+        self._recorder = recorder
+        self._handlers: dict[type[Event], list[Handler]] = {}
+        self._owner: HandlerOwner | None = None
+        self._pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-handler")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deciding: dict[Hashable, int] = {}
+        self._queues: dict[Hashable, deque[tuple[Event, Handler]]] = {}
+        self._waiting = 0
+        self._shedding = False
+        self._watch = LoopWatch()
+
+    # --- registration -------------------------------------------------------------------------------------------------
+
+    def add(self, kind: type[Event], handler: Handler) -> None:
+        """Call `handler` with each event of this kind, after those added before it."""
+        self._handlers.setdefault(kind, []).append(handler)
+
+    def handles(self, kind: type[Event]) -> bool:
+        """Whether anybody handles this kind."""
+        return bool(self._handlers.get(kind))
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self, owner: HandlerOwner) -> None:
+        """Begin; what handlers do wrong is told to `owner`."""
+        self._owner = owner
+        self._watch.start(asyncio.get_running_loop())
+
+    async def stop(self, grace_s: float = 2.0) -> None:
+        """Let handlers that run end by themselves for `grace_s` seconds, then cancel them.
+
+        A `def` handler cannot be cancelled: its thread is left to end by itself.
+        """
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._watch.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._owner = None
+
+    @property
+    def running(self) -> int:
+        """Handlers that run or wait, for metrics and leak tests."""
+        return len(self._tasks)
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Record the event and start its handlers. Returns at once; never raises."""
+        loop = asyncio.get_running_loop()
+        self._recorder.add(Happened(loop.time(), event, describe(event)))
+        handlers = self._handlers.get(type(event), ())
+        for handler in handlers:
+            self._begin(event, handler)
+        if isinstance(event, IncomingCall) and not handlers:
+            # nobody will decide; told after the layer that emitted has finished its step
+            loop.call_soon(self._tell_done, event)
+
+    def decision_pending(self, call: CallSession) -> bool:
+        """Whether a handler that may still decide runs for this call."""
+        return self._deciding.get(call, 0) > 0
+
+    def _begin(self, event: Event, handler: Handler) -> None:
+        deciding = isinstance(event, DECIDING)
+        if deciding:
+            subject = _subject(event)
+            self._deciding[subject] = self._deciding.get(subject, 0) + 1
+        if inspect.iscoroutinefunction(_unwrapped(handler)) or deciding:
+            self._spawn(self._run(event, handler), event)
+            return
+        key = _subject(event)
+        queue = self._queues.get(key)
+        if queue is None:
+            self._queues[key] = queue = deque()
+            self._spawn(self._run_in_turn(key, queue), event)
+        queue.append((event, handler))
+
+    def _spawn(self, work: Any, event: Event) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"on_{event_name(event)}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_in_turn(self, key: Hashable, queue: deque[tuple[Event, Handler]]) -> None:
+        try:
+            while queue:
+                await self._run(*queue.popleft())
+        finally:
+            self._queues.pop(key, None)
+
+    async def _run(self, event: Event, handler: Handler) -> None:
+        try:
+            await self._call(handler, _argument(event))
+        except CallEnded:
+            pass  # the call is over: no error of the handler
+        except Exception as error:
+            self._failed(event, error, _name(handler))
+        finally:
+            if isinstance(event, DECIDING):
+                self._decided(event)
+
+    async def _call(self, handler: Handler, argument: Any) -> None:
+        if inspect.iscoroutinefunction(_unwrapped(handler)):
+            with self._watch.handler(_name(handler)):
+                await handler(argument)  # type: ignore[misc]
+            return
+        self._count_waiting(1)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._pool, handler, argument)
+        finally:
+            self._count_waiting(-1)
+
+    def _failed(self, event: Event, error: Exception, name: str) -> None:
+        if self._owner is not None:
+            self._owner.handler_failed(event, error, name)
+
+    def _decided(self, event: Event) -> None:
+        subject = _subject(event)
+        left = self._deciding.get(subject, 1) - 1
+        if left > 0:
+            self._deciding[subject] = left
+            return
+        self._deciding.pop(subject, None)
+        self._tell_done(event)
+
+    def _tell_done(self, event: Event) -> None:
+        if self._owner is not None:
+            self._owner.handlers_done(event)
+
+    def _count_waiting(self, change: int) -> None:
+        self._waiting += change
+        limit = OVERLOAD_WAITING // 2 if self._shedding else OVERLOAD_WAITING
+        shedding = self._waiting > limit
+        if shedding != self._shedding and self._owner is not None:
+            self._shedding = shedding
+            self._owner.overloaded(shedding)
+
+
+def _unwrapped(handler: Handler) -> Any:
+    inner: Any = handler
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    return inner if inspect.isroutine(inner) else getattr(inner, "__call__", inner)  # noqa: B004
+
+
+def _argument(event: Event) -> Any:
+    """What a handler is given: the call of an incoming call, the request of a registration, else the event itself."""
+    if isinstance(event, IncomingCall):
+        return event.call
+    return event.request if isinstance(event, RegisterUser) else event
+
+
+def _subject(event: Event) -> Hashable:
+    """Whose notifications come one after another, and about whom a handler decides."""
+    if isinstance(event, CallEvent):
+        return event.call
+    if isinstance(event, RegisterUser):
+        return event.request
+    return event.line if isinstance(event, LineEvent) else "registrations"
+
+
+def _name(handler: Handler) -> str:
+    inner = handler.func if isinstance(handler, functools.partial) else handler
+    return getattr(inner, "__qualname__", None) or repr(inner)

@@ -1,0 +1,122 @@
+"""How an application registers handlers: one decorator an event, as methods of the server.
+
+`SipServer` inherits them. Each takes an `async def` or a plain `def` with one argument and returns it unchanged; several handlers of one
+event are started in the order in which they were registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from trunkline.calls.session import CallSession
+from trunkline.events import (
+    AttemptFailed,
+    CallSessionCancelled,
+    CallSessionClosed,
+    CallSessionConnected,
+    CallSessionConnecting,
+    CallSessionCreated,
+    CallSessionFailed,
+    CallSessionHangUp,
+    CallSessionLost,
+    CallSessionTimeout,
+    Event,
+    IncomingCall,
+    LineRegisterFailed,
+    LineRegisterSuccess,
+    LineRegisterTrying,
+    LineUnregisterFailed,
+    LineUnregisterSuccess,
+    LineUnregisterTrying,
+    RegisterUser,
+    RegisterUserFailed,
+    RegisterUserSuccess,
+    UnregisterUser,
+)
+from trunkline.server.registrar import RegisterRequest
+
+__all__ = ["Handlers", "On"]
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+class Registration(Generic[Argument]):
+    """The decorator of one event on one server."""
+
+    def __init__(self, add: Callable[[type[Event], Callable[[Any], Any]], None], kind: type[Event]) -> None:
+        self._add = add
+        self._kind = kind
+
+    def __call__(self, handler: Callable[[Argument], Result]) -> Callable[[Argument], Result]:
+        """Register a handler and return it."""
+        self._add(self._kind, handler)
+        return handler
+
+
+class On(Generic[Argument]):
+    """Makes the decorator of one event an attribute.
+
+    Args:
+        kind: The event's class.
+    """
+
+    def __init__(self, kind: type[Event]) -> None:
+        self._kind = kind
+
+    def __get__(self, server: Handlers, owner: type[Handlers]) -> Registration[Argument]:
+        return Registration(server.add_handler, self._kind)
+
+
+class Handlers:
+    """The decorators. What a handler is given stands in brackets."""
+
+    def add_handler(self, kind: type[Event], handler: Callable[[Any], Any]) -> None:
+        """Call `handler` with each event of a kind; what the decorators do."""
+        raise NotImplementedError
+
+    on_register_user = On[RegisterRequest](RegisterUser)
+    """A phone registers: authenticate, accept, reject or attach the request. Without a handler it is authenticated."""
+    on_register_user_success = On[RegisterUserSuccess](RegisterUserSuccess)
+    """A phone is registered."""
+    on_register_user_failed = On[RegisterUserFailed](RegisterUserFailed)
+    """A registration was refused."""
+    on_unregister_user = On[UnregisterUser](UnregisterUser)
+    """A phone is no longer registered: by itself, by lapse, or since another took its place."""
+
+    on_line_register_trying = On[LineRegisterTrying](LineRegisterTrying)
+    """A line begins to register."""
+    on_line_register_success = On[LineRegisterSuccess](LineRegisterSuccess)
+    """A line is registered."""
+    on_line_register_failed = On[LineRegisterFailed](LineRegisterFailed)
+    """A line's provider refused or is silent; it is tried again."""
+    on_line_unregister_trying = On[LineUnregisterTrying](LineUnregisterTrying)
+    """A line begins to unregister."""
+    on_line_unregister_success = On[LineUnregisterSuccess](LineUnregisterSuccess)
+    """A line's provider forgot us."""
+    on_line_unregister_failed = On[LineUnregisterFailed](LineUnregisterFailed)
+    """A line's provider did not confirm that it forgot us."""
+
+    on_call_session_created = On[CallSessionCreated](CallSessionCreated)
+    """A session exists."""
+    on_incoming_call = On[CallSession](IncomingCall)
+    """A call waits for a decision; the handler is given the call itself."""
+    on_call_session_connecting = On[CallSessionConnecting](CallSessionConnecting)
+    """A provisional response on a channel that is being placed."""
+    on_call_session_connected = On[CallSessionConnected](CallSessionConnected)
+    """The parties are connected."""
+    on_attempt_failed = On[AttemptFailed](AttemptFailed)
+    """One of a channel's attempts failed."""
+    on_call_session_failed = On[CallSessionFailed](CallSessionFailed)
+    """No attempt is left; the handler may accept another target or answer."""
+    on_call_session_timeout = On[CallSessionTimeout](CallSessionTimeout)
+    """Nobody answered in time; the handler may accept another target or answer."""
+    on_call_session_cancelled = On[CallSessionCancelled](CallSessionCancelled)
+    """The caller gave up."""
+    on_call_session_lost = On[CallSessionLost](CallSessionLost)
+    """A party fell silent, or its dialog is dead."""
+    on_call_session_hangup = On[CallSessionHangUp](CallSessionHangUp)
+    """A party hung up."""
+    on_call_session_closed = On[CallSessionClosed](CallSessionClosed)
+    """The session is over; always last, exactly once."""

@@ -1,0 +1,301 @@
+"""A server while it runs: everything that exists between `start` and `stop`, and which part a request goes to.
+
+`SipServer` makes one at `start`. It wires the parts of this package to the endpoint, the media engine and the calls, and holds no decision
+of its own beyond which part a request outside a dialog belongs to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable
+
+from trunkline.calls.exchange import CallOptions, Exchange
+from trunkline.calls.session import CallSession
+from trunkline.constants import PeerType
+from trunkline.errors import ConfigurationError, ListenError
+from trunkline.events import CallEvent, Event, RegisterUser
+from trunkline.media.engine import MediaEngine
+from trunkline.server.addresses import OwnAddresses
+from trunkline.server.auth import Authenticator
+from trunkline.server.config import ServerSettings, parse_listen
+from trunkline.server.dispatch import Dispatcher
+from trunkline.server.identify import Caller, Identifier, Unproven
+from trunkline.server.line_settings import LineSettings
+from trunkline.server.lines import Lines
+from trunkline.server.platform import MediaOptions, Platform, SipOptions
+from trunkline.server.policy import ChallengePolicy
+from trunkline.server.ports import listen_error
+from trunkline.server.registrar import Registrar
+from trunkline.server.registration import ExpiryBounds
+from trunkline.server.routing import Routing
+from trunkline.server.users import User, Users
+from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
+from trunkline.sip.resolver import Resolver
+from trunkline.sip.traced import traced_message
+from trunkline.sip.uas import answer_options, refuse
+from trunkline.storage.store import Store
+from trunkline.trace.recorder import Recorder
+
+__all__ = ["Running"]
+
+log = logging.getLogger("trunkline.server")
+
+
+class Running:
+    """The parts of a running server.
+
+    Args:
+        settings: The server's options.
+        platform: Where its drivers come from.
+        dispatcher: Hands events to handlers.
+        recorder: Gets what the endpoint traces.
+        users: Who may register.
+        resolver: Finds lines' servers.
+        store: What outlives the process; None for nothing.
+        wall_clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        platform: Platform,
+        dispatcher: Dispatcher,
+        recorder: Recorder,
+        users: Users,
+        resolver: Resolver,
+        store: Store | None,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._recorder = recorder
+        self.users = users
+        self.store = store
+        self._driver = platform.sip_driver(_sip_options(settings))
+        self.endpoint = Endpoint(self._driver)
+        media_options = MediaOptions(settings.media_ports, settings.media_workers)
+        self.media = MediaEngine(platform.media_driver(media_options))
+        self.listeners: dict[str, Listener] = {}
+        self.addresses = OwnAddresses(
+            domains=(settings.realm, *settings.domains),
+            advertise=settings.advertise,
+            media_address=settings.media_address,
+            line=self._line_settings,
+        )
+        authenticator = Authenticator(self.endpoint, users, realm=settings.realm, algorithm=settings.digest_algorithm)
+        emit = dispatcher.emit
+        self.registrar = Registrar(
+            self.endpoint,
+            users,
+            authenticator,
+            self.addresses,
+            emit,
+            wall_clock=wall_clock,
+            bounds=ExpiryBounds(*settings.registration_expiry_s),
+            store=store,
+        )
+        self.lines = Lines(self.endpoint, resolver, self.addresses, emit, random.Random(), store=store)
+        self._policy = ChallengePolicy(
+            self.endpoint,
+            self.lines,
+            realm=settings.realm,
+            algorithm=settings.digest_algorithm,
+            set_flood_exempt=self._driver.set_flood_exempt,
+        )
+        self._authenticator = authenticator
+        self._identifier = Identifier(users, self.lines, authenticator, self.addresses)
+        routing = Routing(users, self.registrar, self.lines, domain=settings.realm, active_calls=self._calls_of_line)
+        options = CallOptions(
+            session_name=settings.session_name,
+            decision_timeout_s=settings.decision_timeout_s,
+            stop_timeout_s=settings.stop_timeout_s,
+        )
+        self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, dispatcher, options)
+        self._served: dict[str, Callable[[RequestReceived], None]] = {
+            "INVITE": self._invite,
+            "REGISTER": self.registrar.register,
+            "OPTIONS": lambda request: answer_options(self.endpoint, request),
+        }
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self, lines: Iterable[LineSettings], *, traced: bool) -> None:
+        """Open the listeners, take back what was stored, register the lines.
+
+        Raises:
+            ListenError: An address cannot be listened on; nothing stays open.
+            StorageError: The store cannot be read.
+        """
+        self.endpoint.on_request = self._request
+        self.endpoint.on_flow = self._flow
+        self.endpoint.on_shed = _shed
+        self.endpoint.on_trace = self._traced
+        self.users.on_removed = lambda user: self.registrar.drop_user(user.name)
+        self.lines.on_change = self._policy.push
+        self.endpoint.attach()
+        self.media.attach()
+        self._dispatcher.start(self)
+        self._driver.set_trace(traced)
+        for url in self._settings.listen:
+            self.listen(url)
+        await self._restore(lines)
+        self.handlers_changed()
+        self._policy.push()
+        self.lines.start()
+
+    async def stop(self) -> None:
+        """End the calls, unregister the lines, write what waits, close everything."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.exchange.close_all())
+            group.create_task(self.lines.stop())
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Close everything without a word to anybody."""
+        await self._dispatcher.stop()
+        self.registrar.close()
+        self.endpoint.detach()
+        self.media.detach()
+        if self.store is not None:
+            await self.store.close()
+
+    async def _restore(self, configured: Iterable[LineSettings]) -> None:
+        snapshot = await self.store.load() if self.store is not None else None
+        if snapshot is not None:
+            self.lines.restore_tokens(snapshot.tokens)
+        for settings in configured:
+            self.lines.add(settings)
+        if snapshot is None:
+            return
+        for user in map(User.of_record, snapshot.users):
+            if user.name not in self.users:
+                self.users.add(user)
+        for record in snapshot.lines:
+            # code and files go before the store
+            if record.name not in self.lines:
+                self._restore_line(record.name, lambda record=record: LineSettings.of_record(record))  # type: ignore[misc]
+        self.registrar.restore(snapshot.bindings, self.addresses.listens)
+
+    def _restore_line(self, name: str, settings: Callable[[], LineSettings]) -> None:
+        try:
+            self.lines.add(settings())
+        except ConfigurationError as error:
+            log.error("the stored line %s is left out: %s", name, error)
+
+    # --- listeners ----------------------------------------------------------------------------------------------------
+
+    def listen(self, url: str) -> Listener:
+        """Open a listener. ListenError says why it cannot be opened and, if known, what holds the port."""
+        transport, host, port = parse_listen(url)
+        try:
+            listener = self._driver.listen(transport, host, port)
+        except OSError as error:
+            raise listen_error(url, transport, port, error) from error
+        shown = f"[{listener.host}]" if ":" in listener.host else listener.host
+        self.listeners[f"{transport}://{shown}:{listener.port}"] = listener
+        self.addresses.set_listeners(list(self.listeners.values()))
+        return listener
+
+    def close_listener(self, url: str) -> None:
+        """Close a listener. ListenError where there is none of that address."""
+        listener = self.listeners.pop(url, None)
+        if listener is None:
+            raise ListenError(url, f"nothing listens there; open are {', '.join(self.listeners) or 'none'}")
+        self._driver.close_listener(listener)
+        self.addresses.set_listeners(list(self.listeners.values()))
+
+    # --- handlers -----------------------------------------------------------------------------------------------------
+
+    def handlers_changed(self) -> None:
+        """Whether an application decides about registrations changes whom Rust challenges."""
+        asks = self._dispatcher.handles(RegisterUser)
+        self.registrar.asks = self._policy.asks_for_registrations = asks
+        self._policy.push()
+
+    def handler_failed(self, event: Event, error: Exception, handler: str) -> None:
+        """From the dispatcher: a handler raised."""
+        if isinstance(event, CallEvent):
+            self.exchange.handler_failed(event.call, error, handler)
+            return
+        log.error("handler %s failed", handler, exc_info=error)
+        if isinstance(event, RegisterUser) and not event.request.decided:
+            event.request.reject(500)
+
+    def handlers_done(self, event: Event) -> None:
+        """From the dispatcher: nobody decides any more."""
+        if isinstance(event, CallEvent):
+            self.exchange.handlers_done(event.call)
+        elif isinstance(event, RegisterUser):
+            event.request.settle()
+
+    def overloaded(self, overloaded: bool) -> None:
+        """From the dispatcher: handlers pile up, or no longer do."""
+        log.warning("handlers pile up: new calls are shed" if overloaded else "handlers have caught up")
+        self._driver.set_overloaded(overloaded)
+
+    # --- from the endpoint --------------------------------------------------------------------------------------------
+
+    def trace(self, enabled: bool) -> None:
+        """Record messages from now on, or no longer."""
+        self._driver.set_trace(enabled)
+
+    def _request(self, request: RequestReceived) -> None:
+        if not refuse(self.endpoint, request):
+            self._served[request.message.method](request)
+
+    def _invite(self, request: RequestReceived) -> None:
+        found = self._identifier.identify(request)
+        if isinstance(found, Caller):
+            self.exchange.incoming(
+                request,
+                found.party,
+                caller_name=found.caller_name,
+                caller_id=found.caller_id,
+                dial_number=found.dial_number,
+            )
+        elif isinstance(found, Unproven):
+            self._authenticator.challenge(request)
+        else:
+            log.info("INVITE from %s refused: %d %s", request.flow.remote[0], found.status, found.reason)
+            self.endpoint.respond(request.tx, found.status, found.reason)
+
+    def _flow(self, event: FlowOpened | FlowClosed) -> None:
+        if isinstance(event, FlowClosed):
+            self.registrar.flow_closed(event.flow)
+            self.lines.flow_closed(event.flow)
+
+    def _traced(self, event: Traced) -> None:
+        self._recorder.add(traced_message(event))
+
+    # --- looked up ----------------------------------------------------------------------------------------------------
+
+    def _line_settings(self, name: str) -> LineSettings | None:
+        return self.lines.settings(name)
+
+    def _calls_of_line(self, name: str) -> int:
+        return sum(1 for call in self.exchange.sessions if _uses_line(call, name))
+
+
+def _uses_line(call: CallSession, name: str) -> bool:
+    parties = [channel.party for channel in (call.zero, call.one) if channel is not None]
+    return any(party is not None and (party.peer_type, party.name) == (PeerType.LINE, name) for party in parties)
+
+
+def _shed(event: Shed) -> None:
+    if event.overload:
+        log.warning("%d requests were answered 503, for the application is behind", event.overload)
+    if event.flood:
+        log.warning("%d packets of sources that flood were dropped", event.flood)
+
+
+def _sip_options(settings: ServerSettings) -> SipOptions:
+    return SipOptions(
+        user_agent=settings.user_agent or None,
+        node=settings.node,
+        flood_rate=settings.flood_rate,
+        flood_burst=settings.flood_burst,
+        advertise=settings.advertise,
+    )

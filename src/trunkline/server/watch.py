@@ -1,0 +1,94 @@
+"""Notices a handler that holds the event loop, and names it with its stack.
+
+A thread asks the loop for a sign of life while async handlers run. Without one for 100 ms it looks at what the loop's thread is doing and
+logs that. `dispatch` uses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["LoopWatch"]
+
+log = logging.getLogger("trunkline.server")
+
+HELD_S = 0.1
+"""How long a handler may hold the loop unnoticed."""
+REPEAT_S = 10.0
+"""Between two warnings while the loop stays held."""
+STACK_FRAMES = 12
+
+
+class LoopWatch:
+    """Watches one loop while handlers run on it."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
+        self._names: list[str] = []
+        self._busy = threading.Event()
+        self._stopped = threading.Event()
+        self._alive = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to watch; to be called on the loop's thread."""
+        self._loop = loop
+        self._loop_thread = threading.get_ident()
+        self._thread = threading.Thread(target=self._watch, name="trunkline-watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._stopped.set()
+        self._busy.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    @contextmanager
+    def handler(self, name: str) -> Iterator[None]:
+        """While the block runs, a handler of this name may hold the loop."""
+        self._names.append(name)
+        self._busy.set()
+        try:
+            yield
+        finally:
+            self._names.remove(name)
+            if not self._names and not self._stopped.is_set():
+                self._busy.clear()
+
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            self._busy.wait()
+            if self._stopped.is_set() or not self._asked():
+                return
+            if not self._alive.wait(HELD_S):
+                self._warn()
+                self._alive.wait(REPEAT_S)
+            self._stopped.wait(HELD_S / 2)
+
+    def _asked(self) -> bool:
+        self._alive.clear()
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._alive.set)
+        except RuntimeError:
+            return False  # the loop is closed
+        return True
+
+    def _warn(self) -> None:
+        frame = sys._current_frames().get(self._loop_thread)
+        stack = "".join(traceback.format_stack(frame, STACK_FRAMES)) if frame is not None else "(gone)"
+        names = ", ".join(sorted(set(self._names))) or "a handler that has just ended"
+        log.warning(
+            "the event loop has been held for more than %d ms; handlers that run: %s; it is here:\n%s",
+            HELD_S * 1000,
+            names,
+            stack,
+        )

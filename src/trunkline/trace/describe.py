@@ -1,0 +1,51 @@
+"""Events in one line each, for logs, ladders and reports. Generic over the event classes: the class name and its plain fields.
+
+A new event needs nothing here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from enum import Enum
+
+from trunkline.events import CallEvent, Event
+
+__all__ = ["describe", "event_name"]
+
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+MAX_TEXT = 200
+"""Characters of one field's text; what a peer sent may be long."""
+
+
+def event_name(event: Event | type[Event]) -> str:
+    """The event's name as its handler has it, without `on_`: `CallSessionHangUp` is `call_session_hangup`."""
+    kind = event if isinstance(event, type) else type(event)
+    return _WORD.sub("_", kind.__name__).lower().replace("hang_up", "hangup")
+
+
+def describe(event: Event) -> str:
+    """The event in one line: its name, the call's number, and its fields.
+
+    Example:
+        >>> from trunkline.events import LineRegisterFailed
+        >>> describe(LineRegisterFailed("itsp", 403, "Forbidden", 300.0))
+        'line_register_failed line=itsp status=403 reason=Forbidden retry_in_s=300'
+    """
+    parts = [event_name(event)]
+    if isinstance(event, CallEvent):
+        parts.append(f"call={event.call.id}")
+    for item in dataclasses.fields(event):
+        value = getattr(event, item.name)
+        if isinstance(value, str | int | float | Enum) and value != "":
+            parts.append(f"{item.name}={_plain(value)}")
+    return " ".join(parts)
+
+
+def _plain(value: str | float | Enum) -> str:
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = "".join(each if each.isprintable() else "?" for each in str(value)[:MAX_TEXT])
+    return f'"{text}"' if " " in text else text

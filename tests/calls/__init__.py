@@ -1,0 +1,1 @@
+"""Tests of trunkline.calls: the tables by themselves, and whole calls on the virtual network."""

@@ -1,0 +1,67 @@
+"""What each suite of interop tests needs of the machine: one table for `install`, conftest.py and `tests.skipped`.
+
+A suite is what one of conftest.py's fixtures drives. It is skipped, with a reason, on a machine that lacks something,
+unless TRUNKLINE_REQUIRE_INTEROP=1 is set: then that is a failure. Standard library alone: `install` runs first of all.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+
+REQUIRED = "TRUNKLINE_REQUIRE_INTEROP"
+
+# Command to Debian 12's package.
+PACKAGES = {
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "setpriv": "util-linux",
+    "sipp": "sip-tester",
+    "kamailio": "kamailio",
+    "baresip": "baresip-core",
+    "linphonec": "linphone-cli",
+}
+
+NAMESPACE = ("ip", "iptables", "setpriv")
+SUITES = {
+    "netns": NAMESPACE,
+    "kamailio": (*NAMESPACE, "kamailio"),
+    "sipp": (*NAMESPACE, "sipp"),
+    "baresip": (*NAMESPACE, "baresip"),
+    "linphone": (*NAMESPACE, "linphonec"),
+}
+
+
+def missing_programs() -> list[str]:
+    """The commands of the table that this machine does not have."""
+    # An ordinary user's PATH leaves out the folders of system programs.
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return [program for program in PACKAGES if shutil.which(program, path=path) is None]
+
+
+@functools.cache
+def may_make_namespaces() -> bool:
+    """Whether this process may make network namespaces (root, and not in a container that forbids it)."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False, timeout=10).returncode == 0
+
+
+def why_skipped(suite: str) -> str:
+    """Why a suite cannot run on this machine; empty when it can."""
+    missing = [program for program in missing_programs() if program in SUITES[suite]]
+    if missing:
+        return f"{suite}: no {', '.join(missing)} on this machine (see tests/interop/install)"
+    return "" if may_make_namespaces() else f"{suite}: may not make network namespaces (needs root)"
+
+
+def skipped_suites() -> dict[str, str]:
+    """The suites that cannot run on this machine, and why."""
+    return {suite: why for suite in SUITES if (why := why_skipped(suite))}
+
+
+def is_required() -> bool:
+    """Whether a suite that cannot run is a failure."""
+    return os.environ.get(REQUIRED) == "1"

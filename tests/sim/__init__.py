@@ -1,0 +1,1 @@
+"""Races and faults on the virtual network and clock."""
