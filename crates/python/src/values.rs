@@ -133,10 +133,7 @@ impl From<Uri> for PyUri {
 #[pymethods]
 impl PyUri {
     #[new]
-    #[pyo3(
-        signature = (scheme, user, host, port=None, params=Vec::new(), headers=Vec::new()),
-        text_signature = "(scheme, user, host, port=None, params=(), headers=())"
-    )]
+    #[pyo3(signature = (scheme, user, host, port=None, params=Vec::new(), headers=Vec::new()))]
     fn new(
         py: Python<'_>,
         scheme: &str,
@@ -242,7 +239,7 @@ impl From<NameAddr> for PyNameAddr {
 #[pymethods]
 impl PyNameAddr {
     #[new]
-    #[pyo3(signature = (uri, display_name=None, params=Vec::new()), text_signature = "(uri, display_name=None, params=())")]
+    #[pyo3(signature = (uri, display_name=None, params=Vec::new()))]
     fn new(py: Python<'_>, uri: &PyUri, display_name: Option<String>, params: PairList) -> PyResult<PyNameAddr> {
         let params = Params::new(&borrowed(&params)).map_err(|error| parse_error(py, error))?;
         Ok(PyNameAddr(NameAddr {
@@ -286,12 +283,12 @@ impl PyNameAddr {
     }
 
     fn __repr__(&self) -> String {
-        let name = self
-            .0
-            .display_name
-            .as_ref()
-            .map_or_else(|| "None".to_owned(), |name| format!("{name:?}"));
-        format!("NameAddr({name}, {:?}, {:?})", self.0.uri, self.0.params.to_string())
+        format!(
+            "NameAddr({:?}, {:?}, {:?})",
+            self.0.display_name,
+            self.0.uri,
+            self.0.params.to_string()
+        )
     }
 }
 
