@@ -186,13 +186,10 @@ fn scan_line(data: &[u8], from: usize, to: usize) -> Option<Line> {
         return None;
     }
     let value = Span::new(colon + 1, to).trimmed(data);
+    // A CR on its own is read, and copied into an answer, as the white space that a fold is.
+    let folded = value.of(data).contains(&b'\r');
     // An empty value begins at the line's end, so that a continuation reaches no further back.
-    Some(Line {
-        name,
-        value,
-        id,
-        folded: false,
-    })
+    Some(Line { name, value, id, folded })
 }
 
 /// The lines of a head, from a start line on up to the blank line, which is passed over.

@@ -1,0 +1,39 @@
+//! Any body as a session description, then as an offer that we answer: the answer must read, line for line as the offer has them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use trunkline_sip::sdp::{Codec, Describer, Description, Direction, Ours};
+
+fn answer(body: &[u8], lines: usize) {
+    let codecs: Vec<Codec> = [0, 8].iter().filter_map(|number| Codec::of_static_type(*number)).collect();
+    let ours = Ours {
+        address: [192, 0, 2, 1].into(),
+        port: 16_384,
+        codecs: &codecs,
+        direction: Direction::SendRecv,
+        ptime_ms: Some(20),
+    };
+    let mut describer = Describer::new(1, "-", "-").expect("these are plain words");
+    let Ok(offer) = describer.read_offer(body) else { return };
+    let _ = (offer.audio(), offer.unchanged());
+    if let Ok((text, _)) = describer.answer(&offer, &ours) {
+        let description = Description::parse(text.as_bytes()).expect("our answer is a description");
+        // RFC 3264 §6: as many media lines as the offer.
+        assert_eq!(description.media.len(), lines);
+    }
+    // The same body as the answer to an offer of ours.
+    if describer.offer(&ours).is_ok() && describer.accept_answer(body).is_err() {
+        describer.withdraw();
+    }
+}
+
+fuzz_target!(|body: &[u8]| {
+    let Ok(description) = Description::parse(body) else { return };
+    assert!(description.origin().is_some());
+    let again = Description::parse(description.to_string().as_bytes());
+    // Bytes that are no UTF-8 grow when they are replaced, possibly beyond the limit.
+    if std::str::from_utf8(body).is_ok() {
+        assert_eq!(again.as_ref(), Ok(&description));
+    }
+    answer(body, description.media.len());
+});
