@@ -384,5 +384,3 @@ def test_dialling_for_a_caller_who_is_gone_raises_at_once() -> None:
         assert bob.incoming.empty()
 
     on_the_network(scenario)
-
-

@@ -115,7 +115,8 @@ def test_a_200_that_nobody_acknowledges_loses_the_session() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "phrase"), [(603, None, "Decline"), (486, None, "Busy Here"), (404, "Never heard", "Never heard")]
+    ("status", "reason", "phrase"),
+    [(603, None, "Decline"), (486, None, "Busy Here"), (404, "Never heard", "Never heard")],
 )
 def test_reject_answers_with_its_own_words(status: int, reason: str | None, phrase: str) -> None:
     async def scenario(house: House) -> None:
@@ -349,7 +350,9 @@ def test_silence_is_watched_only_while_connected() -> None:
 
         def watched() -> list[float]:
             legs = [call.zero.leg, call.one.leg if call.one is not None else None]
-            return [house.host.media.legs[leg.number].configured["silence_timeout_s"] for leg in legs if leg is not None]
+            return [
+                house.host.media.legs[leg.number].configured["silence_timeout_s"] for leg in legs if leg is not None
+            ]
 
         assert watched() == [0, 0]
         at_bob.answer()
