@@ -85,7 +85,7 @@ def test_a_callee_that_hangs_up_before_the_callers_ack_makes_no_early_bye() -> N
         ended = await at_alice.wait_ended(10)
         assert ended.how == "bye"
         arrived = [packet.data.split(b" ")[0] for packet in house.network.delivered]
-        to_alice = [p for p in house.sent("BYE ", to=alice)]
+        to_alice = house.sent("BYE ", to=alice)
         acks = [p for p in house.sent("ACK ") if p.source[0] == alice.address]
         assert house.network.delivered.index(acks[0]) < house.network.delivered.index(to_alice[0]), arrived
         await house.settle(40)
