@@ -129,7 +129,7 @@ def test_answer_gives_the_caller_silence_until_somebody_comes() -> None:
         at_bob = await bob.next_call(10)
         at_bob.answer()
         await house.settle()
-        assert call.state is CallState.CONNECTED
+        assert house.calls[0].state.value == "connected"
         assert leg.tone_hz is None
         assert leg.linked
         assert house.events.names() == ["Created", "IncomingCall", "Connected", "Connected"]
