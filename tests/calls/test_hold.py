@@ -8,7 +8,8 @@ import pytest
 
 from tests.calls.house import House, on_the_network
 from tests.calls.test_accept import connected
-from trunkline.sip.endpoint import Codec, Direction
+from trunkline.sip.endpoint import Codec, Direction, Message
+from trunkline.sip.request import Failure
 from trunkline.testing.call import CallRefused, ScriptedCall
 
 
@@ -70,7 +71,6 @@ def test_a_new_address_is_answered_here_and_media_goes_there() -> None:
         at_alice, at_bob, call = await connected(house)
         assert call.zero.leg is not None
         at_alice.agent.address = "10.0.0.77"
-        at_alice.agent.port  # noqa: B018 — still listens where it did
         await at_alice.reoffer("sendrecv")
         assert at_bob.requests == []
         configured = house.host.media.legs[call.zero.leg.number].configured
@@ -115,12 +115,12 @@ def test_a_reinvite_without_description_is_refused_in_words() -> None:
         failures: list[tuple[int, str | None]] = []
 
         class Hears:
-            def on_reoffer_accepted(self, message: object) -> None:
+            def on_reoffer_accepted(self, message: Message) -> None:
                 raise AssertionError("accepted")
 
-            def on_reoffer_refused(self, failure: object) -> None:
-                message = getattr(failure, "message", None)
-                failures.append((message.status, message.header("Warning")))
+            def on_reoffer_refused(self, failure: Failure) -> None:
+                assert failure.message is not None
+                failures.append((failure.status, failure.message.header("Warning")))
 
         session.reinvite(b"", Hears())
         await house.settle()
