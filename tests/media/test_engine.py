@@ -10,9 +10,9 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from far_end import HERE, PCMA, PCMU, Phone, Side, counts, events_codec, poll_until, strength
 
 from _trunkline import Codec, MediaEngine
+from tests.media.far_end import HERE, PCMA, PCMU, Phone, Side, counts, events_codec, poll_until, strength
 
 # --- relay ------------------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from far_end import HERE, Phone, Side, poll_until, strength
 
 from _trunkline import LegLatched, LegSilent, MediaEngine
+from tests.media.far_end import HERE, Phone, Side, poll_until, strength
 
 # --- strangers --------------------------------------------------------------------------------------------------------
 
