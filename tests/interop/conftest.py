@@ -12,7 +12,6 @@ import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -23,70 +22,13 @@ from peers import baresip as baresip_driver
 from peers import linphone as linphone_driver
 from peers import sipp as sipp_driver
 from peers.capture import Capture
+from peers.fixtures import MakeNamespace, MakeSipp, StartBaresip, StartCapture, StartLinphone, StartProvider
 from peers.kamailio import Kamailio, ProviderSettings
 from peers.namespace import Namespace, namespace
 
 PROVIDER_PORT = 5060
 MOBILE_PORT = 5070
 TONE_S = 30.0
-
-
-class MakeNamespace(Protocol):
-    """Makes a namespace; arguments as for `peers.namespace.namespace`."""
-
-    def __call__(self, *, nat: bool = False, forwards: bool = False, uplink: Namespace | None = None) -> Namespace: ...
-
-
-class StartCapture(Protocol):
-    """Listens to a namespace's traffic."""
-
-    def __call__(self, inside: Namespace) -> Capture: ...
-
-
-class StartProvider(Protocol):
-    """Starts Kamailio, in a namespace that forwards between its uplinks when none is given."""
-
-    def __call__(self, settings: ProviderSettings, inside: Namespace | None = None) -> Kamailio: ...
-
-
-class StartBaresip(Protocol):
-    """Starts baresip, in a namespace of its own (of `uplink` or the host) when none is given; it plays a tone."""
-
-    def __call__(
-        self,
-        account: baresip_driver.Account,
-        tone_hz: float,
-        inside: Namespace | None = None,
-        *,
-        uplink: Namespace | None = None,
-    ) -> baresip_driver.Baresip: ...
-
-
-class StartLinphone(Protocol):
-    """Starts linphonec, in a namespace of its own (of `uplink` or the host) when none is given; it plays a tone."""
-
-    def __call__(
-        self,
-        account: linphone_driver.Account,
-        tone_hz: float,
-        inside: Namespace | None = None,
-        *,
-        uplink: Namespace | None = None,
-    ) -> linphone_driver.Linphone: ...
-
-
-class MakeSipp(Protocol):
-    """Makes a party that SIPp plays, in a namespace of its own (of `uplink` or the host) when none is given."""
-
-    def __call__(
-        self,
-        account: sipp_driver.Account,
-        inside: Namespace | None = None,
-        *,
-        uplink: Namespace | None = None,
-        port: int = 5060,
-        transport: str = "udp",
-    ) -> sipp_driver.Sipp: ...
 
 
 def _require(suite: str) -> None:

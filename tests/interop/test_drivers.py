@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import MakeNamespace, MakeSipp, StartBaresip, StartCapture, StartLinphone, StartProvider
 from peers import audio, baresip, linphone, sipp
+from peers.fixtures import MakeNamespace, MakeSipp, StartBaresip, StartCapture, StartLinphone, StartProvider
 from peers.kamailio import Kamailio, ProviderSettings
-from peers.process import PeerError
+from peers.process import PeerError, wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
 
@@ -57,8 +57,11 @@ def test_baresip_hold_silences_the_caller_until_resume(
     alice.wait_heard(0.5)
     alice.hold()
     traffic.wait_sip(r"^m=audio (?s:.*)^a=sendonly", to=bob.inside.address)
+    traffic.wait_silent(alice.inside.address, 0.3)
+    packets_before = len(traffic.rtp())
     alice.resume()
     traffic.wait_sip(r"^a=sendonly(?s:.*)^a=sendrecv", to=bob.inside.address)
+    wait_until(lambda: len(traffic.rtp()) > packets_before + 20, 5.0, "sound again")
     bob.hangup()
     alice.wait_closed()
 

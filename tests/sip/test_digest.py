@@ -1,4 +1,4 @@
-"""Digest in both roles through the extension: RFC 7616 and RFC 2617 vectors, what is supported, what is refused, what is never shown."""
+"""Digest in both roles through the extension: vectors, what is supported, what is refused, what is never shown."""
 
 from __future__ import annotations
 

@@ -334,9 +334,12 @@ impl PySessionDescriber {
 
 /// Add this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    // The stub's alias, so that annotations can be evaluated at run time.
-    let literal = module.py().import("typing")?.getattr("Literal")?;
-    module.add("Direction", literal.get_item(("sendrecv", "sendonly", "recvonly", "inactive"))?)?;
+    // The stub's alias, so that annotations can be evaluated at run time; stubtest wants a union.
+    let typing = module.py().import("typing")?;
+    let literal = typing.getattr("Literal")?;
+    let names = ["sendrecv", "sendonly", "recvonly", "inactive"].map(|name| literal.get_item(name));
+    let names = PyTuple::new(module.py(), names.into_iter().collect::<PyResult<Vec<_>>>()?)?;
+    module.add("Direction", typing.getattr("Union")?.get_item(names)?)?;
     module.add("NegotiationError", negotiation_error_class(module.py())?)?;
     module.add_class::<PyCodec>()?;
     module.add_class::<PyMediaPlan>()?;

@@ -43,8 +43,7 @@ class Account:
         codecs: as baresip names them.
         transport: "udp" or "tcp".
         expires_s: what its REGISTER asks for; 0 does not register.
-        answer: "manual", "auto", or "early" (183 with media before the answer).
-        dtmf: "rtpevent" or "info".
+        answer: "manual" or "auto".
         auth_user: the digest's user name; `user` when empty.
     """
 
@@ -56,7 +55,6 @@ class Account:
     transport: str = "udp"
     expires_s: int = 60
     answer: str = "manual"
-    dtmf: str = "rtpevent"
     auth_user: str = ""
 
     @property
@@ -272,7 +270,7 @@ class Baresip:
         self.command("resume")
 
     def dtmf(self, digits: str) -> None:
-        """Send digits, one after the other."""
+        """Send digits, one after the other (RFC 4733)."""
         for digit in digits:
             self.command("sndcode", digit)
 

@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,14 @@ class Datagram:
         target: address and port.
         payload: what UDP carried.
         frame: the whole Ethernet frame.
+        at_s: when it was read, by the monotonic clock.
     """
 
     source: tuple[str, int]
     target: tuple[str, int]
     payload: bytes
     frame: bytes
+    at_s: float
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,16 @@ class Capture:
 
         return wait_until(enough, timeout_s, f"{duration_s:g} s of sound to {to[0]}:{to[1]}")
 
+    def wait_silent(self, to: str, for_s: float, timeout_s: float = 10.0) -> None:
+        """Wait until an address has been sent no RTP for so long."""
+        began_s = time.monotonic()
+
+        def silent() -> bool:
+            last_s = max((datagram.at_s for datagram in self.rtp() if datagram.target[0] == to), default=began_s)
+            return time.monotonic() - max(last_s, began_s) >= for_s
+
+        wait_until(silent, timeout_s, f"{for_s:g} s without RTP to {to}")
+
     def sip(self, to: str | None = None) -> str:
         """The SIP messages over UDP so far, one after the other; of those to one address alone, when it is given."""
         found = [datagram.payload for datagram in self.datagrams() if to in (None, datagram.target[0])]
@@ -129,10 +142,8 @@ class Capture:
         return wait_until(lambda: compiled.search(self.sip(to)), timeout_s, f"SIP matching {pattern!r}")
 
     def write_pcap(self, path: Path) -> Path:
-        """Write everything into a pcap file for Wireshark (without the times) and return its path."""
-        frames = [datagram.frame for datagram in self.datagrams()]
-        heads = (struct.pack("<IIII", 0, number, len(frame), len(frame)) for number, frame in enumerate(frames))
-        path.write_bytes(_PCAP_HEADER + b"".join(head + frame for head, frame in zip(heads, frames, strict=True)))
+        """Write everything into a pcap file for Wireshark (times are monotonic) and return its path."""
+        path.write_bytes(_PCAP_HEADER + b"".join(_pcap_record(datagram) for datagram in self.datagrams()))
         return path
 
     def stop(self) -> None:
@@ -161,8 +172,18 @@ def _datagram(frame: bytes) -> Datagram | None:
         return None
     source, target = (int.from_bytes(udp[at : at + 2]) for at in (0, 2))
     return Datagram(
-        (socket.inet_ntoa(packet[12:16]), source), (socket.inet_ntoa(packet[16:20]), target), udp[8:], frame
+        (socket.inet_ntoa(packet[12:16]), source),
+        (socket.inet_ntoa(packet[16:20]), target),
+        udp[8:],
+        frame,
+        time.monotonic(),
     )
+
+
+def _pcap_record(datagram: Datagram) -> bytes:
+    seconds, microseconds = divmod(round(datagram.at_s * 1_000_000), 1_000_000)
+    size = len(datagram.frame)
+    return struct.pack("<IIII", seconds, microseconds, size, size) + datagram.frame
 
 
 def _is_rtp(payload: bytes) -> bool:

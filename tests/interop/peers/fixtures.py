@@ -1,0 +1,71 @@
+"""The types of conftest.py's fixtures, for the signatures of tests.
+
+They stand here because a test cannot import a conftest.py reliably: there is more than one of that name.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from peers import baresip, linphone, sipp
+from peers.capture import Capture
+from peers.kamailio import Kamailio, ProviderSettings
+from peers.namespace import Namespace
+
+
+class MakeNamespace(Protocol):
+    """Makes a namespace; arguments as for `peers.namespace.namespace`."""
+
+    def __call__(self, *, nat: bool = False, forwards: bool = False, uplink: Namespace | None = None) -> Namespace: ...
+
+
+class StartCapture(Protocol):
+    """Listens to a namespace's traffic."""
+
+    def __call__(self, inside: Namespace) -> Capture: ...
+
+
+class StartProvider(Protocol):
+    """Starts Kamailio, in a namespace that forwards between its uplinks when none is given."""
+
+    def __call__(self, settings: ProviderSettings, inside: Namespace | None = None) -> Kamailio: ...
+
+
+class StartBaresip(Protocol):
+    """Starts baresip, in a namespace of its own (of `uplink` or the host) when none is given; it plays a tone."""
+
+    def __call__(
+        self,
+        account: baresip.Account,
+        tone_hz: float,
+        inside: Namespace | None = None,
+        *,
+        uplink: Namespace | None = None,
+    ) -> baresip.Baresip: ...
+
+
+class StartLinphone(Protocol):
+    """Starts linphonec, in a namespace of its own (of `uplink` or the host) when none is given; it plays a tone."""
+
+    def __call__(
+        self,
+        account: linphone.Account,
+        tone_hz: float,
+        inside: Namespace | None = None,
+        *,
+        uplink: Namespace | None = None,
+    ) -> linphone.Linphone: ...
+
+
+class MakeSipp(Protocol):
+    """Makes a party that SIPp plays, in a namespace of its own (of `uplink` or the host) when none is given."""
+
+    def __call__(
+        self,
+        account: sipp.Account,
+        inside: Namespace | None = None,
+        *,
+        uplink: Namespace | None = None,
+        port: int = 5060,
+        transport: str = "udp",
+    ) -> sipp.Sipp: ...
