@@ -11,7 +11,8 @@ import pytest
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import ClientHandler, Endpoint, Flow, Message, NameAddr, RequestReceived, Uri
-from trunkline.sip.invite import InviteClient, InviteSession, Reoffer
+from trunkline.sip.invite import InviteClient
+from trunkline.sip.invite_session import InviteSession, Reoffer
 from trunkline.sip.request import Failure
 
 FLOW = Flow("udp", ("192.0.2.7", 5060), ("192.0.2.1", 5060))
