@@ -1,7 +1,7 @@
 """The Rust half of trunkline, as one Python module; `__init__.pyi` beside this file is its typed face.
 
-maturin places the compiled extension inside this package; everything it defines is re-exported here under `_trunkline`, together with the
-names of types that have no class of their own.
+maturin places the compiled extension inside this package; everything it defines is re-exported here under
+`_trunkline`, together with the names of types that have no class of their own.
 """
 
 from typing import Literal

@@ -618,6 +618,9 @@ class SansIoEndpoint(_EndpointCommands):
     def next_timeout(self) -> float | None: ...  # absolute, on set_time's clock
     def handle_timeout(self) -> None: ...
     def stopped_legs(self) -> list[int]: ...  # legs that ByeAnswered stopped since the last call
+    def closed_connections(
+        self,
+    ) -> list[int]: ...  # connections to close since the last call: close_flow, or their stream is no SIP
     def drain(self, limit: int = 512) -> list[Event]: ...
     def counters(self) -> dict[str, int]: ...
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from trunkline.calls.session import CallSession
 
+from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.features.dialplan import Route
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class RecordingDriver:
     sent: list[Sent] = field(default_factory=list)
     kept_open: dict[Flow, float] = field(default_factory=dict)
     trust: list[tuple[str, dict[str, ChallengeMode], list[str], list[str], str]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """A request of ours went down."""
     ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def drain(self, limit: int = 512) -> list[object]:
@@ -70,6 +73,7 @@ class RecordingDriver:
     ) -> int:
         tx = next(self.ids)
         self.sent.append(Sent(tx, method, uri, dict(headers), flow, timeout_s))
+        self.arrived.set()
         return tx
 
     def respond(

@@ -225,7 +225,7 @@ def test_an_address_of_somebody_else_is_the_systems_error() -> None:
 
 @pytest.mark.parametrize(("transport", "host"), [("sctp", "127.0.0.1"), ("udp", "localhost"), ("udp", "")])
 def test_what_is_no_transport_or_address_is_a_value_error(transport: str, host: str) -> None:
-    with station() as it, pytest.raises(ValueError, match="transport|address"):
+    with station() as it, pytest.raises(ValueError, match=r"transport|address"):
         it.listen(transport, host)
 
 
@@ -498,10 +498,10 @@ def test_a_header_cannot_smuggle_another(name: str, value: str) -> None:
     with station() as it, DatagramPeer(address(it.listen())) as phone:
         phone.send(request("OPTIONS", phone.address))
         event = it.next(RequestReceived)
-        with pytest.raises(ValueError, match="header|value|written"):
+        with pytest.raises(ValueError, match=r"header|value|written"):
             it.endpoint.respond(event.tx, 200, headers=[(name, value)])
         assert not event.tx.answered
-        with pytest.raises(ValueError, match="header|value|written"):
+        with pytest.raises(ValueError, match=r"header|value|written"):
             it.endpoint.send_request(
                 "OPTIONS", "sip:p@peer", [*outgoing(), (name, value)], b"", Flow("udp", phone.address)
             )

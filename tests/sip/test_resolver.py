@@ -10,6 +10,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import pytest
+from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -240,4 +241,5 @@ def test_the_name_servers_are_asked_for_both_families(host: str, expected: str, 
             transport.close()
             await asyncio.sleep(0)
 
-    asyncio.run(scenario())
+    with blockbuster_ctx():
+        asyncio.run(scenario())

@@ -1,7 +1,7 @@
 """Real sockets against the real SIP endpoint, for the tests that need the kernel.
 
-`Station` is an endpoint of ours with the events that it told; `DatagramPeer` and `StreamPeer` are bare sockets that speak prepared text.
-Everything waits by deadline, nothing sleeps.
+`Station` is an endpoint of ours with the events that it told; `DatagramPeer` and `StreamPeer` are bare sockets that
+speak prepared text. Everything waits by deadline, nothing sleeps.
 """
 
 from __future__ import annotations

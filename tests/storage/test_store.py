@@ -5,11 +5,13 @@ import dataclasses
 import os
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
@@ -128,6 +130,32 @@ def test_a_failed_write_is_tried_again_and_newer_changes_win(
     assert "disk full" in caplog.text
 
 
+def test_a_change_that_comes_while_a_write_fails_is_the_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        store = await Store.open()
+        written, writing, go_on = store._database.write, threading.Event(), threading.Event()
+
+        def failing(batch: object) -> None:
+            writing.set()
+            go_on.wait(10)
+            raise StorageError("disk full")
+
+        monkeypatch.setattr(store._database, "write", failing)
+        store.put(TokenRecord("itsp", "old"))
+        flushing = asyncio.create_task(store.flush())
+        await asyncio.to_thread(writing.wait, 10)
+        store.put(TokenRecord("itsp", "new"))
+        go_on.set()
+        with pytest.raises(StorageError):
+            await flushing
+        monkeypatch.setattr(store._database, "write", written)
+        await store.flush()
+        assert [token.token for token in (await store.load()).tokens] == ["new"]
+        await store.close()
+
+    asyncio.run(scenario())
+
+
 def test_pending_changes_are_bounded_while_the_database_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trunkline.storage.store.MAX_PENDING", 10)
 
@@ -198,3 +226,15 @@ def test_migrations_end_at_the_schema_that_the_code_uses() -> None:
 def test_a_repr_shows_no_secret(record: UserRecord | LineRecord | TokenRecord) -> None:
     for secret in ("s3cret", "a" * 32, "b" * 64, "tok-en"):
         assert secret not in repr(record)
+
+
+def test_neither_opening_nor_writing_blocks_the_loop(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = await Store.open(tmp_path / "pbx.db")
+        store.put(LINE)
+        await store.flush()
+        assert len((await store.load()).lines) == 1
+        await store.close()
+
+    with blockbuster_ctx():
+        asyncio.run(scenario())

@@ -102,6 +102,12 @@ struct PyLegSilent {
 
 #[pymethods]
 impl PyLegSilent {
+    /// For stand-ins of the media engine in tests.
+    #[new]
+    fn new(leg: u64) -> Self {
+        PyLegSilent { leg }
+    }
+
     fn __repr__(&self) -> String {
         format!("LegSilent(leg={})", self.leg)
     }

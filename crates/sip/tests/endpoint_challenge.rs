@@ -1,4 +1,5 @@
 //! The first digest challenge, which is stateless, and whom it spares (RFC 3261 §22, RFC 7616).
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may fail
 
 mod endpoint_bench;
 
@@ -221,10 +222,10 @@ fn test_ack_and_cancel_are_never_challenged() {
 fn test_requests_inside_a_known_dialog_are_never_challenged() {
     let mut bench = guarded();
     bench.add_dialog("their-call", "us", "theirs", 1, 0);
-    bench.receive(&Request::new("INVITE").to_tag("us").cseq(2).text());
+    bench.receive(&Request::new("INVITE").tagged("us").cseq(2).text());
     assert_eq!(bench.told(), ["RequestReceived INVITE"]);
     bench.pass(ms(300));
-    bench.receive(&Request::new("INVITE").branch("z9hG4bK2").to_tag("other").cseq(3).text());
+    bench.receive(&Request::new("INVITE").branch("z9hG4bK2").tagged("other").cseq(3).text());
     assert_eq!(bench.sent_lines(), ["481"], "a To tag alone spares nobody");
 }
 
@@ -251,7 +252,7 @@ fn test_an_acknowledged_challenge_to_invite_leaves_nothing() {
     let mut bench = guarded();
     bench.receive(&Request::new("INVITE").text());
     let tag = bench.sent_one().message.to_tag().to_owned();
-    bench.receive(&Request::new("ACK").to_tag(&tag).text());
+    bench.receive(&Request::new("ACK").tagged(&tag).text());
     assert!(bench.sent().is_empty() && bench.told().is_empty());
     assert_eq!(bench.counters().server_transactions, 0);
 }

@@ -1,5 +1,6 @@
 //! Requests of theirs: the server machines through the endpoint, and what it answers without Python (RFC 3261 §8.2, §9.2, §13.3.1, §17.2;
 //! RFC 3581; RFC 6026).
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may fail
 
 mod endpoint_bench;
 
@@ -7,7 +8,7 @@ use endpoint_bench::*;
 use trunkline_sip::endpoint::{Command, Event};
 
 fn ack_to_2xx(tag: &str) -> Request {
-    Request::new("ACK").branch("z9hG4bKack").to_tag(tag)
+    Request::new("ACK").branch("z9hG4bKack").tagged(tag)
 }
 
 /// An INVITE that Python has answered 200; the tag of the answer.
@@ -159,7 +160,7 @@ fn test_an_ack_to_a_2xx_that_comes_again_is_absorbed() {
 fn test_an_ack_to_a_2xx_that_wrongly_has_the_branch_of_the_invite_counts() {
     let mut bench = Bench::new();
     let (_, tag) = answered(&mut bench);
-    bench.receive(&Request::new("ACK").to_tag(&tag).text());
+    bench.receive(&Request::new("ACK").tagged(&tag).text());
     assert_eq!(bench.told(), ["AckReceived"]);
 }
 
@@ -383,9 +384,9 @@ fn test_without_the_cookie_rfc_2543_matching_applies() {
         bench.respond(&tx, 486, Some("us"));
         bench.sent();
         let ack = Request::new("ACK").branch(branch).call_id(&call);
-        bench.receive(&ack.clone().to_tag("another").text());
+        bench.receive(&ack.clone().tagged("another").text());
         assert_eq!(bench.pass(ms(600)).len(), 1, "an ACK with another tag is not its ACK");
-        bench.receive(&ack.to_tag("us").text());
+        bench.receive(&ack.tagged("us").text());
         assert!(bench.pass(ms(10_000)).is_empty());
     }
 }
@@ -448,9 +449,9 @@ fn test_an_answer_goes_over_the_connection_of_its_request_and_else_to_the_port_i
 #[test]
 fn test_a_request_inside_an_unknown_dialog_gets_481_and_an_ack_nothing() {
     let mut bench = Bench::new();
-    bench.receive(&Request::new("BYE").to_tag("us").text());
-    bench.receive(&Request::new("INVITE").branch("z9hG4bK2").to_tag("us").text());
-    bench.receive(&Request::new("ACK").branch("z9hG4bK3").to_tag("us").text());
+    bench.receive(&Request::new("BYE").tagged("us").text());
+    bench.receive(&Request::new("INVITE").branch("z9hG4bK2").tagged("us").text());
+    bench.receive(&Request::new("ACK").branch("z9hG4bK3").tagged("us").text());
     assert_eq!(bench.sent_lines(), ["481", "481"]);
     assert!(bench.told().is_empty());
 }
@@ -459,14 +460,14 @@ fn test_a_request_inside_an_unknown_dialog_gets_481_and_an_ack_nothing() {
 fn test_a_request_inside_a_dialog_is_known_by_its_tags_and_not_by_its_source() {
     let mut bench = Bench::new();
     bench.add_dialog("their-call", "us", "theirs", 1, 0);
-    bench.receive_on(udp("203.0.113.77:1234"), &Request::new("INFO").to_tag("us").cseq(2).text());
+    bench.receive_on(udp("203.0.113.77:1234"), &Request::new("INFO").tagged("us").cseq(2).text());
     assert_eq!(bench.told(), ["RequestReceived INFO"]);
     bench.command(Command::RemoveDialog {
         call_id: "their-call".to_owned(),
         local_tag: "us".to_owned(),
         remote_tag: "theirs".to_owned(),
     });
-    bench.receive(&Request::new("INFO").branch("z9hG4bK2").to_tag("us").cseq(3).text());
+    bench.receive(&Request::new("INFO").branch("z9hG4bK2").tagged("us").cseq(3).text());
     assert_eq!(bench.sent_lines(), ["481"]);
 }
 
@@ -476,7 +477,7 @@ fn test_a_dialog_of_their_invite_is_known_before_python_has_registered_it_and_en
     bench.receive(&Request::new("INVITE").text());
     let tx = bench.request();
     bench.respond(&tx, 180, Some("us"));
-    bench.receive(&Request::new("BYE").branch("z9hG4bK2").to_tag("us").cseq(2).text());
+    bench.receive(&Request::new("BYE").branch("z9hG4bK2").tagged("us").cseq(2).text());
     assert_eq!(bench.told(), ["RequestReceived BYE"]);
     bench.respond(&tx, 486, None);
     bench.receive(&Request::new("ACK").text());
@@ -488,7 +489,7 @@ fn test_a_dialog_of_their_invite_is_known_before_python_has_registered_it_and_en
 fn test_a_bye_in_order_that_python_leaves_is_answered_after_400_ms_and_its_leg_stopped() {
     let mut bench = Bench::new();
     bench.add_dialog("their-call", "us", "theirs", 1, 42);
-    bench.receive(&Request::new("BYE").to_tag("us").cseq(2).text());
+    bench.receive(&Request::new("BYE").tagged("us").cseq(2).text());
     let tx = bench.request();
     assert!(bench.pass(ms(399)).is_empty());
     assert_eq!(bench.pass(ms(1)), [(1, "200".to_owned())]);
@@ -500,7 +501,7 @@ fn test_a_bye_in_order_that_python_leaves_is_answered_after_400_ms_and_its_leg_s
     assert_eq!(bench.endpoint.take_stopped_legs(), [42]);
     assert!(bench.endpoint.take_stopped_legs().is_empty());
     assert!(!bench.respond(&tx, 200, None), "gone");
-    bench.receive(&Request::new("BYE").to_tag("us").cseq(2).text());
+    bench.receive(&Request::new("BYE").tagged("us").cseq(2).text());
     assert_eq!(bench.sent_lines(), ["200"], "a repeat gets the answer again");
 }
 
@@ -508,7 +509,7 @@ fn test_a_bye_in_order_that_python_leaves_is_answered_after_400_ms_and_its_leg_s
 fn test_a_bye_that_python_answers_in_time_is_pythons() {
     let mut bench = Bench::new();
     bench.add_dialog("their-call", "us", "theirs", 1, 42);
-    bench.receive(&Request::new("BYE").to_tag("us").cseq(2).text());
+    bench.receive(&Request::new("BYE").tagged("us").cseq(2).text());
     let tx = bench.request();
     bench.pass(ms(399));
     assert!(bench.respond(&tx, 200, None));
@@ -521,8 +522,8 @@ fn test_a_bye_that_python_answers_in_time_is_pythons() {
 fn test_a_bye_out_of_order_is_left_to_python() {
     let mut bench = Bench::new();
     bench.add_dialog("their-call", "us", "theirs", 5, 42);
-    bench.receive(&Request::new("INFO").branch("z9hG4bK2").to_tag("us").cseq(8).text());
-    bench.receive(&Request::new("BYE").to_tag("us").cseq(7).text());
+    bench.receive(&Request::new("INFO").branch("z9hG4bK2").tagged("us").cseq(8).text());
+    bench.receive(&Request::new("BYE").tagged("us").cseq(7).text());
     assert_eq!(bench.told(), ["RequestReceived INFO", "RequestReceived BYE"]);
     assert!(bench.pass(ms(2000)).is_empty());
     assert!(bench.endpoint.take_stopped_legs().is_empty());
@@ -555,6 +556,15 @@ fn test_a_malformed_message_without_via_or_an_ack_or_a_response_is_never_answere
     assert!(bench.sent().is_empty());
     assert_eq!(bench.counters().malformed, 5);
     assert!(bench.told().is_empty());
+}
+
+#[test]
+fn test_a_malformed_request_whose_copied_lines_would_break_the_answer_is_not_answered() {
+    let mut bench = Bench::new();
+    bench.receive(&Request::new("OPTIONS").text().replace("Call-ID: their", "Call-ID: a\rb"));
+    bench.receive(&Request::new("OPTIONS").text().replace("Call-ID: their", "Call-ID: a\0b"));
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.counters().malformed, 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Python stands still: nobody takes an event for ten seconds while peers go on, and none of them has to repeat what the endpoint itself
 //! could answer. Then it wakes and everything is there, in bounds.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may fail
 
 mod endpoint_bench;
 
@@ -66,7 +67,7 @@ fn stall() -> (Bench, Peer) {
             .branch(&format!("z9hG4bK{method}{step}"))
             .call_id(&format!("c{step}"));
         let request = if method == "BYE" {
-            request.call_id(&format!("bye{step}")).to_tag("us").cseq(2)
+            request.call_id(&format!("bye{step}")).tagged("us").cseq(2)
         } else {
             request
         };
@@ -158,7 +159,7 @@ fn test_overloaded_sheds_new_requests_and_spares_dialogs_and_transactions_under_
     bench.command(Command::SetOverloaded(true));
     bench.receive(&Request::new("INVITE").branch("z9hG4bK2").call_id("after").text());
     assert_eq!(bench.sent_lines(), ["503"]);
-    bench.receive(&Request::new("INVITE").branch("z9hG4bK3").to_tag("us").cseq(2).text());
+    bench.receive(&Request::new("INVITE").branch("z9hG4bK3").tagged("us").cseq(2).text());
     assert_eq!(bench.told(), ["RequestReceived INVITE"]);
     bench.respond(&tx, 486, None);
     bench.receive(&Request::new("INVITE").call_id("before").text());

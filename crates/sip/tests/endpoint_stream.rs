@@ -1,4 +1,5 @@
 //! Streams: framing, connections that open and close, keep-alives (RFC 3261 §18.3, RFC 5626 §4.4.1).
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may fail
 
 mod endpoint_bench;
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.calls.codecs import common, same_codecs, theirs
+from trunkline.calls.codecs import common, same_codecs, shared, theirs
 from trunkline.calls.link import LinkOwner
 from trunkline.calls.renewal import Renewal
 from trunkline.sip.endpoint import Codec, MediaPlan
@@ -71,14 +71,14 @@ class Alignment:
         """From the re-INVITE: that side stays as it is; with one codec in common they talk all the same."""
         self._renewal = None
         here, there = self._here.plan, self._there.plan
-        if here is not None and there is not None and common(here.receive_codecs, there.receive_codecs):
+        if here is not None and there is not None and shared(here.receive_codecs, there.receive_codecs):
             self._link()
         else:
             self._fail(Failure(488, "a party refuses the codec of the other"))
 
     def _offer(self, here: MediaPlan, there: MediaPlan) -> None:
         """Choose who is offered what: what both have, else what one has and the other may use."""
-        agreed = common(there.receive_codecs, here.receive_codecs)
+        agreed = shared(there.receive_codecs, here.receive_codecs)
         if agreed:
             wider = self._there if same_codecs(agreed, here.receive_codecs) else self._here
             self._renew(wider, agreed)

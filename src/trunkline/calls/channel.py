@@ -11,7 +11,7 @@ from typing import Protocol
 
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
-from trunkline.calls.codecs import common, theirs
+from trunkline.calls.codecs import common, shared, theirs
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, take_reoffer
 from trunkline.calls.incoming import Incoming
@@ -426,7 +426,7 @@ class Channel:
         if self.describer is not None and self.describer.local is not None:
             return self.describer.local
         offered = self._offer.codecs if self._offer is not None else ()
-        return self._describe(common(offered, plan.receive_codecs), theirs(plan), plan.ptime_ms)
+        return self._describe(shared(offered, plan.receive_codecs), theirs(plan), plan.ptime_ms)
 
     def _send_answer(self, body: bytes) -> bool:
         """Send the 200; False when the caller has given up: that is on its way to us."""

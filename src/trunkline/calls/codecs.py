@@ -11,7 +11,17 @@ from collections.abc import Iterable, Sequence
 
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer
 
-__all__ = ["TELEPHONE_EVENT", "codec_keys", "common", "passed_direction", "reverse", "same_codecs", "speaks", "theirs"]
+__all__ = [
+    "TELEPHONE_EVENT",
+    "codec_keys",
+    "common",
+    "passed_direction",
+    "reverse",
+    "same_codecs",
+    "shared",
+    "speaks",
+    "theirs",
+]
 
 TELEPHONE_EVENT = Codec("telephone-event", 8000, 1, None, "0-15")
 """RFC 4733: relayed between all sides that know it, whatever their codec lists say."""
@@ -47,6 +57,17 @@ def common(offered: Sequence[Codec], usable: Sequence[Codec]) -> list[Codec]:
         Codec(codec.name, codec.clock_rate, codec.channels, None, codec.fmtp)
         for codec in offered
         if _is_event(codec) or _key(codec) in known
+    ]
+    return chosen if speaks(chosen) else []
+
+
+def shared(offered: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:
+    """The offered codecs that the other side has agreed to, telephone-event no more than others; empty without voice."""
+    known = codec_keys(agreed)
+    chosen = [
+        Codec(codec.name, codec.clock_rate, codec.channels, None, codec.fmtp)
+        for codec in offered
+        if _key(codec) in known
     ]
     return chosen if speaks(chosen) else []
 

@@ -14,7 +14,7 @@ from trunkline.calls.environment import CallOptions, Environment
 from trunkline.calls.failure import warning
 from trunkline.calls.peers import Addresses, Directory, Party, Placing, Sink
 from trunkline.calls.session import CallSession
-from trunkline.errors import CallEnded
+from trunkline.errors import CallEnded, CallFailed
 from trunkline.media.engine import MediaEngine
 from trunkline.sip.dialog import DialogError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, NegotiationError, RequestReceived, SipParseError
@@ -147,9 +147,13 @@ class Exchange:
         """
         if isinstance(error, CallEnded):
             return
-        if call.closed_reason is None:
+        if call.closed_reason is not None:
+            log.info("call %d: handler %s raised after the end: %r", call.id, handler_name, error)
+        elif isinstance(error, CallFailed):
+            log.info("call %d: handler %s let %s pass", call.id, handler_name, error)
+        else:
             log.error("call %d: handler %s failed", call.id, handler_name, exc_info=error)
-            call.course.handler_failed(error)
+        call.course.handler_failed(error)
 
     def handlers_done(self, call: CallSession) -> None:
         """No handler that may decide about this call runs any more."""

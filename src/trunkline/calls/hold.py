@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from trunkline.calls.codecs import codec_keys, common, passed_direction, theirs
+from trunkline.calls.codecs import codec_keys, common, passed_direction, shared, theirs
 from trunkline.calls.failure import warning
 from trunkline.calls.link import Happening, News
 from trunkline.calls.renewal import Renewal
@@ -74,7 +74,7 @@ def answer_here(channel: Channel, reoffer: Reoffer, offer: RemoteOffer) -> None:
         reoffer.reject(491)
         return
     willing: Direction = plan.direction if channel.link is not None else "sendrecv"
-    codecs = common(offer.codecs, plan.receive_codecs) or common(offer.codecs, channel.usable)
+    codecs = shared(offer.codecs, plan.receive_codecs) or common(offer.codecs, channel.usable)
     try:
         body, _ = describer.answer(
             offer, address=channel.address, port=leg.port, codecs=codecs, direction=willing, ptime_ms=plan.ptime_ms
@@ -110,7 +110,7 @@ class Crossing:
         usable = self._asking.party.codecs if self._asking.party is not None else ()
         offered = common(self._offer.codecs, usable)
         # what stands on the other side first: a hold must not change its codecs
-        codecs = (plan and common(offered, plan.receive_codecs)) or common(offered, self._other.usable)
+        codecs = (plan and shared(offered, plan.receive_codecs)) or common(offered, self._other.usable)
         if not codecs:
             refuse(self._reoffer, "the two parties have no codec in common")
             return
@@ -141,7 +141,7 @@ class Crossing:
                 self._offer,
                 address=asking.address,
                 port=leg.port,
-                codecs=common(self._offer.codecs, plan.receive_codecs),
+                codecs=shared(self._offer.codecs, plan.receive_codecs),
                 direction=theirs(plan),
                 ptime_ms=plan.ptime_ms,
             )
@@ -176,7 +176,7 @@ class Crossing:
         plan = self._asking.plan
         if plan is not None and self._asking.link is not None:
             Renewal(
-                self._other, common(plan.receive_codecs, plan.receive_codecs), theirs(plan), None, patient=True
+                self._other, shared(plan.receive_codecs, plan.receive_codecs), theirs(plan), None, patient=True
             ).start()
 
     def _finish(self) -> bool:

@@ -40,6 +40,7 @@ def route_source(remote: str) -> str | None:
     family = socket.AF_INET6 if ":" in remote else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.setblocking(False)
             probe.connect((remote, SIP_PORT))
             return str(probe.getsockname()[0])
     except OSError:

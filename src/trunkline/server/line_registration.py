@@ -182,14 +182,12 @@ class LineRegistration:
         return self._attempt
 
     async def _locate_and_send(self, attempt: int) -> None:
+        # Cancelled by the next attempt, so that this one still counts whenever it goes on.
         try:
             flow = await self._line.server.locate()
         except ResolutionError as error:
-            if attempt == self._attempt:
-                reason = f"the provider cannot be found: {error}"
-                self._failed(LineFailure(Happening.FAILED, 0, reason))
-            return
-        if attempt == self._attempt:
+            self._failed(LineFailure(Happening.FAILED, 0, f"the provider cannot be found: {error}"))
+        else:
             self._request(attempt, flow, expires_s=self._asked_s)
 
     def _request(self, attempt: int, flow: Flow, *, expires_s: int, timeout_s: float | None = None) -> None:

@@ -21,6 +21,7 @@ use std::os::fd::RawFd;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use socket2::Socket;
 use trunkline_sip::endpoint::{Command, Config, Counters, Event, ListenerId, Network};
@@ -45,6 +46,8 @@ pub struct Options {
     pub flood_exempt: Vec<Network>,
     /// Accepted connections at once, and as many that we opened. A further one is closed at once, or fails.
     pub max_connections: usize,
+    /// How long an accepted connection may send nothing valid before it is closed.
+    pub valid_within: Duration,
 }
 
 impl Default for Options {
@@ -55,14 +58,9 @@ impl Default for Options {
             flood_burst: 2_000.0,
             flood_exempt: Vec::new(),
             max_connections: 4_096,
+            valid_within: Duration::from_secs(30),
         }
     }
-}
-
-/// Stops media legs from the SIP thread, which calls it when it has answered a BYE for Python. It must not wait for anything.
-pub trait LegStopper: Send + Sync {
-    /// Have the leg send nothing more.
-    fn stop_leg(&self, leg: u64);
 }
 
 /// What the SIP thread is told.
@@ -79,7 +77,6 @@ enum Order {
         reply: SyncSender<()>,
     },
     SetExempt(Vec<Network>),
-    SetLegStopper(Arc<dyn LegStopper>),
     Counters(SyncSender<Counters>),
     Close,
 }
@@ -195,11 +192,6 @@ impl Engine {
         self.queues.orders.push(Order::SetExempt(networks));
     }
 
-    /// Who stops the media legs of dialogs whose BYE was answered for Python.
-    pub fn set_leg_stopper(&self, legs: Arc<dyn LegStopper>) {
-        self.queues.orders.push(Order::SetLegStopper(legs));
-    }
-
     /// The descriptor that is readable while events wait; it lives as long as the handle.
     #[must_use]
     pub fn event_fd(&self) -> RawFd {
@@ -247,4 +239,67 @@ fn request_id(command: &Command) -> Option<u64> {
 
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the endpoint is closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    const OPTIONS: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:c@d>;tag=1\r\n\
+        To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+
+    fn connect(to: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    }
+
+    #[test]
+    fn test_a_connection_that_sends_nothing_valid_is_closed() {
+        let engine = Engine::start(Options {
+            valid_within: Duration::from_millis(200),
+            ..Options::default()
+        })
+        .unwrap();
+        let bound = engine.listen(Transport::Tcp, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut valid = connect(bound.local);
+        valid.write_all(OPTIONS).unwrap();
+        let mut silent = connect(bound.local);
+        let mut pinging = connect(bound.local);
+        pinging.write_all(b"\r\n\r\n").unwrap();
+        assert_eq!(silent.read(&mut [0; 16]).unwrap(), 0);
+        let mut pong = Vec::new();
+        pinging.read_to_end(&mut pong).unwrap();
+        assert_eq!(pong, b"\r\n");
+        valid.set_nonblocking(true).unwrap();
+        assert_eq!(valid.read(&mut [0; 16]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(engine.counters().connections, 1);
+    }
+
+    #[test]
+    fn test_commands_of_many_threads_all_arrive() {
+        let engine = Engine::start(Options::default()).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let engine = &engine;
+                scope.spawn(move || {
+                    for number in 0..5_000 {
+                        let call_id = format!("{thread}-{number}");
+                        let (local_tag, remote_tag) = ("a".to_owned(), "b".to_owned());
+                        engine.command(Command::AddDialog {
+                            call_id,
+                            local_tag,
+                            remote_tag,
+                            remote_cseq: 0,
+                            leg: 0,
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(engine.counters().dialogs, 40_000);
+    }
 }

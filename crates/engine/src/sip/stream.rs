@@ -1,7 +1,7 @@
 //! The stream connections: a bounded table with a bounded write queue each, and the tasks that accept, connect and serve them.
 //!
 //! A connection whose peer does not read is closed when its queue is full, or when nothing has moved for a while; no other one waits for it.
-//! An accepted connection that has not sent one valid message within half a minute is closed. RFC 3261 §18.
+//! An accepted connection that has not sent one valid message within `valid_within` is closed. RFC 3261 §18.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
@@ -24,8 +24,6 @@ use super::thread::{AbortOnPanic, Shared, sleep_until};
 const WRITE_QUEUE: usize = 512 << 10;
 /// How long nothing may move while bytes wait.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// How long an accepted connection may send nothing valid.
-const VALID_WITHIN: Duration = Duration::from_secs(30);
 /// How long a connection may take to be established.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a flooding peer is not read.
@@ -48,8 +46,8 @@ pub(super) struct Connection {
     queue: VecDeque<Bytes>,
     queued: usize,
     moved: Time,
-    opened: Time,
-    valid: bool,
+    /// When it is closed unless something valid came before.
+    valid_by: Option<Time>,
     wake: Rc<Notify>,
     /// The flows, without connection number, of what waits for this connection to be established.
     carried: Vec<Flow>,
@@ -66,17 +64,16 @@ struct Wait {
 }
 
 impl Connection {
-    fn new(now: Time, flow: Flow, accepted: bool, stream: Option<Rc<TcpStream>>) -> Self {
+    fn new(now: Time, flow: Flow, valid_by: Option<Time>, stream: Option<Rc<TcpStream>>) -> Self {
         let (queue, carried) = (VecDeque::new(), Vec::new());
         Connection {
             flow,
-            accepted,
+            accepted: valid_by.is_some(),
             stream,
             queue,
             queued: 0,
             moved: now,
-            opened: now,
-            valid: false,
+            valid_by,
             wake: Rc::default(),
             carried,
         }
@@ -134,10 +131,9 @@ impl Connection {
                 until,
             };
         }
-        let quiet = self.accepted && !self.valid;
         Wait {
             interest: Interest::READABLE,
-            until: quiet.then(|| (self.opened + VALID_WITHIN, "nothing valid was sent")),
+            until: self.valid_by.map(|time| (time, "nothing valid was sent")),
         }
     }
 }
@@ -150,17 +146,19 @@ pub(super) struct Connections {
     last: ConnectionId,
     accepted: usize,
     bound: usize,
+    valid_within: Duration,
 }
 
 impl Connections {
     /// An empty table for `bound` accepted connections and as many of ours.
-    pub(super) fn new(bound: usize) -> Self {
+    pub(super) fn new(bound: usize, valid_within: Duration) -> Self {
         Connections {
             open: HashMap::new(),
             by_remote: HashMap::new(),
             last: 0,
             accepted: 0,
             bound,
+            valid_within,
         }
     }
 
@@ -196,7 +194,7 @@ impl Connections {
             connection: self.last,
             ..flow
         };
-        let connection = Connection::new(now, flow, accepted, stream);
+        let connection = Connection::new(now, flow, accepted.then(|| now + self.valid_within), stream);
         let wake = connection.wake.clone();
         self.accepted += usize::from(accepted);
         self.open.insert(self.last, connection);
@@ -232,7 +230,7 @@ impl Connections {
     /// Note that a valid message came over this connection.
     pub(super) fn validate(&mut self, id: ConnectionId) {
         if let Some(connection) = self.open.get_mut(&id) {
-            connection.valid = true;
+            connection.valid_by = None;
         }
     }
 
@@ -273,16 +271,7 @@ pub(super) async fn connect(core: Shared, flow: Flow, wake: Rc<Notify>) {
         Ok(stream) => Rc::new(stream),
         Err(error) => return core.borrow_mut().close_connection(flow.connection, &error.to_string()),
     };
-    let mut held = core.borrow_mut();
-    let now = held.now();
-    if let Some((flow, written)) = held.connections.establish(now, flow.connection, stream.clone()) {
-        held.endpoint.flow_opened(now, flow);
-        if let Err(Refused(reason)) = written {
-            held.close_connection(flow.connection, &reason);
-        }
-    }
-    held.settle(now);
-    drop(held);
+    core.borrow_mut().established(flow.connection, stream.clone());
     serve(core, flow.connection, stream, wake).await;
 }
 
@@ -371,6 +360,18 @@ impl super::thread::Core {
         self.endpoint.flow_opened(now, flow);
         self.settle(now);
         Some((flow.connection, stream, wake))
+    }
+
+    /// A connection of ours is there: tell it, and send what waited for it.
+    fn established(&mut self, id: ConnectionId, stream: Rc<TcpStream>) {
+        let now = self.now();
+        if let Some((flow, written)) = self.connections.establish(now, id, stream) {
+            self.endpoint.flow_opened(now, flow);
+            self.settle(now);
+            if let Err(Refused(reason)) = written {
+                self.close_connection(id, &reason);
+            }
+        }
     }
 
     /// Write what waits and read what has come.

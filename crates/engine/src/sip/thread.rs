@@ -26,7 +26,8 @@ use super::queue::lock;
 use super::route::Routes;
 use super::stream::{Connections, Refused, accept, connect};
 use super::udp::{Inbox, UdpListener};
-use super::{LegStopper, Options, Order, Queues};
+use super::{Options, Order, Queues};
+use crate::media::stop_leg;
 
 /// Datagrams of one listener before the others get their turn.
 const DATAGRAMS: usize = 64;
@@ -90,7 +91,6 @@ pub(super) struct Core {
     routes: Routes,
     queues: Arc<Queues>,
     batch: VecDeque<Event>,
-    legs: Option<Arc<dyn LegStopper>>,
     far_behind: usize,
     armed: Option<Time>,
     rearm: Rc<Notify>,
@@ -178,7 +178,6 @@ async fn obey(core: &Shared, orders: &mut Vec<Order>) -> std::ops::ControlFlow<(
                 let _ = reply.send(());
             }
             Order::SetExempt(networks) => core.borrow_mut().guard.set_exempt(networks),
-            Order::SetLegStopper(legs) => core.borrow_mut().legs = Some(legs),
             Order::Counters(reply) => {
                 let _ = reply.send(core.borrow().counters());
             }
@@ -211,7 +210,7 @@ impl Core {
             RefCell::new(Core {
                 far_behind: options.config.event_queue.saturating_mul(FAR_BEHIND),
                 endpoint: Endpoint::new(options.config, seed),
-                connections: Connections::new(options.max_connections),
+                connections: Connections::new(options.max_connections, options.valid_within),
                 guard: Guard::new(options.flood_rate, options.flood_burst, options.flood_exempt),
                 stream_buffer: vec![0; STREAM_BUFFER],
                 inbox: Inbox::new(),
@@ -219,7 +218,6 @@ impl Core {
                 routes: Routes::default(),
                 queues,
                 batch: VecDeque::new(),
-                legs: None,
                 armed: None,
                 rearm: Rc::default(),
                 this: this.clone(),
@@ -353,23 +351,17 @@ impl Core {
 
     fn command(&mut self, mut command: Command) {
         let now = self.now();
-        match &mut command {
-            Command::SendRequest { tx, flow, .. } => {
-                let tx = *tx;
-                if let Err(error) = self.locate(now, flow) {
-                    return self.batch.push_back(Event::TransportFailed {
-                        tx,
-                        reason: error.to_string(),
-                    });
-                }
+        let located = match &mut command {
+            Command::SendRequest { flow, .. } | Command::SendAck { flow, .. } | Command::KeepAlive { flow, .. } => self.locate(now, flow),
+            _ => Ok(()),
+        };
+        if let Err(error) = located {
+            // Without a way to the peer the others have no effect.
+            if let Command::SendRequest { tx, .. } = command {
+                let reason = error.to_string();
+                self.batch.push_back(Event::TransportFailed { tx, reason });
             }
-            // Without a way to the peer these have no effect anyway.
-            Command::SendAck { flow, .. } | Command::KeepAlive { flow, .. } => {
-                if self.locate(now, flow).is_err() {
-                    return;
-                }
-            }
-            _ => {}
+            return;
         }
         self.endpoint.command(now, command);
     }
@@ -413,11 +405,7 @@ impl Core {
                 break;
             }
         }
-        for leg in self.endpoint.take_stopped_legs() {
-            if let Some(legs) = &self.legs {
-                legs.stop_leg(leg);
-            }
-        }
+        self.endpoint.take_stopped_legs().into_iter().for_each(stop_leg);
         while let Some(event) = self.endpoint.poll_event() {
             self.batch.push_back(event);
         }

@@ -58,6 +58,7 @@ impl SipEndpoint {
             flood_burst,
             flood_exempt: networks(&flood_exempt)?,
             max_connections,
+            ..Options::default()
         };
         let seed = random_seed().map_err(|error| os_error(&error))?;
         let engine = Engine::start(options).map_err(|error| os_error(&error))?;

@@ -149,6 +149,11 @@ impl SansIoEndpoint {
         Ok(machine(slf)?.endpoint.take_stopped_legs())
     }
 
+    /// Connections that the endpoint wants closed since the last call.
+    fn closed_connections(slf: &Bound<'_, Self>) -> PyResult<Vec<u64>> {
+        Ok(machine(slf)?.endpoint.take_closed_connections())
+    }
+
     /// Take at most `limit` events.
     #[pyo3(signature = (limit = 512))]
     fn drain(slf: &Bound<'_, Self>, limit: usize) -> PyResult<Vec<Py<PyAny>>> {

@@ -294,3 +294,39 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(network: &str, address: &str) -> bool {
+        network.parse::<Network>().unwrap().contains(address.parse().unwrap())
+    }
+
+    #[test]
+    fn test_a_network_holds_what_shares_its_prefix() {
+        assert!(holds("192.0.2.0/24", "192.0.2.255") && !holds("192.0.2.0/24", "192.0.3.0"));
+        assert!(holds("192.0.2.7", "192.0.2.7") && !holds("192.0.2.7", "192.0.2.6"));
+        assert!(holds("0.0.0.0/0", "203.0.113.1") && !holds("0.0.0.0/0", "2001:db8::1"));
+        assert!(holds("2001:db8::/33", "2001:db8:7fff::1") && !holds("2001:db8::/33", "2001:db8:8000::1"));
+        assert!(holds("::/0", "2001:db8::1"));
+        assert!(holds("192.0.2.0/24", "::ffff:192.0.2.9"), "mapped into IPv6 it is the same address");
+    }
+
+    #[test]
+    fn test_text_that_is_no_network_is_refused() {
+        for text in [
+            "",
+            "x",
+            "192.0.2.0/33",
+            "192.0.2/24",
+            "::/129",
+            "192.0.2.0/-1",
+            "192.0.2.0/",
+            "/8",
+            "pbx.example/8",
+        ] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::config::MAX_DIALOGS;
+use super::matching::join;
 
 /// Call-ID, our tag, their tag, in one string that no two dialogs share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,7 +12,7 @@ pub(super) struct DialogKey(String);
 
 impl DialogKey {
     pub(super) fn new(call_id: &str, local_tag: &str, remote_tag: &str) -> Self {
-        DialogKey(format!("{}:{}:{call_id}{local_tag}{remote_tag}", call_id.len(), local_tag.len()))
+        DialogKey(join(&[call_id, local_tag, remote_tag]))
     }
 }
 

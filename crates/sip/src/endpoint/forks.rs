@@ -1,6 +1,8 @@
 //! The far ends of one INVITE of ours: each To tag that answered, what it said last, and the ACK that its 2xx got (RFC 3261 §13.2.2.4,
 //! §12.1.2; RFC 6026 §7.2).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use bytes::Bytes;
 
 use super::config::MAX_FORKS;
@@ -23,7 +25,8 @@ pub(super) enum Novelty {
 struct Fork {
     tag: String,
     succeeded: bool,
-    provisional: Option<Bytes>,
+    /// The last provisional's hash.
+    provisional: Option<u64>,
     ack: Option<(Flow, Bytes)>,
     dialog: Option<DialogKey>,
 }
@@ -54,10 +57,14 @@ impl Forks {
     /// Note a provisional; a byte-identical copy of the last one with that tag is a repeat (the minutely ones of §13.3.1.1 are).
     pub(super) fn provisional(&mut self, tag: &str, raw: &Bytes) -> Novelty {
         let Some(fork) = self.entry(tag) else { return Novelty::TooMany };
-        if fork.succeeded || fork.provisional.as_ref() == Some(raw) {
+        // Fixed keys, for equal histories; who makes collisions hides his own news.
+        let mut hasher = DefaultHasher::new();
+        raw.hash(&mut hasher);
+        let hash = Some(hasher.finish());
+        if fork.succeeded || fork.provisional == hash {
             return Novelty::Repeat;
         }
-        fork.provisional = Some(raw.clone());
+        fork.provisional = hash;
         Novelty::New
     }
 

@@ -2,14 +2,22 @@
 
 use crate::header::Via;
 use crate::message::Message;
-use crate::token::BRANCH_COOKIE;
+use crate::token::{BRANCH_COOKIE, mac};
 
 /// The port in Via where none is written (RFC 3261 §18.2.2).
 pub(super) const DEFAULT_PORT: u16 = 5060;
 
-/// One string of parts, each but the last preceded by its length, so that no two lists of parts are alike.
-fn join(parts: &[&str]) -> String {
-    let mut key = String::with_capacity(parts.iter().map(|part| part.len() + 4).sum());
+/// Longer keys are kept as their hash, so that what a stranger writes into a branch does not fill our tables.
+const MAX_KEY: usize = 160;
+
+/// One string of parts, each preceded by its length, so that no two lists of parts are alike.
+pub(super) fn join(parts: &[&str]) -> String {
+    let length: usize = parts.iter().map(|part| part.len() + 4).sum();
+    if length > MAX_KEY {
+        let bytes: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        return mac(b"key", &bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    let mut key = String::with_capacity(length);
     for part in parts {
         key.push_str(&part.len().to_string());
         key.push(':');
@@ -65,4 +73,31 @@ pub(super) fn merge_key(message: &Message, cseq: u32) -> String {
 /// The dialog and INVITE that an ACK to a 2xx is for (§13.3.1.4).
 pub(super) fn ack_key(call_id: &str, local_tag: &str, remote_tag: &str, cseq: u32) -> String {
     join(&[call_id, local_tag, remote_tag, &cseq.to_string()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_parts_of_a_key_cannot_be_shifted() {
+        let long = "x".repeat(1000);
+        assert_ne!(join(&["ab", "c"]), join(&["a", "bc"]));
+        assert_ne!(join(&["1:a", "b"]), join(&["1", ":ab"]));
+        assert_ne!(join(&["ab", "c", &long]), join(&["a", "bc", &long]));
+    }
+
+    #[test]
+    fn test_a_key_is_short_whatever_its_parts() {
+        for length in [0, 100, 10_000, 1_000_000] {
+            assert!(join(&["INVITE", &"z".repeat(length)]).len() <= MAX_KEY);
+        }
+    }
+
+    #[test]
+    fn test_the_cookie_is_known_in_any_case() {
+        let via = |branch: &str| Via::parse(&format!("SIP/2.0/UDP h;branch={branch}")).unwrap();
+        assert!(has_cookie(&via("z9hG4bKx")) && has_cookie(&via("Z9HG4BKx")));
+        assert!(!has_cookie(&via("z9hG4")) && !has_cookie(&via("1")) && !has_cookie(&Via::parse("SIP/2.0/UDP h").unwrap()));
+    }
 }

@@ -55,7 +55,7 @@ impl Endpoint {
             return;
         }
         if let Ok(via) = message.via() {
-            self.answer(now, message, Reply::new(&flow, &via), error.status, &[]);
+            self.answer_malformed(now, message, Reply::new(&flow, &via), error.status);
         }
     }
 

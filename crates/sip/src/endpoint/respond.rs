@@ -84,6 +84,22 @@ impl Endpoint {
 
     /// Answer a request without a transaction (§8.2.7): repeats of it are answered alike, with the same To tag.
     pub(super) fn answer(&mut self, now: Time, request: &Message, reply: Reply, status: u16, headers: &[(String, String)]) {
+        if let Some(data) = self.build_stateless(request, &reply, status, headers) {
+            self.send_reply(now, reply, data, false);
+        }
+    }
+
+    /// Answer a request that failed its check, unless what the answer copies from it would break the answer's own lines.
+    pub(super) fn answer_malformed(&mut self, now: Time, request: &Message, reply: Reply, status: u16) {
+        if let Some(data) = self
+            .build_stateless(request, &reply, status, &[])
+            .filter(|data| has_whole_lines(data))
+        {
+            self.send_reply(now, reply, data, false);
+        }
+    }
+
+    fn build_stateless(&self, request: &Message, reply: &Reply, status: u16, headers: &[(String, String)]) -> Option<Bytes> {
         let branch = request
             .via()
             .ok()
@@ -91,9 +107,7 @@ impl Endpoint {
             .unwrap_or_default();
         let tag = self.stateless_tag(request, &branch);
         let tag = request.to_tag().is_empty().then_some(tag.as_str());
-        if let Some(data) = self.build_response(request, &reply, status, None, tag, headers, &[]) {
-            self.send_reply(now, reply, data, false);
-        }
+        self.build_response(request, reply, status, None, tag, headers, &[])
     }
 
     fn stateless_tag(&self, request: &Message, branch: &str) -> String {
@@ -109,4 +123,16 @@ impl Endpoint {
             .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
         format!("{}{random:016x}", self.minter.prefix())
     }
+}
+
+/// Whether CR and LF come in pairs only, and no NUL.
+fn has_whole_lines(data: &[u8]) -> bool {
+    let after = data.iter().skip(1).chain(std::iter::once(&0));
+    let before = std::iter::once(&0).chain(data);
+    let pairs = data.iter().zip(after).zip(before);
+    pairs.into_iter().all(|((byte, after), before)| match byte {
+        b'\r' => *after == b'\n',
+        b'\n' => *before == b'\r',
+        other => *other != 0,
+    })
 }

@@ -26,10 +26,8 @@ fn reachable(kind: Kind) -> HashSet<(State, BTreeSet<Timer>)> {
         let (state, running) = place;
         for row in kind.table().iter().filter(|row| row.state == state) {
             let mut after: BTreeSet<Timer> = running.clone();
-            if let Input::Fired(timer) = row.input {
-                if !after.remove(&timer) {
-                    continue;
-                }
+            if matches!(row.input, Input::Fired(timer) if !after.remove(&timer)) {
+                continue;
             }
             for action in row.actions {
                 match action {

@@ -115,11 +115,11 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// The timing for that T1.
+    /// The timing for that T1, which is at least a millisecond: without pause a repeat would never end.
     #[must_use]
-    pub const fn new(t1: Duration) -> Self {
+    pub fn new(t1: Duration) -> Self {
         Timing {
-            t1,
+            t1: t1.max(Duration::from_millis(1)),
             t2: config::T2,
             t4: config::T4,
         }

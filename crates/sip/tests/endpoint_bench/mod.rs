@@ -1,4 +1,5 @@
 //! One endpoint on a bench: the test plays the peers with bytes of its own, and owns the clock.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test may fail
 #![allow(dead_code)] // each test file uses its part
 
 use std::net::SocketAddr;
@@ -301,7 +302,7 @@ impl Request {
         self
     }
 
-    pub fn to_tag(mut self, tag: &str) -> Self {
+    pub fn tagged(mut self, tag: &str) -> Self {
         self.to_tag = tag.to_owned();
         self
     }

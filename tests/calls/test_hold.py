@@ -1,0 +1,194 @@
+"""Re-INVITEs across a session and a bridge: hold and resume, refusals, both sides at once, what stays here."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.calls.house import House, on_the_network
+from tests.calls.test_accept import connected
+from trunkline.sip.endpoint import Codec, Direction
+from trunkline.testing.call import CallRefused, ScriptedCall
+
+
+def directions(house: House, call: ScriptedCall) -> str:
+    """Which way audio goes at the leg of ours that faces this phone."""
+    channels = [house.calls[0].zero, house.calls[0].one]
+    for channel in channels:
+        assert channel is not None
+        assert channel.invite is not None
+        if call.session is not None and channel.invite.dialog.call_id == call.session.dialog.call_id:
+            assert channel.plan is not None
+            return channel.plan.direction
+    raise AssertionError("no such channel")
+
+
+@pytest.mark.parametrize("holder", [0, 1])
+def test_hold_and_resume_cross_from_either_side(holder: int) -> None:
+    async def scenario(house: House) -> None:
+        calls = (await connected(house))[:2]
+        asking, other = calls[holder], calls[1 - holder]
+        await asking.hold()
+        assert other.remote_holds == ["sendonly"]
+        assert directions(house, asking) == "recvonly"
+        assert directions(house, other) == "sendonly"
+        await asking.resume()
+        assert other.remote_holds == ["sendonly", "sendrecv"]
+        assert directions(house, asking) == directions(house, other) == "sendrecv"
+        asking.hangup()
+        await other.wait_ended()
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("direction", ["sendonly", "inactive", "recvonly"])
+def test_every_direction_crosses_as_it_is(direction: Direction) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, _ = await connected(house)
+        await at_alice.reoffer(direction)
+        assert at_bob.remote_holds == [direction]
+
+    on_the_network(scenario)
+
+
+def test_a_refresh_that_changes_nothing_is_answered_here() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, call = await connected(house)
+        assert call.zero.describer is not None
+        before = call.zero.describer.local
+        await at_alice.reoffer("sendrecv")
+        assert at_bob.requests == []
+        assert call.zero.describer.local == before
+
+    on_the_network(scenario)
+
+
+def test_a_new_address_is_answered_here_and_media_goes_there() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, call = await connected(house)
+        assert call.zero.leg is not None
+        at_alice.agent.address = "10.0.0.77"
+        at_alice.agent.port  # noqa: B018 — still listens where it did
+        await at_alice.reoffer("sendrecv")
+        assert at_bob.requests == []
+        configured = house.host.media.legs[call.zero.leg.number].configured
+        assert configured["remote_rtp"][0] == "10.0.0.77"
+
+    on_the_network(scenario)
+
+
+def test_a_refused_hold_goes_back_as_488_and_all_stays_as_it_was() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, _ = await connected(house)
+        at_bob.agent.codecs = (Codec("iLBC", 8000),)
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.hold()
+        assert refused.value.status == 488
+        assert refused.value.message is not None
+        assert refused.value.message.header("Warning")
+        assert directions(house, at_alice) == directions(house, at_bob) == "sendrecv"
+        at_bob.agent.codecs = at_alice.agent.codecs
+        await at_alice.hold()
+        assert directions(house, at_alice) == "recvonly"
+
+    on_the_network(scenario)
+
+
+def test_both_sides_at_once_get_491() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, _ = await connected(house)
+        outcomes = await asyncio.gather(at_alice.hold(), at_bob.hold(), return_exceptions=True)
+        assert [getattr(outcome, "status", None) for outcome in outcomes] == [491, 491]
+        await at_alice.hold()
+        assert directions(house, at_alice) == "recvonly"
+
+    on_the_network(scenario)
+
+
+def test_a_reinvite_without_description_is_refused_in_words() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, _ = await connected(house)
+        session = at_alice.session
+        assert session is not None
+        failures: list[tuple[int, str | None]] = []
+
+        class Hears:
+            def on_reoffer_accepted(self, message: object) -> None:
+                raise AssertionError("accepted")
+
+            def on_reoffer_refused(self, failure: object) -> None:
+                message = getattr(failure, "message", None)
+                failures.append((message.status, message.header("Warning")))
+
+        session.reinvite(b"", Hears())
+        await house.settle()
+        assert failures == [
+            (488, '305 trunkline "a re-INVITE without session description is not supported"'),
+        ]
+        assert at_bob.requests == []
+
+    on_the_network(scenario)
+
+
+def test_the_other_side_that_never_answers_a_hold_costs_the_hold_alone() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, call = await connected(house)
+        at_bob.auto_reanswer = False
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.reoffer("sendonly", timeout_s=40)
+        assert refused.value.status == 488
+        await house.settle()
+        assert call.closed_reason is None
+        assert directions(house, at_alice) == directions(house, at_bob) == "sendrecv"
+        assert house.sent("CANCEL ", to=at_bob.agent)
+
+    on_the_network(scenario)
+
+
+def test_hanging_up_while_a_hold_crosses_ends_both() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, _ = await connected(house)
+        at_bob.auto_reanswer = False
+        holding = asyncio.ensure_future(at_alice.hold())
+        await asyncio.sleep(0.1)
+        at_alice.hangup()
+        assert (await at_bob.wait_ended()).how == "bye"
+        with pytest.raises(CallRefused):
+            await holding
+        await house.settle(40)
+        assert house.events.names().count("Closed") == 1
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_the_held_side_hanging_up_answers_the_crossing_hold() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, _ = await connected(house)
+        at_bob.auto_reanswer = False
+        holding = asyncio.ensure_future(at_alice.hold())
+        await asyncio.sleep(0.1)
+        at_bob.hangup()
+        assert (await at_alice.wait_ended()).how == "bye"
+        with pytest.raises(CallRefused):
+            await holding
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_requests_that_are_not_served_inside_a_dialog_get_405() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, _, call = await connected(house)
+        session = at_alice.session
+        assert session is not None
+        uri, headers = session.dialog.request("INFO")
+        at_alice.agent.endpoint.driver.send_request("INFO", uri, headers, b"", session.dialog.flow)
+        await house.settle()
+        assert house.sent("SIP/2.0 405", to=at_alice.agent)
+        assert call.closed_reason is None
+
+    on_the_network(scenario)

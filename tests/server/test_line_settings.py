@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from trunkline.constants import Transport
+from trunkline.errors import ConfigurationError
+from trunkline.server.line_settings import LineSettings, split_host
+from trunkline.sip.endpoint import Codec
+
+PLAIN = LineSettings("itsp", "15551234", "sip.itsp.example", "s3cret")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("sip.example", ("sip.example", None)),
+        ("sip.example:5080", ("sip.example", 5080)),
+        ("[2001:db8::1]:5080", ("2001:db8::1", 5080)),
+        ("[2001:db8::1]", ("2001:db8::1", None)),
+        ("2001:db8::1", ("2001:db8::1", None)),
+    ],
+)
+def test_host_and_port_are_told_apart(text: str, parts: tuple[str, int | None]) -> None:
+    assert split_host(text) == parts
+    assert dataclasses.replace(PLAIN, server=text).next_hop == parts
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", ""),
+        ("name", "a b"),
+        ("username", ""),
+        ("server", ""),
+        ("server", "sip:itsp.example"),
+        ("server", "itsp.example:"),
+        ("server", "itsp.example:99999"),
+        ("outbound_proxy", "a b"),
+        ("expires_s", 1),
+        ("codecs", ()),
+        ("max_calls", 0),
+        ("token_in", "header"),
+        ("from_user", "me"),
+        ("accept_from", ("198.51.100.0/40",)),
+    ],
+)
+def test_what_cannot_work_names_its_key(key: str, value: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        dataclasses.replace(PLAIN, **{key: value})  # type: ignore[arg-type]
+    assert caught.value.key.endswith(f".{key}")
+
+
+def test_the_domain_is_the_server_unless_said_otherwise() -> None:
+    assert dataclasses.replace(PLAIN, server="a.example:5080").aor_domain == "a.example"
+    assert dataclasses.replace(PLAIN, server="a.example:5080").domain_port == 5080
+    other = dataclasses.replace(PLAIN, server="a.example:5080", domain="b.example")
+    assert (other.aor_domain, other.domain_port) == ("b.example", None)
+
+
+def test_requests_go_to_the_outbound_proxy() -> None:
+    assert dataclasses.replace(PLAIN, outbound_proxy="p.example:5070").next_hop == ("p.example", 5070)
+
+
+def test_a_record_says_the_same_and_keeps_the_password_apart() -> None:
+    full = dataclasses.replace(
+        PLAIN, transport=Transport.TCP, accept_from=("198.51.100.0/24",), numbers=("+1555", "1556"), stored=True,
+        codecs=(Codec("opus", 48000, 2, fmtp="useinbandfec=1"),), max_calls=4, token_in="parameter", privacy=True,
+    )  # fmt: skip
+    record = full.record()
+    assert "s3cret" not in str(record.settings)
+    again = LineSettings.of_record(record)
+    assert again == full
+    assert again.codecs[0].fmtp == "useinbandfec=1"
+
+
+def test_a_setting_of_a_later_version_in_the_store_is_passed_over() -> None:
+    record = PLAIN.record()
+    again = LineSettings.of_record(dataclasses.replace(record, settings={**record.settings, "teleport": True}))
+    assert again.username == "15551234"
+
+
+def test_a_repr_shows_no_password() -> None:
+    assert "s3cret" not in repr(PLAIN)
