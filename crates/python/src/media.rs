@@ -50,8 +50,18 @@ impl From<Statistics> for PyLegStatistics {
 #[pymethods]
 impl PyLegStatistics {
     fn __repr__(&self) -> String {
-        let PyLegStatistics { packets_received, packets_sent, packets_lost, packets_refused, jitter_ms, latched, .. } = self;
-        let latched = latched.as_ref().map_or_else(|| "None".to_owned(), |(host, port)| format!("({host:?}, {port})"));
+        let PyLegStatistics {
+            packets_received,
+            packets_sent,
+            packets_lost,
+            packets_refused,
+            jitter_ms,
+            latched,
+            ..
+        } = self;
+        let latched = latched
+            .as_ref()
+            .map_or_else(|| "None".to_owned(), |(host, port)| format!("({host:?}, {port})"));
         format!(
             "LegStatistics(packets_received={packets_received}, packets_sent={packets_sent}, packets_lost={packets_lost}, \
              packets_refused={packets_refused}, jitter_ms={jitter_ms:.3}, latched={latched})"
@@ -86,7 +96,14 @@ impl From<Heard> for PyHeard {
 #[pymethods]
 impl PyHeard {
     fn __repr__(&self) -> String {
-        let PyHeard { frequency_hz, level_dbm0, purity, duration_s, gaps, digits } = self;
+        let PyHeard {
+            frequency_hz,
+            level_dbm0,
+            purity,
+            duration_s,
+            gaps,
+            digits,
+        } = self;
         format!(
             "Heard(frequency_hz={frequency_hz:.1}, level_dbm0={level_dbm0:.1}, purity={purity:.3}, duration_s={duration_s:.3}, gaps={gaps}, \
              digits={digits:?})"
@@ -144,13 +161,21 @@ impl PyLegFailed {
 fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
     Ok(match event {
         Event::Silent { leg } => Py::new(py, PyLegSilent { leg })?.into_any(),
-        Event::Latched { leg, remote } => Py::new(py, PyLegLatched { leg, remote: address(remote) })?.into_any(),
+        Event::Latched { leg, remote } => Py::new(
+            py,
+            PyLegLatched {
+                leg,
+                remote: address(remote),
+            },
+        )?
+        .into_any(),
         Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
     })
 }
 
 fn ip(text: &str) -> PyResult<IpAddr> {
-    text.parse().map_err(|_| PyValueError::new_err(format!("not an IP address: {text:?}")))
+    text.parse()
+        .map_err(|_| PyValueError::new_err(format!("not an IP address: {text:?}")))
 }
 
 fn seconds(value: f64, name: &str) -> PyResult<Duration> {
@@ -178,8 +203,15 @@ impl PyMediaEngine {
     #[new]
     #[pyo3(signature = (*, workers=0, port_range=(16384, 32767), event_queue=8192))]
     fn new(workers: usize, port_range: (u16, u16), event_queue: usize) -> PyResult<Self> {
-        let options = Options { workers, first_port: port_range.0, last_port: port_range.1, event_queue };
-        Ok(PyMediaEngine { engine: Engine::start(&options)? })
+        let options = Options {
+            workers,
+            first_port: port_range.0,
+            last_port: port_range.1,
+            event_queue,
+        };
+        Ok(PyMediaEngine {
+            engine: Engine::start(&options)?,
+        })
     }
 
     fn fileno(&self) -> i32 {
@@ -243,7 +275,9 @@ impl PyMediaEngine {
 
     #[pyo3(signature = (leg, digits, duration_ms=100))]
     fn send_digits(&self, leg: u64, digits: String, duration_ms: u32) -> PyResult<()> {
-        Ok(self.engine.send_digits(leg, digits, Duration::from_millis(u64::from(duration_ms)))?)
+        Ok(self
+            .engine
+            .send_digits(leg, digits, Duration::from_millis(u64::from(duration_ms)))?)
     }
 
     fn listen(&self, leg: u64) -> PyResult<()> {
@@ -262,6 +296,14 @@ impl PyMediaEngine {
 
     fn close_leg(&self, py: Python<'_>, leg: u64) -> PyResult<Option<PyLegStatistics>> {
         Ok(py.detach(|| self.engine.close_leg(leg))?.map(PyLegStatistics::from))
+    }
+
+    fn hold(&self) {
+        self.engine.hold();
+    }
+
+    fn release(&self) {
+        self.engine.release();
     }
 
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
