@@ -519,6 +519,21 @@ def test_what_lapsed_or_cannot_be_reached_any_more_is_not_restored() -> None:
     house(after, rows=rows)
 
 
+def test_a_phone_on_tcp_without_nat_is_connected_to_after_a_restart() -> None:
+    stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
+    rows = Rows()
+
+    def before(h: House) -> None:
+        h.register(("Contact", "<sip:alice@192.0.2.7:5070;transport=tcp>"), flow=stream)
+
+    def after(h: House) -> None:
+        h.registrar.restore(list(rows.values()), lambda flow: True)
+        assert [binding.flow for binding in h.registrar.bindings("alice")] == [Flow("tcp", ("192.0.2.7", 5070))]
+
+    house(before, rows=rows)
+    house(after, rows=rows)
+
+
 def test_a_restored_flow_of_a_listener_that_is_gone_is_any_listeners() -> None:
     rows = Rows()
     house(lambda h: h.register(("Contact", CONTACT)) and None, rows=rows)

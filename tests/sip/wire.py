@@ -96,7 +96,8 @@ class DatagramPeer:
 
     @property
     def address(self) -> Address:
-        return self.socket.getsockname()[:2]
+        host, port, *_ = self.socket.getsockname()
+        return host, port
 
     def send(self, data: bytes) -> None:
         self.socket.sendto(data, self.to) if not self._connected() else self.socket.send(data)
@@ -139,7 +140,8 @@ class StreamPeer:
 
     @property
     def address(self) -> Address:
-        return self.socket.getsockname()[:2]
+        host, port, *_ = self.socket.getsockname()
+        return host, port
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)

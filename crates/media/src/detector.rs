@@ -126,7 +126,7 @@ impl Detector {
         // One side of the spectrum of a sine of amplitude a under Hann sums to a² · N² · 3/32 (Parseval; the window's mean square is 3/8).
         let mean_square = 2.0 * tone / (f64::from(self.blocks.max(1)) * (SIZE * SIZE) as f64 * 0.375);
         let level_dbm0 = 10.0 * (mean_square / (32_768.0 * 32_768.0 / 2.0)).log10() + FULL_SCALE_DBM0;
-        if !(level_dbm0 > SILENCE_DBM0) {
+        if level_dbm0.is_nan() || level_dbm0 <= SILENCE_DBM0 {
             return Finding::SILENCE;
         }
         let frequency_hz = (peak as f64 + self.offset(peak)) * f64::from(SAMPLE_RATE) / SIZE as f64;

@@ -38,7 +38,7 @@ impl Random {
         if bound == 0 {
             0
         } else {
-            (self.next_u64() as u128 * bound as u128 >> 64) as u64
+            ((self.next_u64() as u128 * bound as u128) >> 64) as u64
         }
     }
 }

@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 /// Samples a second of everything here.
 pub const SAMPLE_RATE: u32 = 8000;
 /// Level of the largest sine that A-law holds (G.711 §4; µ-law's is +3.17 dBm0): peak 32768 in 16-bit PCM.
+#[expect(clippy::approx_constant, reason = "the recommendation's figure, not the circle's")]
 pub const FULL_SCALE_DBM0: f64 = 3.14;
 
 /// The peak of a sine of this level in 16-bit PCM, at most full scale.

@@ -119,9 +119,9 @@ struct PyLegSilent {
 
 #[pymethods]
 impl PyLegSilent {
-    /// For stand-ins of the media engine in tests.
+    /// For the test kit's stand-in.
     #[new]
-    fn new(leg: u64) -> Self {
+    const fn new(leg: u64) -> Self {
         PyLegSilent { leg }
     }
 

@@ -14,6 +14,8 @@ from trunkline.storage.records import BindingRecord
 
 __all__ = ["of_record", "record_of"]
 
+SIP_PORT = 5060
+
 
 def record_of(binding: Binding, *, now: float, wall_now: float) -> BindingRecord:
     """What the store keeps of a binding.
@@ -53,12 +55,12 @@ def of_record(record: BindingRecord, *, now: float, wall_now: float, listens: Ca
         wall_now: The wall clock at the same moment.
         listens: Whether a listener of ours serves a flow.
     """
-    flow = _flow(record, listens)
-    if record.expires_at <= wall_now or flow is None:
-        return None
     try:
         uri = Uri.parse(record.contact)
     except SipParseError:
+        return None
+    flow = _flow(record, uri, listens)
+    if record.expires_at <= wall_now or flow is None:
         return None
     return Binding(
         user=record.user,
@@ -76,13 +78,16 @@ def of_record(record: BindingRecord, *, now: float, wall_now: float, listens: Ca
     )
 
 
-def _flow(record: BindingRecord, listens: Callable[[Flow], bool]) -> Flow | None:
+def _flow(record: BindingRecord, uri: Uri, listens: Callable[[Flow], bool]) -> Flow | None:
     remote = (record.remote_host, record.remote_port)
-    if record.transport == "udp" and record.local_host is not None and record.local_port is not None:
+    if record.transport != "udp":
+        # The connection is gone and its source port with it: the address that the phone listens on is left, if it has one.
+        remote = (record.remote_host, uri.port or SIP_PORT)
+        if record.nat:
+            return None
+    elif record.local_host is not None and record.local_port is not None:
         flow = Flow("udp", remote, (record.local_host, record.local_port))
         if listens(flow):
             return flow
-    elif record.transport != "udp" and record.nat:
-        return None
     flow = Flow(record.transport, remote)
     return flow if listens(flow) else None

@@ -1,0 +1,228 @@
+"""Users and lines of a whole server on the virtual network: the extension's own parser, digest and transactions below them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trunkline.events import (
+    Event,
+    LineRegisterFailed,
+    LineRegisterSuccess,
+    RegisterUserFailed,
+    RegisterUserSuccess,
+    UnregisterUser,
+)
+from trunkline.server.line import LineState
+from trunkline.server.server import SipServer
+from trunkline.sip.resolver import ResolutionError
+from trunkline.testing.clock import run
+from trunkline.testing.itsp import Itsp
+from trunkline.testing.network import VirtualNetwork
+from trunkline.testing.phone import Phone, RegistrationRefused
+
+REALM = "pbx.example"
+SERVER = "10.0.0.1"
+
+
+class Names(dict[str, Sequence[str]]):
+    """A resolver of what it holds."""
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        if host not in self:
+            raise ResolutionError(host, "no such name")
+        return self[host]
+
+
+class Town:
+    """A network with a server at 10.0.0.1 and whoever else a test puts there."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.network = VirtualNetwork()
+        self.names = Names()
+        self.settings: dict[str, Any] = {
+            "realm": REALM, "listen": [f"udp://{SERVER}:5060", f"tcp://{SERVER}:5060"], **settings,
+        }  # fmt: skip
+        self.events: list[Event] = []
+        self.started = 0
+
+    def server(self) -> SipServer:
+        self.started += 1
+        host = self.network.host(SERVER)
+        server = SipServer(platform=host, resolver=self.names, **self.settings)
+        loop = asyncio.get_running_loop()
+        server._wall_clock = lambda: 1_700_000_000.0 + loop.time()
+        server.add_user("alice", password="secret")
+        for kind in (RegisterUserSuccess, RegisterUserFailed, UnregisterUser, LineRegisterFailed, LineRegisterSuccess):
+            server._handlers.append((kind, self.events.append))
+        return server
+
+    def phone(self, address: str = "10.0.1.1", password: str = "secret", **options: Any) -> Phone:
+        host = self.network.hosts.get(address) or self.network.host(address)
+        return Phone("alice", password, (SERVER, 5060), realm=REALM, platform=host, address=address, **options)
+
+    def itsp(self, address: str = "10.0.2.1") -> Itsp:
+        self.names["itsp.example"] = [address]
+        host = self.network.host(address)
+        return Itsp({"15551234": "s3cret"}, platform=host, address=address, port=5060)
+
+    def of(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def town(scenario: Callable[[Town], Coroutine[Any, Any, None]], **settings: Any) -> None:
+    async def main() -> None:
+        await scenario(Town(**settings))
+
+    run(main())
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_a_phone_registers_with_digest_and_refreshes(algorithm: str) -> None:
+    async def scenario(t: Town) -> None:
+        async with t.server() as server, t.phone() as alice:
+            answer = await alice.register(600)
+            assert [contact.param("expires") for contact in answer.contacts] == ["600"]
+            await asyncio.sleep(3_600)
+            (binding,) = server.registrations("alice")
+            assert binding.flow.remote[0] == "10.0.1.1"
+        told = [event.refresh for event in t.events if isinstance(event, RegisterUserSuccess)]
+        assert told[:3] == [False, True, True]
+        assert t.of(UnregisterUser) == []
+
+    town(scenario, digest_algorithm=algorithm)
+
+
+def test_a_wrong_password_is_refused_and_told() -> None:
+    async def scenario(t: Town) -> None:
+        async with t.server() as server, t.phone(password="guess") as alice:
+            with pytest.raises(RegistrationRefused) as caught:
+                await alice.register()
+            assert caught.value.status == 401
+            assert server.registrations("alice") == ()
+        assert [event.status for event in t.events if isinstance(event, RegisterUserFailed)] == [401]
+
+    town(scenario)
+
+
+def test_a_register_lost_and_repeated_binds_once() -> None:
+    async def scenario(t: Town) -> None:
+        for pair in (("10.0.1.1", SERVER), (SERVER, "10.0.1.1")):
+            t.network.link(*pair).duplicate = 1.0
+            t.network.link(*pair).loss = 0.3
+        async with t.server() as server, t.phone() as alice:
+            await alice.register(timeout_s=30)
+            assert len(server.registrations("alice")) == 1
+
+    town(scenario)
+
+
+def test_bindings_survive_a_restart_on_a_file(tmp_path: Path) -> None:
+    async def scenario(t: Town) -> None:
+        async with t.phone() as alice:
+            async with t.server():
+                await alice.register(3600)
+            await asyncio.sleep(100)
+            async with t.server() as server:
+                (binding,) = server.registrations("alice")
+                left = binding.expires_at - asyncio.get_running_loop().time()
+                assert left == pytest.approx(3500, abs=1)
+        assert t.of(UnregisterUser) == []
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_phone_on_tcp_is_unregistered_when_its_connection_goes() -> None:
+    async def scenario(t: Town) -> None:
+        async with t.server() as server:
+            async with t.phone(transport="tcp") as alice:
+                await alice.register()
+                assert len(server.registrations("alice")) == 1
+            await asyncio.sleep(1)
+            assert server.registrations("alice") == ()
+        assert [event.lapsed for event in t.events if isinstance(event, UnregisterUser)] == [True]
+
+    town(scenario)
+
+
+def test_a_line_registers_stays_registered_and_unregisters_at_stop() -> None:
+    async def scenario(t: Town) -> None:
+        async with t.itsp() as itsp:
+            itsp.expires_s = 120
+            itsp.extra_contacts = ["<sip:other@10.9.9.9>;expires=7"]
+            async with t.server() as server:
+                server.add_line("itsp", username="15551234", password="s3cret", server="itsp.example")
+                account = await itsp.wait_registered("15551234")
+                assert server.line("itsp").state is LineState.REGISTERED
+                # nonces are forgotten again and again: stale is no refusal
+                for _ in range(10):
+                    await asyncio.sleep(300)
+                    itsp.challenge_everybody()
+                    assert account.expires_at_s > asyncio.get_running_loop().time()
+                assert 25 <= account.registrations <= 40
+            assert account.contact is None
+        assert len(t.of(LineRegisterSuccess)) == 1
+        assert t.of(LineRegisterFailed) == []
+
+    town(scenario)
+
+
+def test_a_line_whose_password_is_wrong_says_so_and_is_quiet() -> None:
+    async def scenario(t: Town) -> None:
+        async with t.itsp() as itsp, t.server() as server:
+            server.add_line("itsp", username="15551234", password="wrong", server="itsp.example")
+            await asyncio.sleep(200)
+            assert "does not take the user name or password" in server.line("itsp").unusable_reason
+            assert len([message for message in itsp.seen if message.method == "REGISTER"]) <= 2
+            itsp.accounts["15551234"].password = "wrong"
+            await itsp.wait_registered("15551234", 400)
+            assert server.line("itsp").usable
+
+    town(scenario)
+
+
+def test_a_provider_that_is_down_at_start_is_registered_at_when_it_is_back() -> None:
+    async def scenario(t: Town) -> None:
+        async with t.itsp() as itsp:
+            t.network.link(SERVER, "10.0.2.1").up = False
+            async with t.server() as server:
+                server.add_line("itsp", username="15551234", password="s3cret", server="itsp.example")
+                await asyncio.sleep(3_600)
+                assert server.line("itsp").unusable_reason == "no answer from the provider"
+                t.network.link(SERVER, "10.0.2.1").up = True
+                await itsp.wait_registered("15551234", 1_100)
+                await asyncio.sleep(1)
+                assert server.line("itsp").usable
+
+    town(scenario)
+
+
+def test_423_and_retry_after_of_a_real_registrar() -> None:
+    async def scenario(t: Town) -> None:
+        async with t.itsp() as itsp, t.server() as server:
+            itsp.min_expires_s = 2_000
+            itsp.refuse_register, itsp.retry_after_s = 503, 120
+            server.add_line("itsp", username="15551234", password="s3cret", server="itsp.example")
+            await asyncio.sleep(1)
+            assert 115 <= (server.line("itsp").next_attempt_in_s or 0) <= 132
+            itsp.refuse_register = 0
+            await itsp.wait_registered("15551234", 200)
+            assert itsp.accounts["15551234"].registrations == 1
+
+    town(scenario)
+
+
+def test_dead_dns_neither_stops_the_server_nor_the_phones() -> None:
+    async def scenario(t: Town) -> None:
+        async with t.server() as server, t.phone() as alice:
+            server.add_line("itsp", username="15551234", password="s3cret", server="nowhere.example")
+            await alice.register()
+            await asyncio.sleep(60)
+            assert "no such name" in server.line("itsp").unusable_reason
+            assert len(server.registrations("alice")) == 1
+
+    town(scenario)
