@@ -1,6 +1,6 @@
 """The benchmark: what a call and a packet cost trunkline, beside a proxy and a relay that do the least that can be done.
 
-`make bench` builds a release extension beside the one in use and calls this. Absolute figures depend on the machine, and drift on a shared one;
+`make bench` builds a release extension beside the one in use and calls this. Absolute figures depend on the machine and drift;
 each pair is measured in one run, in turns, so that its ratio holds. Nothing is asserted.
 """
 
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-import media
 import signalling
+from processes import LOAD_CORE, SERVER_CORE, running
 from signalling import KAMAILIO, TRUNKLINE, Cost, Rival
 
+RELAY = Path(__file__).resolve().parent.parent / "target" / "release" / "relay-bench"
 
 
 def main() -> None:
@@ -98,26 +100,34 @@ def rate_rows(options: argparse.Namespace) -> list[tuple[str, str, str, str]]:
         for rival in (KAMAILIO, TRUNKLINE)
     )
     return [
-        (f"calls a second, {signalling.SUCCESS:.1%} succeed", f"{ours}", f"{theirs} Kamailio", f"{ours / max(theirs, 1):.2f}")
+        (
+            f"calls a second, {signalling.SUCCESS:.1%} succeed",
+            f"{ours}",
+            f"{theirs} Kamailio",
+            f"{ours / max(theirs, 1):.2f}",
+        )
     ]
 
 
 def media_rows(options: argparse.Namespace) -> list[tuple[str, str, str, str]]:
-    """CPU per relayed packet."""
-    calls = options.streams // 2
+    """CPU per relayed packet: `bench/relay` measures both by itself."""
     print_line(f"\nCPU a relayed packet, {options.streams} streams of 50 packets a second, {options.turns} turns")
-    spent = {"bare relay": [0.0, 0], "trunkline": [0.0, 0]}
-    for _ in range(options.turns):
-        for name, command in (("bare relay", media.relay_command(calls)), ("trunkline", media.engine_command(calls))):
-            found = media.measure_relaying(command, calls=calls, seconds=options.seconds)
-            spent[name][0] += found.cpu_s
-            spent[name][1] += found.sent
-            print_line(
-                f"    {name}: {found.us:.2f} µs a packet, {found.sent / found.seconds:.0f} a second, "
-                f"{found.sent - found.arrived} of {found.sent} lost"
-            )
-    ours, theirs = (spent[name][0] / spent[name][1] * 1e6 for name in ("trunkline", "bare relay"))
-    return [("CPU a relayed RTP packet, µs", f"{ours:.2f}", f"{theirs:.2f} bare relay", f"{ours / theirs:.2f}")]
+    with running(relay_command(options), LOAD_CORE, stderr=None) as relay:
+        assert relay.process.stdout is not None
+        last = ""
+        while not last.startswith("relay:"):
+            # the relaying threads go to the server's core as soon as they are seen
+            relay.pin_threads(("media-0", "bare-0"), SERVER_CORE)
+            for line in relay.waiting_lines():
+                last = line
+                print_line(f"    {line}")
+    ours, theirs, ratio = re.findall(r"\d+\.\d+", last)
+    return [("CPU a relayed RTP packet, µs", ours, f"{theirs} bare relay", ratio)]
+
+
+def relay_command(options: argparse.Namespace) -> list[str]:
+    """The media engine and the bare relay, in turns, in one process."""
+    return [str(RELAY), str(options.streams // 2), str(options.seconds // 2), str(options.turns)]
 
 
 def commands(options: argparse.Namespace) -> list[str]:
@@ -128,9 +138,7 @@ def commands(options: argparse.Namespace) -> list[str]:
         (0, KAMAILIO.command),
         (1, signalling.callee_command()),
         (1, signalling.caller_command(options.rate, calls, options.hold_ms, Path("caller.csv"))),
-        (0, media.relay_command(options.streams // 2)),
-        (0, media.engine_command(options.streams // 2)),
-        (1, media.load_command(options.seconds)),
+        (1, relay_command(options)),
     ]
     return [f"taskset -c {core} {shlex.join(command)}" for core, command in shown]
 

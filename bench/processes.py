@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ LOAD_CORE = 1
 """The core of all load generators."""
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-STOP_S = 10.0
+STOP_S = 3.0
 
 _COMMAND, _PARENT, _USER, _SYSTEM = 0, 1, 11, 12
 """Places in /proc/PID/stat after the name in parentheses: state is 0 there, so the parent is 1."""
@@ -28,8 +30,9 @@ _COMMAND, _PARENT, _USER, _SYSTEM = 0, 1, 11, 12
 class Program:
     """A program that runs on one core."""
 
-    def __init__(self, command: Sequence[str], core: int, *, stderr: IO[str] | int = subprocess.DEVNULL) -> None:
+    def __init__(self, command: Sequence[str], core: int, *, stderr: IO[str] | int | None = subprocess.DEVNULL) -> None:
         self.command = list(command)
+        self._unread = ""
         self.process = subprocess.Popen(
             ["taskset", "-c", str(core), *command],
             stdin=subprocess.PIPE,
@@ -45,6 +48,24 @@ class Program:
         if not all(found):
             raise RuntimeError(f"{' '.join(self.command)} has ended with {self.process.wait()}")
         return found
+
+    def waiting_lines(self, wait_s: float = 0.02) -> list[str]:
+        """What it has printed since the last time, in whole lines; waits a moment for some. RuntimeError when it has ended."""
+        assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], wait_s)[0]:
+            return []
+        data = os.read(self.process.stdout.fileno(), 65_536).decode()
+        if not data:
+            raise RuntimeError(f"{' '.join(self.command)} has ended with {self.process.wait()}")
+        *lines, self._unread = (self._unread + data).split("\n")
+        return lines
+
+    def pin_threads(self, names: Sequence[str], core: int) -> None:
+        """Move its threads of these names to a core."""
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                if (thread / "comm").read_text().strip() in names:
+                    os.sched_setaffinity(int(thread.name), {core})
 
     def cpu_s(self) -> float:
         """Processor time of the process, its threads and its children so far, in seconds; a tick is 10 ms."""
@@ -63,15 +84,18 @@ class Program:
         """End it: by the end of its input, else by SIGTERM, else by SIGKILL."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        for end in (lambda: None, self.process.terminate, self.process.kill):
-            end()
+        for signal_number in (None, signal.SIGTERM, signal.SIGKILL):
+            if signal_number is not None:
+                self.process.send_signal(signal_number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_S if end != self.process.kill else None)
+                self.process.wait(STOP_S)
                 return
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], core: int, *, stderr: IO[str] | int = subprocess.DEVNULL) -> Iterator[Program]:
+def running(
+    command: Sequence[str], core: int, *, stderr: IO[str] | int | None = subprocess.DEVNULL
+) -> Iterator[Program]:
     """The program while the block runs."""
     program = Program(command, core, stderr=stderr)
     try:

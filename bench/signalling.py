@@ -1,4 +1,4 @@
-"""Signalled calls: SIPp calls, the server under test passes them on, another SIPp answers. What a call costs, and how many go through a second.
+"""Signalled calls: SIPp calls, the server under test passes them on, another SIPp answers. What a call costs, how many a second go through.
 
 The servers are trunkline (`server.py`) and Kamailio (`kamailio.cfg`); both are asked the same way by the same SIPp scenarios.
 """
@@ -45,8 +45,10 @@ TRUNKLINE = Rival(
 )
 KAMAILIO = Rival(
     "kamailio",
-    ["kamailio", "-DD", "-E", "-f", str(HERE / "kamailio.cfg"), "-l", f"udp:{HOST}:{SERVER_PORT}"]
-    + ["-A", f'TARGET_HOST="{HOST}"', "-A", f'TARGET_PORT="{CALLEE_PORT}"', "-m", "256", "-M", "16"],
+    [
+        *("kamailio", "-DD", "-E", "-f", str(HERE / "kamailio.cfg"), "-l", f"udp:{HOST}:{SERVER_PORT}"),
+        *("-A", f'TARGET_HOST="{HOST}"', "-A", f'TARGET_PORT="{CALLEE_PORT}"', "-m", "256", "-M", "16"),
+    ],
     lambda program: time.sleep(SETTLE_S),
 )
 
