@@ -585,6 +585,10 @@ class SipEndpoint(_EndpointCommands):
     def set_flood_exempt(self, networks: Sequence[str]) -> None: ...
     def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[Event]: ...
+    def hold(self) -> None:
+        """Let commands wait until `release`, so that several of them cost one wake-up of the thread. What returns an answer is done at once."""
+    def release(self) -> None:
+        """Have what waits done now, and what follows at once again."""
     def counters(self) -> dict[str, int]:
         """Totals and live counts.
 
@@ -688,6 +692,10 @@ class MediaEngine:
     ) -> MediaEngine: ...
     def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[MediaEvent]: ...
+    def hold(self) -> None:
+        """Let commands wait until `release`, so that several of them cost one wake-up of a worker. What returns an answer is done at once."""
+    def release(self) -> None:
+        """Have what waits done now, and what follows at once again."""
     def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]:
         """Bind an even RTP port and the RTCP port above it on `address`; returns (leg, port).
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from trunkline.events import LineRegisterFailed
-from trunkline.trace.describe import describe
 from trunkline.trace.ladder import COLUMN, draw_ladder
 from trunkline.trace.recorder import Entry, Happened, TracedMessage
 
@@ -43,7 +42,7 @@ def test_events_stand_between_the_messages() -> None:
     event = LineRegisterFailed("itsp", 403, "Forbidden", 300.0)
     entries: list[Entry] = [
         message(1.0, sent=True, other=ITSP, start_line="REGISTER sip:itsp SIP/2.0"),
-        Happened(1.5, event, describe(event)),
+        Happened(1.5, event),
     ]
     assert (
         draw_ladder(entries)

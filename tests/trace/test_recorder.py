@@ -13,7 +13,7 @@ from trunkline.trace.report import write_report
 
 def happened(line: str) -> Happened:
     event = LineRegisterSuccess(line, 60)
-    return Happened(1.0, event, describe(event))
+    return Happened(1.0, event)
 
 
 def test_the_oldest_entry_goes_when_the_record_is_full() -> None:

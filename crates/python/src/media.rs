@@ -298,6 +298,14 @@ impl PyMediaEngine {
         Ok(py.detach(|| self.engine.close_leg(leg))?.map(PyLegStatistics::from))
     }
 
+    fn hold(&self) {
+        self.engine.hold();
+    }
+
+    fn release(&self) {
+        self.engine.release();
+    }
+
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = self.engine.counters();
         let dict = PyDict::new(py);

@@ -310,11 +310,12 @@ class Channel:
     def finish(self) -> None:
         """It is over: everything is let go. Idempotent."""
         self.stage = Stage.OVER
-        self.unlink()
-        self._incoming = self._outgoing = self.invite = None
         if self.leg is not None:
+            # first, so that nothing is said to a leg that goes
             self.leg.handler = None
             self.leg.close()
+        self.unlink()
+        self._incoming = self._outgoing = self.invite = None
 
     # --- from the INVITE that arrived -------------------------------------------------------------------------------
 
@@ -449,7 +450,9 @@ class Channel:
             credentials=self.party.credentials if self.party is not None else None,
             confirmed=confirmed,
         )
-        self.apply()
+        if confirmed:
+            # what we answered ourselves was applied with the answer
+            self.apply()
         return self.invite
 
     def _learn_from(self) -> str | None:

@@ -81,6 +81,7 @@ class Leg:
         self.address = address
         self.port = port
         self.handler: LegHandler | None = None
+        self._plays = False
         self._final: LegStatistics | None = None
 
     def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
@@ -91,6 +92,8 @@ class Leg:
             learn_from: The address of their signalling when they are behind NAT: one source from there may be learned.
             silence_timeout_s: After how long a silence `on_leg_silent` is called; 0 for never.
         """
+        if not self.is_open:
+            return
         self._driver.configure(
             self.number,
             remote_rtp=plan.remote_rtp,
@@ -109,15 +112,19 @@ class Leg:
 
     def unlink(self) -> None:
         """Stop relaying."""
-        self._driver.unlink(self.number)
+        if self.is_open:
+            self._driver.unlink(self.number)
 
     def play_tone(self, frequency_hz: float, level_dbm0: float = -10.0) -> None:
         """Send a tone until `stop_tone`; 0 Hz is silence that is sent."""
+        self._plays = True
         self._driver.play_tone(self.number, frequency_hz, level_dbm0)
 
     def stop_tone(self) -> None:
-        """Stop sending the tone."""
-        self._driver.stop_tone(self.number)
+        """Stop sending the tone, if there is one."""
+        if self._plays:
+            self._plays = False
+            self._driver.stop_tone(self.number)
 
     def send_digits(self, digits: str, duration_ms: int = 100) -> None:
         """Send RFC 4733 telephone events, one digit after another."""
@@ -136,8 +143,13 @@ class Leg:
         """Counts up to now; after `close` the last ones."""
         return self._final or self._driver.statistics(self.number)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has its ports."""
+        return self._engine.has(self)
+
     def close(self) -> None:
-        """Close the ports. Idempotent."""
+        """Close the ports; it relays no more. Idempotent."""
         if self._engine.forget(self):
             self._final = self._driver.close_leg(self.number)
 
@@ -200,6 +212,10 @@ class MediaEngine:
         leg = Leg(self, number, address, port)
         self._legs[number] = leg
         return leg
+
+    def has(self, leg: Leg) -> bool:
+        """From `Leg`: whether it is open."""
+        return leg.number in self._legs
 
     def forget(self, leg: Leg) -> bool:
         """From `Leg.close`: whether it was open."""

@@ -127,6 +127,8 @@ class OwnAddresses:
     def _listener(self, flow: Flow) -> Listener | Listening | None:
         """The listener of that transport and family; the one of the flow's own local address if there are several."""
         able = [listener for listener in self._listeners if _serves(listener, flow)]
+        if len(able) < 2:
+            return able[0] if able else None
         exact = [listener for listener in able if flow.local == (listener.host, listener.port)]
         same_port = [listener for listener in able if flow.local is not None and flow.local[1] == listener.port]
         return next(iter(exact or same_port or able), None)

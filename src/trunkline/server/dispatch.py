@@ -26,7 +26,7 @@ from trunkline.events import (
     RegisterUser,
 )
 from trunkline.server.watch import LoopWatch
-from trunkline.trace.describe import describe, event_name
+from trunkline.trace.describe import event_name
 from trunkline.trace.recorder import Happened, Recorder
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Dispatcher:
     def emit(self, event: Event) -> None:
         """Record the event and start its handlers. Returns at once; never raises."""
         loop = asyncio.get_running_loop()
-        self._recorder.add(Happened(loop.time(), event, describe(event)))
+        self._recorder.add(Happened(loop.time(), event))
         handlers = self._handlers.get(type(event), ())
         for handler in handlers:
             self._begin(event, handler)

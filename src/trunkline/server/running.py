@@ -78,6 +78,7 @@ class Running:
         self.endpoint = Endpoint(self._driver)
         media_options = MediaOptions(settings.media_ports, settings.media_workers)
         self.media = MediaEngine(platform.media_driver(media_options))
+        self.endpoint.hold_too(self.media.driver)
         self.listeners: dict[str, Listener] = {}
         self.addresses = OwnAddresses(
             domains=(settings.realm, *settings.domains),

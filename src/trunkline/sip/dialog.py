@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from trunkline.sip.endpoint import DialogKey, Flow, Message, NameAddr, SipParseError, Uri
 
@@ -37,11 +38,10 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
     other end leave the flow as it was (RFC 5626's reasoning: what worked for their message works for ours).
     """
     transport = (uri.param("transport") or received_over.transport).lower()
-    try:
-        address = ipaddress.ip_address(uri.host)
-    except ValueError:
+    address = _address(uri.host)
+    source = _address(received_over.remote[0])
+    if address is None or source is None:
         return received_over
-    source = ipaddress.ip_address(received_over.remote[0])
     if address.version != source.version or (address.is_private and not source.is_private) or address.is_unspecified:
         return received_over
     if transport == "tcp" and received_over.transport == "tcp" and address == source:
@@ -53,6 +53,15 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
         (str(address), uri.port or 5060),
         received_over.local if transport == received_over.transport else None,
     )
+
+
+@lru_cache(4_096)
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """A literal address; None for a name. Remembered, since few hosts stand in many messages and parsing is slow."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def behind_nat(message: Message, source: Flow) -> bool:

@@ -63,6 +63,7 @@ __all__ = [
     "FlowClosed",
     "FlowOpened",
     "Headers",
+    "Holding",
     "Listener",
     "MediaPlan",
     "Message",
@@ -90,6 +91,9 @@ Headers = Sequence[tuple[str, str]]
 
 DialogKey = tuple[str, str, str]
 """Call-ID, our tag, their tag (RFC 3261 §12)."""
+
+BATCH = 16
+"""Events after which the commands that they led to go out, when more wait."""
 
 INVITE_LINGER_S = 40.0
 """How long an answered INVITE of ours stays listened to for 2xx of other branches: 64*T1 (RFC 3261 §13.2.2.4) and more."""
@@ -142,6 +146,17 @@ class Driver(Protocol):
     def set_overloaded(self, overloaded: bool) -> None: ...
     def set_trace(self, enabled: bool) -> None: ...
     def counters(self) -> dict[str, int]: ...
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """Takes commands for another thread, which each wakes, unless they are held together. The native drivers do."""
+
+    def hold(self) -> None:
+        """Let commands wait until `release`, so that several of them cost one wake-up."""
+
+    def release(self) -> None:
+        """Have what waits done now, and what follows at once again."""
 
 
 @runtime_checkable
@@ -204,6 +219,7 @@ class Endpoint:
         self._servers: dict[int, ServerHandler] = {}
         self._dialogs: dict[DialogKey, DialogHandler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._held: list[Holding] = [driver] if isinstance(driver, Holding) else []
         self.on_request: Callable[[RequestReceived], None] = self._refuse
         self.on_flow: Callable[[FlowOpened | FlowClosed], None] = lambda event: None
         self.on_shed: Callable[[Shed], None] = lambda event: None
@@ -250,13 +266,29 @@ class Endpoint:
 
     def pump(self) -> None:
         """Dispatch the events that wait. A handler that raises costs its own event only."""
-        for event in self._driver.drain():
-            try:
-                self._dispatch[type(event)](event)
-            except Exception:
-                log.exception("error while handling %s", type(event).__name__)
+        events = self._driver.drain()
+        for first in range(0, len(events), BATCH):
+            self._pump(events[first : first + BATCH])
         if self._quiet and not self.open_transactions:
             self._tell_quiet()
+
+    def hold_too(self, driver: object) -> None:
+        """Hold the commands to another driver together as well while events are dispatched, if it can do so."""
+        if isinstance(driver, Holding):
+            self._held.append(driver)
+
+    def _pump(self, events: Sequence[Event]) -> None:
+        for held in self._held:
+            held.hold()
+        try:
+            for event in events:
+                try:
+                    self._dispatch[type(event)](event)
+                except Exception:
+                    log.exception("error while handling %s", type(event).__name__)
+        finally:
+            for held in self._held:
+                held.release()
 
     @property
     def now_s(self) -> float:

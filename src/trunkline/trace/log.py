@@ -26,5 +26,5 @@ def _log(entry: Entry) -> None:
         arrow = "→" if entry.sent else "←"
         host, port = entry.remote
         messages_log.debug("%s %s:%d/%s %s [%s]", arrow, host, port, entry.transport, entry.start_line, entry.call_id)
-    else:
+    elif events_log.isEnabledFor(logging.INFO):
         events_log.info("%s", entry.text)

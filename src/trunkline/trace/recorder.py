@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from trunkline.events import Event
+from trunkline.trace.describe import describe
 
 __all__ = ["Entry", "Happened", "Recorder", "TracedMessage"]
 
@@ -49,8 +50,11 @@ class Happened:
 
     time_s: float
     event: Event
-    text: str
-    """The event in one line, as `describe` puts it."""
+
+    @property
+    def text(self) -> str:
+        """The event in one line, as `describe` puts it; made when somebody reads it."""
+        return describe(self.event)
 
 
 Entry = TracedMessage | Happened

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -78,6 +78,9 @@ struct Handle {
     commands: SyncSender<Command>,
     wake: Arc<Wake>,
     packets: Arc<AtomicU64>,
+    /// Wake-ups are held back, and one is due.
+    held: bool,
+    due: AtomicBool,
     /// Legs placed on it.
     legs: usize,
     thread: Option<JoinHandle<()>>,
@@ -86,11 +89,23 @@ struct Handle {
 impl Handle {
     fn send(&self, command: Command) -> io::Result<()> {
         let sent = self.commands.try_send(command);
-        self.wake.wake();
+        if self.held && sent.is_ok() {
+            self.due.store(true, Ordering::Relaxed);
+        } else {
+            self.wake.wake();
+        }
         sent.map_err(|error| match error {
             TrySendError::Full(_) => io::Error::new(io::ErrorKind::WouldBlock, "the media worker has too many commands waiting"),
             TrySendError::Disconnected(_) => closed(),
         })
+    }
+}
+
+impl Handle {
+    fn wake_if_due(&self) {
+        if self.due.swap(false, Ordering::Relaxed) {
+            self.wake.wake();
+        }
     }
 }
 
@@ -128,6 +143,8 @@ pub fn stop_leg(leg: u64) {
     for engine in engines {
         // A leg that another engine holds, or nobody, is none of ours.
         let _ = engine.tell(leg, Command::Stop { leg });
+        // Python may be what holds wake-ups back, and late.
+        lock(&engine.registry).wake(leg);
     }
 }
 
@@ -299,6 +316,21 @@ impl Engine {
         statistics
     }
 
+    /// Let commands wait until [`Engine::release`], so that several of them wake a worker once; what waits for an answer is done at once.
+    pub fn hold(&self) {
+        for worker in &mut lock(&self.0.registry).workers {
+            worker.held = true;
+        }
+    }
+
+    /// Have what was held done now, and what follows at once again.
+    pub fn release(&self) {
+        for worker in &mut lock(&self.0.registry).workers {
+            worker.held = false;
+            worker.wake_if_due();
+        }
+    }
+
     /// Totals and live counts.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -358,6 +390,13 @@ impl Registry {
         self.legs.insert(leg, Placed { worker, linked: None });
     }
 
+    /// Wake the worker of a leg for what it was sent while wake-ups are held back.
+    fn wake(&self, leg: u64) {
+        if let Some(handle) = self.legs.get(&leg).and_then(|placed| self.workers.get(placed.worker)) {
+            handle.wake_if_due();
+        }
+    }
+
     fn forget(&mut self, leg: u64) {
         if let Some(placed) = self.legs.remove(&leg)
             && let Some(handle) = self.workers.get_mut(placed.worker)
@@ -399,6 +438,7 @@ impl Control {
     fn ask<T>(&self, leg: u64, command: impl FnOnce(SyncSender<Option<T>>) -> Command) -> io::Result<Option<T>> {
         let (reply, answer): (_, Receiver<Option<T>>) = sync_channel(1);
         self.tell(leg, command(reply))?;
+        lock(&self.registry).wake(leg);
         match answer.recv_timeout(PATIENCE) {
             Ok(answer) => Ok(answer),
             // Nobody holds the other end: no such leg, or its code panicked while it answered.
@@ -425,6 +465,8 @@ fn start_worker(number: usize, clock: Clock, events: &Arc<events::Events>) -> io
         commands,
         wake,
         packets,
+        held: false,
+        due: AtomicBool::new(false),
         legs: 0,
         thread: Some(thread),
     })

@@ -139,7 +139,7 @@ impl Engine {
     pub fn listen(&self, transport: Transport, address: SocketAddr) -> io::Result<Bound> {
         let (socket, local) = bind::listener(transport, address)?;
         let (reply, answer) = sync_channel(1);
-        self.queues.orders.push(Order::Listen {
+        self.queues.orders.push_now(Order::Listen {
             transport,
             socket,
             local,
@@ -152,7 +152,7 @@ impl Engine {
     /// Close a listener; its socket is closed when this returns. Connections that it accepted stay.
     pub fn close_listener(&self, listener: ListenerId) {
         let (reply, answer) = sync_channel(1);
-        self.queues.orders.push(Order::CloseListener { listener, reply });
+        self.queues.orders.push_now(Order::CloseListener { listener, reply });
         // An error says that the thread has ended, and with it the listener.
         let _ = answer.recv();
     }
@@ -178,6 +178,16 @@ impl Engine {
         }
     }
 
+    /// Let the commands that follow wait until [`Engine::release`], so that all of them wake the SIP thread once.
+    pub fn hold(&self) {
+        self.queues.orders.hold();
+    }
+
+    /// Have what was held done now, and what follows at once again.
+    pub fn release(&self) {
+        self.queues.orders.release();
+    }
+
     fn fail(&self, request: Option<u64>) {
         if let Some(tx) = request {
             self.queues.events.push(&mut VecDeque::from([Event::TransportFailed {
@@ -189,7 +199,7 @@ impl Engine {
 
     /// Replace the networks that the flood guard never limits.
     pub fn set_flood_exempt(&self, networks: Vec<Network>) {
-        self.queues.orders.push(Order::SetExempt(networks));
+        self.queues.orders.push_now(Order::SetExempt(networks));
     }
 
     /// The descriptor that is readable while events wait; it lives as long as the handle.
@@ -208,7 +218,7 @@ impl Engine {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let (reply, answer) = sync_channel(1);
-        self.queues.orders.push(Order::Counters(reply));
+        self.queues.orders.push_now(Order::Counters(reply));
         answer.recv().unwrap_or_else(|_| *lock(&self.queues.last))
     }
 
@@ -216,7 +226,7 @@ impl Engine {
     pub fn close(&self) {
         let mut thread = lock(&self.thread);
         if let Some(thread) = thread.take() {
-            self.queues.orders.push(Order::Close);
+            self.queues.orders.push_now(Order::Close);
             // The thread never unwinds: a panic there has ended the process.
             let _ = thread.join();
         }

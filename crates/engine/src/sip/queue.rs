@@ -2,7 +2,8 @@
 //!
 //! [`EventQueue`] is written by the SIP thread and drained by Python, which watches its eventfd; it never makes the SIP thread wait: what it
 //! holds back is shed by the endpoint (`Endpoint::set_backlog`), and traces are dropped beyond its bound. [`CommandQueue`] is written by any
-//! thread; whoever writes to a full one waits until the SIP thread has taken what is there, which it does without waiting for anybody.
+//! thread; whoever writes to a full one waits until the SIP thread has taken what is there, which it does without waiting for anybody. Who writes
+//! several commands in a row holds the wake-up back meanwhile, so that they cost one.
 
 use std::collections::VecDeque;
 use std::io;
@@ -94,6 +95,8 @@ pub(super) enum Refusal<T> {
 struct Commands<T> {
     waiting: Vec<T>,
     closed: bool,
+    /// Nobody is woken for what is appended.
+    held: bool,
 }
 
 impl<T> CommandQueue<T> {
@@ -101,6 +104,7 @@ impl<T> CommandQueue<T> {
         let state = Mutex::new(Commands {
             waiting: Vec::new(),
             closed: false,
+            held: false,
         });
         CommandQueue {
             state,
@@ -119,6 +123,7 @@ impl<T> CommandQueue<T> {
     pub(super) fn push(&self, command: T) -> bool {
         let mut state = lock(&self.state);
         while state.waiting.len() >= self.bound && !state.closed {
+            self.wake.notify_one();
             state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         Self::append(&mut state, self.bound, &self.wake, command).is_ok()
@@ -132,10 +137,31 @@ impl<T> CommandQueue<T> {
             return Err(Refusal::Full(command));
         }
         state.waiting.push(command);
-        if state.waiting.len() == 1 {
+        if state.waiting.len() == 1 && !state.held {
             wake.notify_one();
         }
         Ok(())
+    }
+
+    /// Wake the SIP thread for nothing that is appended from now on, until [`CommandQueue::release`].
+    pub(super) fn hold(&self) {
+        lock(&self.state).held = true;
+    }
+
+    /// Wake the SIP thread for what was appended, and from now on as ever.
+    pub(super) fn release(&self) {
+        let mut state = lock(&self.state);
+        state.held = false;
+        if !state.waiting.is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Append a command whose answer is waited for: it wakes the SIP thread even while wake-ups are held back.
+    pub(super) fn push_now(&self, command: T) -> bool {
+        let pushed = self.push(command);
+        self.wake.notify_one();
+        pushed
     }
 
     /// Wait until a command was appended to the empty queue.
@@ -236,6 +262,32 @@ mod tests {
         }
         writer.join().unwrap();
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn test_held_commands_wake_once_and_together() {
+        let queue = CommandQueue::new(10);
+        let woken = async || tokio::time::timeout(Duration::from_millis(20), queue.filled()).await.is_ok();
+        queue.hold();
+        assert!(queue.push(1) && queue.push(2));
+        assert!(!woken().await);
+        queue.release();
+        assert!(woken().await);
+        let mut batch = Vec::new();
+        queue.take(&mut batch);
+        assert_eq!(batch, [1, 2]);
+        queue.release();
+        assert!(!woken().await, "nothing waits");
+        assert!(queue.push(3));
+        assert!(woken().await);
+    }
+
+    #[tokio::test]
+    async fn test_a_command_that_is_waited_for_wakes_while_others_are_held() {
+        let queue = CommandQueue::new(10);
+        queue.hold();
+        assert!(queue.push(1) && queue.push_now(2));
+        queue.filled().await;
     }
 
     #[test]

@@ -106,6 +106,18 @@ impl SipEndpoint {
         events::objects(slf.py(), engine(slf)?.drain(limit))
     }
 
+    /// Let commands wait until `release`: several of them then cost one wake-up of the thread.
+    fn hold(slf: &Bound<'_, Self>) -> PyResult<()> {
+        engine(slf)?.hold();
+        Ok(())
+    }
+
+    /// Have what waits done now, and what follows at once again.
+    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
+        engine(slf)?.release();
+        Ok(())
+    }
+
     /// Totals and live counts.
     fn counters<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
         let engine = engine(slf)?;
