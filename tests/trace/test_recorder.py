@@ -29,7 +29,9 @@ def test_a_listener_hears_each_entry_until_it_stops() -> None:
     recorder.add(happened("a"))
     stop()
     recorder.add(happened("b"))
-    assert [entry.text for entry in heard if isinstance(entry, Happened)] == ["line_register_success line=a expires_s=60"]
+    assert [entry.text for entry in heard if isinstance(entry, Happened)] == [
+        "line_register_success line=a expires_s=60"
+    ]
 
 
 def test_what_a_peer_sent_cannot_break_a_line_of_text() -> None:
