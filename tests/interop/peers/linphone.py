@@ -179,7 +179,7 @@ class Linphone:
 
     def wait_incoming(self, timeout_s: float = OUTPUT_TIMEOUT_S) -> str:
         """Wait until it rings, and return the caller's address."""
-        return self.wait_output(r"incoming call from (\S+), assigned id", timeout_s).group(1)
+        return self.wait_output(r"incoming call from .*?(\S+), assigned id", timeout_s).group(1)
 
     def answer(self) -> None:
         """Answer the call that rings."""
