@@ -44,6 +44,7 @@ from trunkline.server.server import SipServer
 PROVIDER_PORT = 5060
 MOBILE_PORT = 5070
 TONE_S = 30.0
+STOP_TIMEOUT_S = 1.0
 
 
 def _require(suite: str) -> None:
@@ -179,7 +180,11 @@ def pbx(
     with contextlib.ExitStack() as stack:
 
         def start(decide: Route = route, **options: Any) -> Pbx:
-            settings: dict[str, Any] = {"realm": REALM, "listen": ["udp://0.0.0.0:0", "tcp://0.0.0.0:0"]}
+            settings: dict[str, Any] = {
+                "realm": REALM,
+                "listen": ["udp://0.0.0.0:0", "tcp://0.0.0.0:0"],
+                "stop_timeout_s": STOP_TIMEOUT_S,
+            }
             started = Pbx(report_on(SipServer(**(settings | options))), decide)
             # What a failed test leaves of its calls is no second failure.
             stack.callback(lambda: started.stop(judge=not _failed(request)))
@@ -206,9 +211,11 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartSite]:
 
         def start(decide: Route = route, **options: Any) -> Scene:
             server: Pbx = request.getfixturevalue("pbx")(decide, **options)
-            # While the provider still runs: what a fixture asks for late goes after it.
+            scene = Scene(request.getfixturevalue, server, tmp_path)
+            # The phones leave while the server runs, the server while the provider does, which fixtures would stop first.
             stack.callback(lambda: server.stop(judge=not _failed(request)))
-            return Scene(request.getfixturevalue, server, tmp_path)
+            stack.callback(scene.stop_phones)
+            return scene
 
         yield start
 

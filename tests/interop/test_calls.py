@@ -52,7 +52,6 @@ def dial_out(site: Scene, alice: Party, mobile: Party) -> None:
     mobile.expect()
     alice.dial(MOBILE)
     mobile.wait_incoming()
-    # Kamailio's processes may overtake each other: no answer before the ringing has arrived.
     site.pbx.wait_told("connecting one 180")
     mobile.answer()
     alice.wait_established()

@@ -26,6 +26,7 @@ def talk(here: Scene, near: str) -> tuple[Baresip | Linphone, Mobile]:
     alice: Baresip | Linphone = here.baresip() if near == "baresip" else here.linphone()
     alice.dial(MOBILE)
     mobile.wait_incoming()
+    here.pbx.wait_told("connecting one 180")
     mobile.answer()
     alice.wait_established()
     mobile.wait_established()
@@ -55,24 +56,11 @@ def test_a_phone_that_holds_hears_nothing_until_it_resumes(site: StartSite, near
     traffic.wait_silent(alice.inside.address, 0.5)
     assert mobile.current.remote_holds == ["sendonly"]
     alice.resume()
-    heard = traffic.wait_heard(traffic_to(traffic, alice.inside.address), 0.5)
+    heard = traffic.wait_heard(traffic.wait_target(alice.inside.address), 0.5)
     assert audio.measure(heard).frequency_hz == pytest.approx(MOBILE_HZ, abs=10)
     assert mobile.current.remote_holds == ["sendonly", "sendrecv"]
     hears(mobile)
     end(here, alice, mobile)
-
-
-def traffic_to(traffic: object, address: str) -> tuple[str, int]:
-    from peers.capture import Capture
-    from peers.process import wait_until
-
-    assert isinstance(traffic, Capture)
-
-    def target() -> tuple[str, int] | None:
-        targets = [stream.target for stream in traffic.streams() if stream.target[0] == address]
-        return targets[-1] if targets else None
-
-    return wait_until(target, 10.0, f"RTP to {address}")
 
 
 @pytest.mark.parametrize("near", TALKERS)

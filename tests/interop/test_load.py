@@ -52,11 +52,11 @@ def assert_all_heard(traffic: Capture, address: str, frequency_hz: float) -> Non
     """Every call's stream arrived whole, and each holds the other side's tone."""
     streams = [stream for stream in traffic.streams() if stream.target[0] == address]
     assert len(streams) == CALLS
-    assert len({stream.target for stream in streams}) == CALLS
+    assert len({stream.ssrc for stream in streams}) == CALLS
     assert sum(stream.lost for stream in streams) == 0
     assert min(stream.received for stream in streams) > TALK_MS / 20 * 0.8
     for stream in streams[::10]:
-        heard = traffic.heard(stream.target).between(0.5, 1.0)
+        heard = traffic.heard(stream.target, stream.ssrc).between(0.5, 1.0)
         assert audio.measure(heard).frequency_hz == pytest.approx(frequency_hz, abs=10)
 
 

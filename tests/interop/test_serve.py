@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def test_serve_registers_calls_and_says_goodbye(
         assert serve.stop() == 0
         assert handset.wait_closed().how == "bye"
         phone.wait_closed()
+        phone.program.stop(with_signal=signal.SIGKILL)  # it would wait for an answer to its farewell
         assert provider.contacts(ACCOUNT) == []
         assert "ERROR" not in serve.output()
         assert "Traceback" not in serve.output()

@@ -267,8 +267,8 @@ class Linphone:
         return self.program.wait(enough, timeout_s, f"{duration_s:g} s of sound")
 
     def stop(self) -> None:
-        """End the phone; it ends its calls and unregisters if the server answers."""
-        if not _ASKS_PASSWORD.search(self.program.output()):
+        """End the phone; it ends its calls and unregisters if the server answers. Idempotent."""
+        if self.program.returncode is None and not _ASKS_PASSWORD.search(self.program.output()):
             with contextlib.suppress(PeerError):
                 self.command("quit")
                 self.program.wait_for_end(END_TIMEOUT_S)

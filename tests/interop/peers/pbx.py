@@ -156,7 +156,7 @@ class Pbx:
         counts = {
             "calls": len(self.server.calls),
             "legs": running.media.open_legs,
-            "dialogs": running.endpoint.counts()["dialogs"],
+            "dialogs": running.endpoint.live["dialogs"],
         }
         return {name: count for name, count in counts.items() if count}
 

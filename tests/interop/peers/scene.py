@@ -40,6 +40,7 @@ class Scene:
     def __init__(self, fixture: Callable[[str], Any], pbx: Pbx, folder: Path) -> None:
         self._fixture, self.pbx, self._folder = fixture, pbx, folder
         self._far: Namespace | None = None
+        self._phones: list[Baresip | Linphone] = []
 
     def namespace(self, **how: Any) -> Namespace:
         """A new namespace for a phone."""
@@ -74,6 +75,7 @@ class Scene:
             user, password(user), self.pbx.at(inside, transport), domain=REALM, transport=transport
         )
         started: Baresip = self._fixture("baresip")(account, tone_hz, inside)
+        self._phones.append(started)
         started.wait_registered()
         return started
 
@@ -86,6 +88,7 @@ class Scene:
             user, password(user), self.pbx.at(inside, transport), domain=REALM, transport=transport
         )
         started: Linphone = self._fixture("linphone")(account, tone_hz, inside)
+        self._phones.append(started)
         started.wait_registered()
         return started
 
@@ -94,6 +97,11 @@ class Scene:
         account = sipp.Account(user, password(user), domain=REALM)
         made: Sipp = self._fixture("sipp")(account, inside or self.namespace(), transport=transport)
         return made
+
+    def stop_phones(self) -> None:
+        """End alice's and bob's programs, which unregister."""
+        for phone in self._phones:
+            phone.stop()
 
     # -- the provider's side
 
