@@ -39,6 +39,7 @@ from peers.mobile import Mobile
 from peers.namespace import Namespace, namespace
 from peers.pbx import REALM, Pbx, Route, route
 from peers.scene import Scene
+
 from trunkline.server.server import SipServer
 
 PROVIDER_PORT = 5060

@@ -48,7 +48,7 @@ def assert_heard(party: Party, other: Party) -> None:
 
 
 def dial_out(site: Scene, alice: Party, mobile: Party) -> None:
-    """alice dials the mobile, both hear each other, alice hangs up."""
+    """Alice dials the mobile, both hear each other, alice hangs up."""
     mobile.expect()
     alice.dial(MOBILE)
     mobile.wait_incoming()

@@ -11,6 +11,7 @@ from peers.fixtures import StartSite
 from peers.mobile import NUMBER as MOBILE
 from peers.party import Party, Talker
 from peers.pbx import ACCOUNT
+
 from trunkline.calls.session import CallSession
 from trunkline.events import CallSessionClosed
 
@@ -59,7 +60,11 @@ def test_a_mobile_that_gives_up_while_the_phone_rings_cancels_it(site: StartSite
         ("caller_cancels", "callee_rings", CANCELLED),
         # CANCEL and 200 cross: the callee's call is acknowledged and ended, the caller gets his 487.
         ("caller_cancels", "callee_answers_cancel", CANCELLED),
-        ("caller_early", "callee_early", ["created", "incoming_call", "connecting one 183", *UP[3:], "hangup zero", "closed hangup"]),
+        (
+            "caller_early",
+            "callee_early",
+            ["created", "incoming_call", "connecting one 183", *UP[3:], "hangup zero", "closed hangup"],
+        ),
         ("caller", "callee_late", ["created", "incoming_call", "connected", "hangup zero", "closed hangup"]),
     ],
 )
@@ -70,9 +75,7 @@ def test_sipp_follows_the_scenario_to_the_letter_at_both_ends(
     here.provider()
     alice, mobile = here.sipp(), here.handset()
     answering = mobile.start(callee, mobile.server, pause_ms=200)
-    alice.start(
-        caller, here.pbx.at(alice.inside), dials=MOBILE, pause_ms=200, challenge=CHALLENGE
-    ).wait_successful()
+    alice.start(caller, here.pbx.at(alice.inside), dials=MOBILE, pause_ms=200, challenge=CHALLENGE).wait_successful()
     answering.wait_successful()
     here.pbx.wait_idle()
     assert here.pbx.story() == story
@@ -208,4 +211,9 @@ def test_all_phones_of_a_user_ring_and_the_slower_is_told_that_another_answered(
     here.pbx.wait_idle()
     story = here.pbx.story()
     assert story.count("connecting one 180") == 2
-    assert [told for told in story if told != "connecting one 180"] == [*UP[:2], "connected", "hangup one", "closed hangup"]
+    assert [told for told in story if told != "connecting one 180"] == [
+        *UP[:2],
+        "connected",
+        "hangup one",
+        "closed hangup",
+    ]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import pytest
 from peers import audio
+from peers.baresip import Baresip
 from peers.fixtures import StartSite
+from peers.linphone import Linphone
 from peers.mobile import NUMBER as MOBILE
 from peers.mobile import Mobile
-from peers.pbx import ACCOUNT
 from peers.scene import MOBILE_HZ, PHONE_HZ, Scene
-from peers.baresip import Baresip
-from peers.linphone import Linphone
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
 
@@ -21,7 +20,7 @@ TALKERS = ["baresip", "linphone"]
 
 
 def talk(here: Scene, near: str) -> tuple[Baresip | Linphone, Mobile]:
-    """alice has dialled the mobile, and both hear each other."""
+    """Alice has dialled the mobile, and both hear each other."""
     mobile = here.mobile()
     alice: Baresip | Linphone = here.baresip() if near == "baresip" else here.linphone()
     alice.dial(MOBILE)

@@ -12,6 +12,7 @@ from peers.fixtures import StartSite
 from peers.mobile import NUMBER as MOBILE
 from peers.process import wait_until
 from peers.scene import MOBILE_HZ, PHONE_HZ
+
 from trunkline.events import CallSessionClosed, CallSessionConnected
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]

@@ -9,6 +9,7 @@ from peers.party import SippParty
 from peers.pbx import ACCOUNT
 from peers.process import wait_until
 from peers.scene import MOBILE_HZ, PHONE_HZ
+
 from trunkline.server import registrar
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
@@ -71,4 +72,3 @@ def test_a_phone_behind_a_nat_calls_and_is_hung_up_on(site: StartSite, near: str
     alice.wait_closed()
     here.pbx.wait_idle()
     assert here.pbx.story()[-2:] == ["hangup one", "closed hangup"]
-

@@ -10,6 +10,7 @@ from peers.party import Talker
 from peers.pbx import ACCOUNT, REALM, password
 from peers.process import PeerError, wait_until
 from peers.scene import DOMAIN
+
 from trunkline.constants import Transport
 from trunkline.events import (
     LineRegisterFailed,

@@ -102,7 +102,9 @@ def namespace(
             router = stack.enter_context(_linked(uplink, forwards=True))
             router.run(*_masquerade(router))
             if nat_idle_s is not None:
-                router.run("sh", "-c", f"for t in udp_timeout udp_timeout_stream; do echo {nat_idle_s} > {_NAT}_$t; done")
+                router.run(
+                    "sh", "-c", f"for t in udp_timeout udp_timeout_stream; do echo {nat_idle_s} > {_NAT}_$t; done"
+                )
             inside = stack.enter_context(_linked(router, forwards=forwards))
             yield replace(inside, host_address=router.gateway, public_address=router.address)
         else:

@@ -140,9 +140,7 @@ class Pbx:
         return [
             entry
             for entry in list(self._entries)
-            if isinstance(entry, TracedMessage)
-            and remote in (None, entry.remote[0])
-            and sent in (None, entry.sent)
+            if isinstance(entry, TracedMessage) and remote in (None, entry.remote[0]) and sent in (None, entry.sent)
         ]
 
     # -- the end
