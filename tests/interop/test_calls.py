@@ -14,7 +14,7 @@ from peers.pbx import ACCOUNT, ACCOUNT_PASSWORD
 from peers.scene import DOMAIN, MOBILE_HZ, Scene
 from peers.sipp import Account, Sipp
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
 LISTEN_S = 0.8
 

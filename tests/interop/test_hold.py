@@ -14,7 +14,7 @@ from peers.mobile import NUMBER as MOBILE
 from peers.mobile import Mobile
 from peers.scene import MOBILE_HZ, PHONE_HZ, Scene
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
 TALKERS = ["baresip", "linphone"]
 

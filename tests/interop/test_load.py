@@ -15,7 +15,7 @@ from peers.scene import MOBILE_HZ, PHONE_HZ
 
 from trunkline.events import CallSessionClosed, CallSessionConnected
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
 CALLS = 50
 RATE = 25

@@ -12,7 +12,7 @@ from peers.scene import MOBILE_HZ, PHONE_HZ
 
 from trunkline.server import registrar
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
 IDLE_S = 2
 KEEP_ALIVE_S = 0.5

@@ -21,7 +21,7 @@ from trunkline.events import (
 )
 from trunkline.server.line import LineState
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
 REFUSED_WAIT_S = 200.0
 """No refused password is offered again before."""

@@ -15,7 +15,7 @@ from peers.pbx import ACCOUNT, ACCOUNT_PASSWORD, REALM
 from peers.process import Program
 from peers.scene import MOBILE_HZ, PHONE_HZ
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
 FILE = """
 [server]

@@ -271,8 +271,12 @@ class Linphone:
         if self.program.returncode is None and not _ASKS_PASSWORD.search(self.program.output()):
             with contextlib.suppress(PeerError):
                 self.command("quit")
-                self.program.wait_for_end(END_TIMEOUT_S)
-        self.program.stop()
+                self.program.wait(self._has_left, END_TIMEOUT_S, "its farewell")
+        # It says goodbye, destroys its core and then hangs for seconds.
+        self.program.stop(0.5)
+
+    def _has_left(self) -> bool:
+        return "Destroying core" in self.trace.read_text(errors="replace")
 
 
 def _wanted(account: Account) -> list[str]:

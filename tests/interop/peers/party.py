@@ -18,7 +18,7 @@ from peers.mobile import Mobile
 from peers.process import wait_until
 from peers.sipp import Run, Sipp
 
-TALK_MS = 2500
+TALK_MS = 2000
 """How long SIPp talks before it hangs up by itself."""
 CHALLENGE = 401
 """What the server under test challenges an INVITE with: it is the user agent that is called (RFC 3261 §22.2)."""
