@@ -11,8 +11,12 @@ from peers.fixtures import MakeSipp, StartSite
 from peers.mobile import NUMBER as MOBILE
 from peers.party import Party, SippParty
 from peers.pbx import ACCOUNT, ACCOUNT_PASSWORD
+from peers.process import wait_until
 from peers.scene import DOMAIN, MOBILE_HZ, Scene
 from peers.sipp import Account, Sipp
+
+from trunkline.constants import Transport
+from trunkline.events import IncomingCall
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
@@ -35,6 +39,7 @@ PAIRS = [
     ("linphone", "sipp"),
     ("sipp", "baresip"),
 ]
+SECOND = "15555678"
 PHONES = ["baresip", "linphone", "sipp"]
 
 
@@ -101,6 +106,30 @@ def test_a_phone_registered_over_tcp_calls_and_is_called(site: StartSite, near: 
     mobile, alice = here.far_end("kit"), here.phone(near, transport="tcp")
     dial_out(here, alice, mobile)
     call_in(here, alice, mobile)
+
+
+def test_a_line_over_tcp_carries_both_calls(site: StartSite) -> None:
+    here = site()
+    mobile, alice = here.far_end("kit", transport=Transport.TCP), here.phone("baresip")
+    dial_out(here, alice, mobile)
+    call_in(here, alice, mobile)
+
+
+@pytest.mark.parametrize("token_in", ["user", "parameter"])
+def test_two_lines_at_one_provider_get_their_own_calls(site: StartSite, token_in: str) -> None:
+    here = site()
+    mobile = here.mobile({SECOND: "second-secret"}, token_in=token_in)
+    assert mobile.network is not None
+    second = {"username": SECOND, "password": "second-secret", "token_in": token_in}
+    line = here.pbx.add_line(f"{mobile.network[0]}:5060", "second", **second)
+    wait_until(lambda: line.registered, 5.0, "the second line registers")
+    for number in (ACCOUNT, SECOND, ACCOUNT):
+        mobile.dial(number)
+        # alice has no phone
+        assert mobile.wait_closed().status == 480
+    came = [event for event in here.pbx.events if isinstance(event, IncomingCall)]
+    assert [event.from_peer_name for event in came] == ["itsp", "second", "itsp"]
+    assert [event.dial_number for event in came] == [ACCOUNT, SECOND, ACCOUNT]
 
 
 # -- SIPp as the provider of one account

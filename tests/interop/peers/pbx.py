@@ -81,11 +81,11 @@ class Pbx:
 
     # -- the line
 
-    def add_line(self, server: str, **options: Any) -> Line:
-        """Add the line `itsp`, with the right password unless told otherwise, and return it."""
+    def add_line(self, server: str, name: str = LINE, **options: Any) -> Line:
+        """Add a line, with the account and its right password unless told otherwise, and return it."""
         given = {"username": ACCOUNT, "password": ACCOUNT_PASSWORD, "domain": "itsp.example", "server": server}
-        self.call(self.server.add_line, LINE, **(given | options))
-        return self.line
+        self.call(self.server.add_line, name, **(given | options))
+        return self.server.line(name)
 
     @property
     def line(self) -> Line:

@@ -7,7 +7,7 @@ registered when it is returned. When the site ends the server leaves first, whil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +112,15 @@ class Scene:
             self._far = self.namespace(forwards=True)
         return self._far
 
-    def provider(self, next_hop: str | None = None, **line: Any) -> Kamailio:
+    def provider(self, next_hop: str | None = None, accounts: Mapping[str, str] | None = None, **line: Any) -> Kamailio:
         """Kamailio with the line registered there.
 
         Args:
             next_hop: where the calls to mobiles go; a mobile that is started later in the provider's namespace.
+            accounts: further accounts there, and their passwords.
             line: options of the line.
         """
-        started = self.kamailio(next_hop)
+        started = self.kamailio(next_hop, accounts={ACCOUNT: ACCOUNT_PASSWORD, **(accounts or {})})
         self.pbx.add_line(started.server, **line)
         self.pbx.wait_line()
         return started
@@ -130,18 +131,18 @@ class Scene:
         started: Kamailio = self._fixture("kamailio")(ProviderSettings(**(given | settings)), self.far)
         return started
 
-    def mobile(self, **line: Any) -> Mobile:
-        """The test kit's mobile behind Kamailio, with the line registered there."""
+    def mobile(self, accounts: Mapping[str, str] | None = None, **line: Any) -> Mobile:
+        """The test kit's mobile behind Kamailio, with the line registered there; arguments as for `provider`."""
         started: Mobile = self._fixture("mobile")(self.far, MOBILE_HZ)
-        provider = self.provider(started.uri, **line)
+        provider = self.provider(started.uri, accounts, **line)
         started.network = provider.address, provider.mobile_port
         return started
 
-    def far_end(self, program: str) -> Party:
+    def far_end(self, program: str, **line: Any) -> Party:
         """A mobile behind Kamailio by the name of its program, or `kit`; with the line registered there."""
         if program == "kit":
-            return MobileParty(self.mobile())
-        provider = self.provider()
+            return MobileParty(self.mobile(**line))
+        provider = self.provider(**line)
         if program == "sipp":
             traffic, tone = self.capture(self.far), self._mulaw("mobile", MOBILE_HZ)
             scenarios = {"dials": "mobile_caller_hung_up_on", "answers": "callee"}
