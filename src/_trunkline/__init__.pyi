@@ -586,7 +586,10 @@ class SipEndpoint(_EndpointCommands):
     def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[Event]: ...
     def hold(self) -> None:
-        """Let commands wait until `release`, so that several of them cost one wake-up of the thread. What returns an answer is done at once."""
+        """Let commands wait until `release`, so that several of them cost one wake-up of the thread.
+
+        What returns an answer is done at once.
+        """
     def release(self) -> None:
         """Have what waits done now, and what follows at once again."""
     def counters(self) -> dict[str, int]:
@@ -689,7 +692,10 @@ class MediaEngine:
     def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[MediaEvent]: ...
     def hold(self) -> None:
-        """Let commands wait until `release`, so that several of them cost one wake-up of a worker. What returns an answer is done at once."""
+        """Let commands wait until `release`, so that several of them cost one wake-up of a worker.
+
+        What returns an answer is done at once.
+        """
     def release(self) -> None:
         """Have what waits done now, and what follows at once again."""
     def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]:
