@@ -116,6 +116,9 @@ class World:
             party.finish(call)
 
     def _invited(self, call: Call, invite: Heard) -> None:
+        if invite.uri.removeprefix("sip:").partition("@")[0] not in self._meetings:
+            self.callee.late += 1  # a repeat from long ago
+            return
         task = asyncio.get_running_loop().create_task(self._answer(call, invite))
         self._scripts.add(task)
         task.add_done_callback(self._scripts.discard)
