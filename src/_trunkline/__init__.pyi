@@ -16,7 +16,7 @@ Address = tuple[str, int]
 # --- values: URIs, addresses, messages ------------------------------------------------------------------------------------------------
 
 class SipParseError(ValueError):
-    """Text or bytes that are no SIP. `status` is what RFC 3261 says to answer (400, 413, 414, 416, 505, 513) or 0 where nothing is answered."""
+    """Text or bytes that are no SIP. `status` is what to answer (400, 413, 414, 416, 505, 513), or 0 where nothing is answered."""
 
     status: int
     reason: str
@@ -503,7 +503,7 @@ class _EndpointCommands:
     ) -> int:
         """Send a request in a new client transaction and return its id.
 
-        `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent) and User-Agent (where absent)
+        `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent), User-Agent (where absent)
         are added. `timeout_s` replaces 64*T1 as Timer B or F. Failure to send comes as `TransportFailed`.
         """
     def cancel(self, tx: int, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -586,14 +586,15 @@ class SipEndpoint(_EndpointCommands):
     def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[Event]: ...
     def hold(self) -> None:
-        """Let commands wait until `release`, so that several of them cost one wake-up of the thread.
-
-        What returns an answer is done at once.
-        """
+        """Let commands wait until `release`: several of them cost one wake-up of the thread. What returns an answer is done at once."""
     def release(self) -> None:
         """Have what waits done now, and what follows at once again."""
     def counters(self) -> dict[str, int]:
-        """Totals and live counts: received, sent, retransmitted, malformed, flood_dropped, shed, client_transactions, server_transactions, dialogs, connections."""
+        """Totals and live counts.
+
+        The totals are received, sent, retransmitted, malformed, flood_dropped, shed; what is live are client_transactions,
+        server_transactions, dialogs, connections.
+        """
     def close(self) -> None:
         """Stop the thread and close every socket; waits for it. Idempotent."""
 
@@ -654,7 +655,7 @@ class Heard:
 
     frequency_hz: float  # the strongest, 0.0 for silence
     level_dbm0: float  # of that frequency, -inf for silence
-    purity: float  # share of the signal's power at that frequency, 0–1
+    purity: float  # share of the signal's power at that frequency, 0 to 1
     duration_s: float  # of audio received in this span
     gaps: int  # packets missing by sequence number in this span
     digits: str  # RFC 4733 events that ended in this span
@@ -684,7 +685,7 @@ MediaEvent = LegSilent | LegLatched | LegFailed
 
 @final
 class MediaEngine:
-    """The media workers: threads with an epoll each, RTP sockets from a port range. Legs are numbered; commands to unknown legs do nothing."""
+    """The media workers: threads with an epoll each, RTP sockets from a port range. Commands to unknown legs do nothing."""
 
     def __new__(
         cls, *, workers: int = 0, port_range: tuple[int, int] = (16384, 32767), event_queue: int = 8192
@@ -692,14 +693,14 @@ class MediaEngine:
     def fileno(self) -> int: ...
     def drain(self, limit: int = 512) -> list[MediaEvent]: ...
     def hold(self) -> None:
-        """Let commands wait until `release`, so that several of them cost one wake-up of a worker.
-
-        What returns an answer is done at once.
-        """
+        """Let commands wait until `release`: several of them cost one wake-up of a worker. What returns an answer is done at once."""
     def release(self) -> None:
         """Have what waits done now, and what follows at once again."""
     def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]:
-        """Bind an even RTP port and the RTCP port above it on `address`; returns (leg, port). `beside` places it on that leg's worker. OSError when the range is used up."""
+        """Bind an even RTP port and the RTCP port above it on `address`; returns (leg, port).
+
+        `beside` places it on that leg's worker. OSError when the range is used up.
+        """
     def configure(
         self,
         leg: int,

@@ -566,26 +566,43 @@ def test_accepting_a_call_that_is_over_raises_call_ended() -> None:
 def test_accept_works_from_another_thread() -> None:
     async def scenario(house: House) -> None:
         alice, bob = await house.phone("alice"), await house.phone("bob")
-        outcomes: list[object] = []
-
-        def work(call: CallSession) -> None:
-            try:
-                call.accept(to_user="bob").result(10)
-            except CallFailed as error:
-                outcomes.append(error.status)
+        outcomes: list[CallFailed | CallStateError] = []
 
         async def route(call: CallSession) -> None:
-            loop = asyncio.get_running_loop()
-            thread = asyncio.ensure_future(asyncio.to_thread(work, call))
-            while not thread.done():
-                await asyncio.sleep(0.01)
-            loop.call_soon(lambda: None)
+            placement = await asyncio.to_thread(lambda: call.accept(to_user="bob"))
+            twice = await asyncio.to_thread(lambda: call.accept(to_user="bob"))
+            for waiting in (twice, placement):
+                try:
+                    await waiting
+                except (CallFailed, CallStateError) as error:
+                    outcomes.append(error)
 
         house.route(route)
         at_alice = house.call(alice, "bob")
-        at_bob = await bob.next_call()
-        at_bob.reject(486)
+        (await bob.next_call()).reject(486)
         with pytest.raises(CallRefused):
             await at_alice.wait_answered()
+        assert [type(error) for error in outcomes] == [CallStateError, Busy]
+
+    on_the_network(scenario)
+
+
+def test_commands_from_another_thread_are_carried_out_and_raise_there() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+
+        async def route(call: CallSession) -> None:
+            await asyncio.to_thread(call.reject, 404, "Not Here")
+            with pytest.raises(CallEnded):
+                await asyncio.to_thread(call.reject)
+            await asyncio.to_thread(call.close)
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered()
+        assert (refused.value.status, refused.value.reason) == (404, "Not Here")
+        await house.settle()
+        assert house.events.raised == []
 
     on_the_network(scenario)

@@ -15,6 +15,9 @@ from trunkline.calls.session import CallSession
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.errors import CallEnded, CallStateError
 from trunkline.events import CallSessionClosed, CallSessionLost
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import Flow
+from trunkline.sip.invite import end_unwanted
 from trunkline.testing.call import CallRefused
 
 
@@ -44,6 +47,36 @@ def test_a_caller_who_gives_up_cancels_the_callee() -> None:
         assert house.events.names() == ["Created", "IncomingCall", "Connecting", "Cancelled", "Closed"]
         assert house.events.only(CallSessionClosed).reason is ClosedReason.CANCELLED
         assert isinstance(house.events.raised[0], CallEnded)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_a_bye_in_the_early_dialog_gives_up_too() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.ring()
+        ringing = await at_alice.wait_ringing()
+        early = Dialog.as_caller(
+            ringing,
+            Flow("udp", ("10.0.0.1", 5060), (alice.address, 5060)),
+            local=str(ringing.from_),
+            local_tag=ringing.from_tag,
+            cseq=ringing.cseq,
+            target="sip:bob@10.0.0.1",
+            nat=False,
+        )
+        end_unwanted(alice.endpoint, early)
+        with pytest.raises(CallRefused) as caught:
+            await at_alice.wait_answered()
+        assert caught.value.status == 487
+        assert (await at_bob.wait_ended()).how == "cancel"
+        assert len(house.sent("SIP/2.0 200", to=alice)) == 1
+        assert house.events.only(CallSessionClosed).reason is ClosedReason.CANCELLED
+        await house.settle(40)
         house.check_over()
 
     on_the_network(scenario)
@@ -85,7 +118,7 @@ def test_a_callee_that_hangs_up_before_the_callers_ack_makes_no_early_bye() -> N
         ended = await at_alice.wait_ended(10)
         assert ended.how == "bye"
         arrived = [packet.data.split(b" ")[0] for packet in house.network.delivered]
-        to_alice = [p for p in house.sent("BYE ", to=alice)]
+        to_alice = house.sent("BYE ", to=alice)
         acks = [p for p in house.sent("ACK ") if p.source[0] == alice.address]
         assert house.network.delivered.index(acks[0]) < house.network.delivered.index(to_alice[0]), arrived
         await house.settle(40)

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from tests.calls.house import House, on_the_network
+from tests.calls.house import ADDRESS, House, on_the_network
 from tests.calls.test_accept import connected
-from trunkline.sip.endpoint import Codec, Direction
+from trunkline.sip.endpoint import Codec, Direction, Message
+from trunkline.sip.request import Failure
 from trunkline.testing.call import CallRefused, ScriptedCall
 
 
@@ -70,7 +71,6 @@ def test_a_new_address_is_answered_here_and_media_goes_there() -> None:
         at_alice, at_bob, call = await connected(house)
         assert call.zero.leg is not None
         at_alice.agent.address = "10.0.0.77"
-        at_alice.agent.port  # noqa: B018 — still listens where it did
         await at_alice.reoffer("sendrecv")
         assert at_bob.requests == []
         configured = house.host.media.legs[call.zero.leg.number].configured
@@ -115,12 +115,12 @@ def test_a_reinvite_without_description_is_refused_in_words() -> None:
         failures: list[tuple[int, str | None]] = []
 
         class Hears:
-            def on_reoffer_accepted(self, message: object) -> None:
+            def on_reoffer_accepted(self, message: Message) -> None:
                 raise AssertionError("accepted")
 
-            def on_reoffer_refused(self, failure: object) -> None:
-                message = getattr(failure, "message", None)
-                failures.append((message.status, message.header("Warning")))
+            def on_reoffer_refused(self, failure: Failure) -> None:
+                assert failure.message is not None
+                failures.append((failure.status, failure.message.header("Warning")))
 
         session.reinvite(b"", Hears())
         await house.settle()
@@ -190,5 +190,23 @@ def test_requests_that_are_not_served_inside_a_dialog_get_405() -> None:
         await house.settle()
         assert house.sent("SIP/2.0 405", to=at_alice.agent)
         assert call.closed_reason is None
+
+    on_the_network(scenario)
+
+
+def test_a_hold_that_is_cancelled_while_it_crosses_is_taken_back() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, _ = await connected(house)
+        house.network.link(ADDRESS, at_bob.agent.address).delay_s = 0.5
+        holding = asyncio.ensure_future(at_alice.hold())
+        await asyncio.sleep(0.1)
+        assert at_alice.session is not None
+        at_alice.session.cancel_reinvite()
+        with pytest.raises(CallRefused) as refused:
+            await holding
+        assert refused.value.status == 487
+        await house.settle(4)
+        assert at_bob.remote_holds == ["sendonly", "sendrecv"]
+        assert directions(house, at_alice) == directions(house, at_bob) == "sendrecv"
 
     on_the_network(scenario)

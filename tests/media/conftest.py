@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
-from far_end import HERE, Phone, Side
 
 from _trunkline import MediaEngine
+from tests.media.far_end import HERE, Phone, Side
 
 _ranges = itertools.count(24_000, 400)
 

@@ -10,9 +10,9 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from far_end import HERE, PCMA, PCMU, Phone, Side, counts, events_codec, poll_until, strength
 
 from _trunkline import Codec, MediaEngine
+from tests.media.far_end import HERE, PCMA, PCMU, Phone, Side, counts, events_codec, poll_until, strength
 
 # --- relay ------------------------------------------------------------------------------------------------------------
 
@@ -217,6 +217,10 @@ def test_statistics_count_what_arrived_and_what_was_lost(sides: tuple[Side, Side
 # --- ports, descriptors, ends -----------------------------------------------------------------------------------------
 
 
+# An address of its own, so that no other program on this machine holds a port of an exact range.
+ALONE = "127.0.0.77"
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
@@ -224,13 +228,13 @@ def descriptors() -> int:
 def test_ports_are_even_and_run_out_with_an_oserror() -> None:
     engine = MediaEngine(workers=1, port_range=(23_801, 23_808))
     try:
-        legs = [engine.open_leg(HERE) for _ in range(3)]
+        legs = [engine.open_leg(ALONE) for _ in range(3)]
         assert sorted(port for _, port in legs) == [23_802, 23_804, 23_806]
         with pytest.raises(OSError, match="in use"):
-            engine.open_leg(HERE)
+            engine.open_leg(ALONE)
         assert engine.counters() == {"legs": 3, "ports_used": 6, "workers": 1, "packets": 0}
         engine.close_leg(legs[0][0])
-        assert engine.open_leg(HERE)[1] == legs[0][1]
+        assert engine.open_leg(ALONE)[1] == legs[0][1]
     finally:
         engine.close()
 
@@ -246,11 +250,11 @@ def test_closing_frees_descriptors_and_ports() -> None:
     engine = MediaEngine(workers=2, port_range=(23_900, 23_999))
     idle = descriptors()
     for _ in range(10):
-        legs = [engine.open_leg(HERE)[0] for _ in range(50)]
+        legs = [engine.open_leg(ALONE)[0] for _ in range(50)]
         assert descriptors() == idle + 100
         assert all(engine.close_leg(leg) is not None for leg in legs)
         assert (descriptors(), engine.counters()["ports_used"]) == (idle, 0)
-    engine.open_leg(HERE)
+    engine.open_leg(ALONE)
     engine.close()
     engine.close()
     assert descriptors() == before

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from far_end import HERE, Phone, Side, poll_until, strength
 
 from _trunkline import LegLatched, LegSilent, MediaEngine
+from tests.media.far_end import HERE, Phone, Side, poll_until, strength
 
 # --- strangers --------------------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ def test_a_rebound_port_is_followed_only_after_silence_and_with_the_same_source(
 
 def drain_silent(engine: MediaEngine, timeout_s: float) -> list[LegSilent]:
     """Silence events that come before the deadline, waiting on the engine's descriptor as the loop does."""
-    deadline, found = time.monotonic() + timeout_s, []
+    deadline, found = time.monotonic() + timeout_s, list[LegSilent]()
     while not found and (left := deadline - time.monotonic()) > 0:
         select.select([engine.fileno()], [], [], left)
         found = [event for event in engine.drain() if isinstance(event, LegSilent)]

@@ -678,3 +678,14 @@ def test_contacts_that_cannot_be_called_are_refused(contact: str) -> None:
         assert len(h.registrar) == 0
 
     house(scenario)
+
+
+def test_a_lapse_that_is_a_hair_away_ends_the_wait() -> None:
+    async def scenario(h: House) -> None:
+        await asyncio.sleep(0.1234567891234)
+        h.register(("Contact", CONTACT), ("Expires", "60"))
+        (binding,) = h.registrar.bindings("alice")
+        h.registrar._lapse(binding.expires_at)
+        assert len(h.registrar) == 0
+
+    house(scenario)

@@ -112,16 +112,28 @@ fn talk(phones: &[(UdpSocket, SocketAddr)], thread: &str, length: Duration) -> R
     })
 }
 
-/// CPU time of the thread of that name, from the scheduler's count in nanoseconds.
+/// CPU time of the thread of that name, once it has taken the name.
 fn cpu_of(name: &str) -> Result<Duration, Failure> {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        match find_cpu_of(name)? {
+            Some(time) => return Ok(time),
+            None if Instant::now() > deadline => return Err(format!("no thread {name}").into()),
+            None => std::thread::yield_now(),
+        }
+    }
+}
+
+/// From the scheduler's count in nanoseconds.
+fn find_cpu_of(name: &str) -> Result<Option<Duration>, Failure> {
     for task in std::fs::read_dir("/proc/self/task")? {
         let path = task?.path();
         if std::fs::read_to_string(path.join("comm"))?.trim() == name {
             let text = std::fs::read_to_string(path.join("schedstat"))?;
-            return Ok(Duration::from_nanos(text.split(' ').next().unwrap_or("").parse()?));
+            return Ok(Some(Duration::from_nanos(text.split(' ').next().unwrap_or("").parse()?)));
         }
     }
-    Err(format!("no thread {name}").into())
+    Ok(None)
 }
 
 fn run_engine(calls: usize, length: Duration) -> Result<Turn, Failure> {

@@ -69,7 +69,13 @@ impl NonceBook {
     #[must_use]
     pub fn new(seed: &[u8; 32], capacity: usize) -> Self {
         let key = mac(seed, &[b"trunkline nonce"]);
-        NonceBook { key, serial: 0, used: BTreeMap::new(), capacity: capacity.max(1), floor: None }
+        NonceBook {
+            key,
+            serial: 0,
+            used: BTreeMap::new(),
+            capacity: capacity.max(1),
+            floor: None,
+        }
     }
 
     /// A fresh nonce, bound to the realm and to the address that the request came from.
@@ -163,7 +169,10 @@ mod tests {
     fn test_a_nonce_is_bound_to_realm_source_and_key() {
         let mut book = NonceBook::new(&[1; 32], 10);
         let nonce = book.mint(at(1), "pbx", HERE);
-        assert_eq!(NonceBook::new(&[2; 32], 10).judge(at(1), "pbx", HERE, &nonce, Some(1), LIFE), Freshness::Foreign);
+        assert_eq!(
+            NonceBook::new(&[2; 32], 10).judge(at(1), "pbx", HERE, &nonce, Some(1), LIFE),
+            Freshness::Foreign
+        );
         assert_eq!(book.judge(at(1), "other", HERE, &nonce, Some(1), LIFE), Freshness::Foreign);
         assert_eq!(book.judge(at(1), "pbx", THERE, &nonce, Some(1), LIFE), Freshness::Foreign);
         assert_eq!(book.judge(at(1), "pbx", HERE, &nonce, Some(1), LIFE), Freshness::Fresh);

@@ -41,7 +41,13 @@ impl Minter {
     #[must_use]
     pub fn new(seed: &[u8; 32], purpose: &str, node: u16, worker: u16) -> Self {
         let key = mac(seed, &[b"trunkline token", purpose.as_bytes()]);
-        Minter { key, counter: 0, pool: [0; 32], used: 32, prefix: format!("{node:04x}{worker:04x}") }
+        Minter {
+            key,
+            counter: 0,
+            pool: [0; 32],
+            used: 32,
+            prefix: format!("{node:04x}{worker:04x}"),
+        }
     }
 
     /// The eight hex digits that every token of this minter begins with.

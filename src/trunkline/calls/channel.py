@@ -34,7 +34,7 @@ from trunkline.sip.endpoint import (
     RequestReceived,
     SessionDescriber,
 )
-from trunkline.sip.invite import InviteSession, Reoffer
+from trunkline.sip.invite_session import InviteSession, Reoffer
 from trunkline.sip.request import Failure
 
 __all__ = ["Channel", "ChannelOwner"]

@@ -21,6 +21,7 @@ __all__ = [
     "shared",
     "speaks",
     "theirs",
+    "with_events",
 ]
 
 TELEPHONE_EVENT = Codec("telephone-event", 8000, 1, None, "0-15")
@@ -59,6 +60,11 @@ def common(offered: Sequence[Codec], usable: Sequence[Codec]) -> list[Codec]:
         if _is_event(codec) or _key(codec) in known
     ]
     return chosen if speaks(chosen) else []
+
+
+def with_events(codecs: Sequence[Codec]) -> list[Codec]:
+    """The codecs, and telephone-event where they do not name it."""
+    return [*codecs] if any(map(_is_event, codecs)) else [*codecs, TELEPHONE_EVENT]
 
 
 def shared(offered: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:

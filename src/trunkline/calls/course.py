@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.calls.bridge import Bridge
 from trunkline.calls.channel import Channel
-from trunkline.calls.codecs import passed_direction, theirs
+from trunkline.calls.codecs import passed_direction, theirs, with_events
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.failure import closed_by, contact_of, crossing, reason, reasons_of
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
@@ -157,7 +157,7 @@ class Course:
         self._placing, self._placement = placing, placement
         self._emit(CallSessionCreated(self.call))
         if self.closed_reason is None:
-            self.zero.place(placing, Offering(codecs_for=lambda party: party.codecs), timeout_s)
+            self.zero.place(placing, Offering(codecs_for=lambda party: with_events(party.codecs)), timeout_s)
         else:
             placement.settle(self._ended())
         return placement

@@ -15,7 +15,7 @@ from trunkline.calls.failure import warning
 from trunkline.calls.link import Happening, News
 from trunkline.calls.renewal import Renewal
 from trunkline.sip.endpoint import Direction, MediaPlan, NegotiationError, RemoteOffer, SipParseError
-from trunkline.sip.invite import Reoffer
+from trunkline.sip.invite_session import Reoffer
 from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:

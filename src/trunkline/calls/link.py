@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Generic, Protocol, Self, TypeVar
 
 from trunkline.sip.endpoint import Headers, MediaPlan, RemoteOffer
-from trunkline.sip.invite import Reoffer
+from trunkline.sip.invite_session import Reoffer
 from trunkline.sip.request import Failure
 
 __all__ = ["BRIDGE", "SESSION", "Act", "End", "Happening", "Link", "LinkOwner", "News", "Stage", "Table", "perform"]

@@ -109,8 +109,6 @@ class Outgoing:
             targets = await self._env.directory.targets(self.placing)
         except PlacementError as error:
             failure: Failure | None = failure_of(error)
-        except asyncio.CancelledError:
-            raise
         except Exception:
             self._log.exception("the targets of %s could not be looked up", self.placing.peer_name)
             failure = Failure(500, "the targets could not be looked up")

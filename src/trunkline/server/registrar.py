@@ -285,11 +285,12 @@ class Registrar:
             self._timer.cancel()
             self._timer = None
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._lapse)
+            self._timer = asyncio.get_running_loop().call_at(due, self._lapse, due)
 
-    def _lapse(self) -> None:
+    def _lapse(self, due: float) -> None:
         self._timer = None
-        self._drop(self._table.drop_lapsed(self._endpoint.now_s), lapsed=True)
+        # The loop calls a hair before the time; a clock that stands still until then would call for ever.
+        self._drop(self._table.drop_lapsed(max(due, self._endpoint.now_s)), lapsed=True)
 
     # --- events -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.calls.session import CallSession
@@ -35,6 +36,7 @@ from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, R
 from trunkline.sip.resolver import Resolver
 from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
+from trunkline.storage.records import LineRecord, UserRecord
 from trunkline.storage.store import Store
 from trunkline.trace.recorder import Recorder
 
@@ -171,20 +173,20 @@ class Running:
             self.lines.add(settings)
         if snapshot is None:
             return
-        for user in map(User.of_record, snapshot.users):
+        # code and files go before the store
+        for user in snapshot.users:
             if user.name not in self.users:
-                self.users.add(user)
-        for record in snapshot.lines:
-            # code and files go before the store
-            if record.name not in self.lines:
-                self._restore_line(record.name, lambda record=record: LineSettings.of_record(record))  # type: ignore[misc]
+                _restored("user", user.name, partial(self._restore_user, user))
+        for line in snapshot.lines:
+            if line.name not in self.lines:
+                _restored("line", line.name, partial(self._restore_line, line))
         self.registrar.restore(snapshot.bindings, self.addresses.listens)
 
-    def _restore_line(self, name: str, settings: Callable[[], LineSettings]) -> None:
-        try:
-            self.lines.add(settings())
-        except ConfigurationError as error:
-            log.error("the stored line %s is left out: %s", name, error)
+    def _restore_user(self, record: UserRecord) -> None:
+        self.users.add(User.of_record(record))
+
+    def _restore_line(self, record: LineRecord) -> None:
+        self.lines.add(LineSettings.of_record(record))
 
     # --- listeners ----------------------------------------------------------------------------------------------------
 
@@ -283,6 +285,14 @@ class Running:
 def _uses_line(call: CallSession, name: str) -> bool:
     parties = [channel.party for channel in (call.zero, call.one) if channel is not None]
     return any(party is not None and (party.peer_type, party.name) == (PeerType.LINE, name) for party in parties)
+
+
+def _restored(kind: str, name: str, restore: Callable[[], None]) -> None:
+    """Take one stored peer back; one that is not valid any more is left out and named."""
+    try:
+        restore()
+    except ConfigurationError as error:
+        log.error("the stored %s %s is left out: %s", kind, name, error)
 
 
 def _shed(event: Shed) -> None:

@@ -119,7 +119,7 @@ class SipServer(Handlers):
             dispatcher=self._dispatcher,
             recorder=self.recorder,
             users=self._users,
-            resolver=self._resolver or CachingResolver(DnsLookup(), loop.time),
+            resolver=CachingResolver(DnsLookup(), loop.time) if self._resolver is None else self._resolver,
             store=store,
             wall_clock=self._wall_clock,
         )

@@ -99,6 +99,10 @@ INVITE_LINGER_S = 40.0
 """How long an answered INVITE of ours stays listened to for 2xx of other branches: 64*T1 (RFC 3261 §13.2.2.4) and more."""
 
 
+LINGER_SLACK_S = 0.001
+"""A timer may fire a rounding error early; what is due within this is due now."""
+
+
 class Driver(Protocol):
     """What an `Endpoint` drives: the commands of the extension's endpoints."""
 
@@ -446,7 +450,7 @@ class Endpoint:
         self._linger_timer = None
         now = self.now_s
         for tx, until in list(self._lingering.items()):
-            if until > now:
+            if until > now + LINGER_SLACK_S:
                 self._await_lingering(until - now)
                 return
             self._forget_client(tx)

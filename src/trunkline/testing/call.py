@@ -26,7 +26,8 @@ from trunkline.sip.endpoint import (
     SipParseError,
     Uri,
 )
-from trunkline.sip.invite import InviteClient, InviteServer, InviteSession, Reoffer
+from trunkline.sip.invite import InviteClient, InviteServer
+from trunkline.sip.invite_session import InviteSession, Reoffer
 from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:

@@ -1,0 +1,155 @@
+"""Descriptions of every kind: forked early dialogs, a 200 without one, INVITEs that offer nothing or cannot make a dialog."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.calls.house import ADDRESS, House, on_the_network
+from tests.calls.test_accept import to_bob
+from trunkline.constants import ClosedReason
+from trunkline.events import AttemptFailed, CallSessionClosed
+from trunkline.sip.endpoint import Flow, RequestReceived, SessionDescriber
+from trunkline.testing.agent import G711, Agent
+from trunkline.testing.call import CallRefused
+
+
+class Forked(Agent):
+    """A callee behind a forking proxy: what it answers, and with which tag, is in the script's hands."""
+
+    request: RequestReceived
+
+    def on_invite(self, request: RequestReceived) -> None:
+        self.request = request
+
+    def respond(self, status: int, tag: str, port: int = 0) -> None:
+        """Answer from the phone with that tag; with a description of that port if there is one."""
+        body = b""
+        if port:
+            describer = SessionDescriber(session_id=port)
+            offer = describer.read_offer(self.request.message.body)
+            body, _ = describer.answer(offer, address=self.address, port=port, codecs=G711[:1])
+        headers = [("Contact", f"<sip:{tag}@{self.address}>")]
+        if body:
+            headers.append(("Content-Type", "application/sdp"))
+        self.endpoint.respond(self.request.tx, status, None, headers, body, to_tag=tag)
+
+
+async def forked(house: House) -> Forked:
+    template = await house.phone("bob")
+    template.vanish()
+    house.places["bob"].clear()
+    house._hosts += 1
+    address = f"10.0.0.{house._hosts}"
+    callee = Forked("bob", platform=house.network.host(address), address=address, port=5060)
+    await callee.start()
+    house.places["bob"].append(callee)
+    house.agents.append(callee)
+    return callee
+
+
+def heard_at_bob(house: House) -> object:
+    """Where our leg toward the callee sends."""
+    one = house.calls[0].one
+    assert one is not None
+    assert one.leg is not None
+    return house.host.media.legs[one.leg.number].configured["remote_rtp"]
+
+
+def test_each_early_dialog_has_its_own_answer_and_the_200_chooses() -> None:
+    async def scenario(house: House) -> None:
+        alice, callee = await house.phone("alice"), await forked(house)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        await house.settle(0.1)
+        callee.respond(183, "t1", 7000)
+        await house.settle(0.1)
+        assert heard_at_bob(house) == (callee.address, 7000)
+        callee.respond(183, "t2", 7002)
+        await house.settle(0.1)
+        assert heard_at_bob(house) == (callee.address, 7002)
+        callee.respond(200, "t1")
+        await at_alice.wait_answered()
+        assert heard_at_bob(house) == (callee.address, 7000)
+        one = house.calls[0].one
+        assert one is not None
+        assert one.invite is not None
+        assert one.invite.dialog.remote_tag == "t1"
+        assert house.events.names().count("Connecting") == 2
+
+    on_the_network(scenario)
+
+
+def test_the_description_of_the_200_is_the_last_word() -> None:
+    async def scenario(house: House) -> None:
+        alice, callee = await house.phone("alice"), await forked(house)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        await house.settle(0.1)
+        callee.respond(183, "t1", 7000)
+        await house.settle(0.1)
+        callee.respond(200, "t1", 7004)
+        await at_alice.wait_answered()
+        assert heard_at_bob(house) == (callee.address, 7004)
+
+    on_the_network(scenario)
+
+
+def test_a_200_without_any_description_is_ended_and_explained() -> None:
+    async def scenario(house: House) -> None:
+        alice, callee = await house.phone("alice"), await forked(house)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        await house.settle(0.1)
+        callee.respond(200, "t1")
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered()
+        assert refused.value.status == 488
+        assert "no session description" in house.events.only(AttemptFailed).reason
+        assert house.sent("ACK ", to=callee)
+        assert house.sent("BYE ", to=callee)
+        assert house.events.only(CallSessionClosed).reason is ClosedReason.FAILED
+        await house.settle(60)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(
+    ("contact", "body", "status"),
+    [
+        ("<sip:alice@10.0.0.2>", b"", 488),
+        ("<sip:alice@10.0.0.2>", b"this is no SDP", 400),
+        ("", b"v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n", 400),
+        (
+            "<sip:alice@10.0.0.2>",
+            b"v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=video 4000 RTP/AVP 31\r\n",
+            488,
+        ),
+    ],
+    ids=["no description", "malformed description", "no contact", "no audio"],
+)
+def test_an_invite_that_can_make_no_call_makes_no_session(contact: str, body: bytes, status: int) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        house.route(to_bob)
+        headers = [
+            ("From", "<sip:alice@pbx.example>;tag=a"),
+            ("To", "<sip:bob@pbx.example>"),
+            ("Call-ID", "c1"),
+            ("CSeq", "1 INVITE"),
+        ]
+        headers += [("Contact", contact)] if contact else []
+        headers += [("Content-Type", "application/sdp")] if body else []
+        flow = Flow("udp", (ADDRESS, 5060), (alice.address, 5060))
+        alice.endpoint.driver.send_request("INVITE", "sip:bob@pbx.example", headers, body, flow)
+        await house.settle()
+        answers = [packet.data for packet in house.network.delivered if packet.destination[0] == alice.address]
+        assert any(data.startswith(f"SIP/2.0 {status} ".encode()) for data in answers), answers
+        if status == 488:
+            assert any(b"Warning: 305 trunkline" in data for data in answers)
+        assert house.events.events == []
+        assert house.exchange.sessions == ()
+        await house.settle(40)
+        assert house.endpoint.live == {"clients": 0, "servers": 0, "dialogs": 0}
+
+    on_the_network(scenario)

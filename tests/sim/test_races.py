@@ -1,0 +1,155 @@
+"""Every order of {CANCEL, 1xx, 2xx, 486, timeout}, with one loss and one duplicate on each leg: both dialogs end, one `closed`, last.
+
+The five happen a few milliseconds apart, less than a packet needs, so that they cross on the way. Which packet of a leg is lost and which
+comes twice is drawn from a seed; a failing case repeats by its parameters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.calls.house import ADDRESS, House, on_the_network
+from trunkline.calls.session import CallSession
+from trunkline.testing.agent import Agent
+from trunkline.testing.call import ScriptedCall
+from trunkline.testing.network import Packet
+
+STEPS = ("cancel", "1xx", "2xx", "486", "timeout")
+SPACING_S = 0.003
+FIRST_PACKETS = 8
+OVER_S = 120.0
+"""All that may still be repeated, waited for or lingered on is over by then: two times 64*T1 and more."""
+
+
+class Faults:
+    """Loses one packet of a leg and duplicates another."""
+
+    def __init__(self, address: str, chosen: random.Random) -> None:
+        self._address = address
+        self._lost = chosen.randrange(FIRST_PACKETS)
+        self._doubled = chosen.randrange(FIRST_PACKETS)
+        self._seen = 0
+
+    def __call__(self, packet: Packet) -> int:
+        if self._address not in (packet.source[0], packet.destination[0]):
+            return 1
+        number, self._seen = self._seen, self._seen + 1
+        if number == self._lost:
+            return 0
+        return 2 if number == self._doubled else 1
+
+
+def acts(at_alice: ScriptedCall, at_bob: ScriptedCall) -> dict[str, Callable[[], object]]:
+    """What each step is. One that comes too late has no effect; the timeout is the server's own."""
+
+    def while_open(act: Callable[[], object]) -> Callable[[], object]:
+        return lambda: act() if at_bob.ended is None and at_bob.session is None else None
+
+    return {
+        "cancel": at_alice.hangup,
+        "1xx": while_open(at_bob.ring),
+        "2xx": while_open(at_bob.answer),
+        "486": while_open(lambda: at_bob.reject(486)),
+        "timeout": lambda: None,
+    }
+
+
+def check(house: House, agents: list[Agent]) -> None:
+    """Nothing is left anywhere, and the session closed once."""
+    closed = house.events.closed()
+    assert len(closed) == 1, house.events.names()
+    assert house.events.events[-1] is closed[0]
+    house.check_over()
+    assert house.endpoint.live == {"clients": 0, "servers": 0, "dialogs": 0}
+    for agent in agents:
+        assert agent.endpoint.live == {"clients": 0, "servers": 0, "dialogs": 0}, agent.name
+        assert agent.calls == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("order", list(itertools.permutations(STEPS)), ids="-".join)
+def test_every_order_ends_both_dialogs_and_closes_once(order: tuple[str, ...], seed: int) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        chosen = random.Random(f"{order} {seed}")
+        house.network.filters += [Faults(alice.address, chosen), Faults(bob.address, chosen)]
+        timeout_s = house.network.default_link.delay_s + SPACING_S * order.index("timeout")
+
+        async def route(call: CallSession) -> None:
+            await call.accept(to_user="bob", timeout_s=timeout_s)
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        try:
+            at_bob = await bob.next_call(OVER_S)
+        except TimeoutError:
+            # it was lost and the time was over before it came again
+            at_alice.hangup()
+        else:
+            steps = acts(at_alice, at_bob)
+            for step in order:
+                steps[step]()
+                await asyncio.sleep(SPACING_S)
+        await house.settle(OVER_S)
+        check(house, [alice, bob])
+
+    on_the_network(scenario, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("winner", ["alice", "bob", "both"])
+def test_a_hangup_after_the_answer_ends_both_over_a_bad_link(winner: str, seed: int) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        chosen = random.Random(f"{winner} {seed}")
+        house.network.filters += [Faults(alice.address, chosen), Faults(bob.address, chosen)]
+
+        async def route(call: CallSession) -> None:
+            await call.accept(to_user="bob")
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.answer()
+        await at_alice.wait_answered()
+        if winner in ("alice", "both"):
+            at_alice.hangup()
+        if winner in ("bob", "both"):
+            at_bob.hangup()
+        await house.settle(OVER_S)
+        check(house, [alice, bob])
+
+    on_the_network(scenario, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_calls_over_a_link_that_loses_doubles_and_reorders_all_end(seed: int) -> None:
+    async def scenario(house: House) -> None:
+        alice, desk, mobile = await house.phone("alice"), await house.phone("bob"), await house.phone("bob")
+        for phone in (alice, desk, mobile):
+            for ends in ((ADDRESS, phone.address), (phone.address, ADDRESS)):
+                link = house.network.link(*ends)
+                link.loss, link.duplicate, link.jitter_s = 0.15, 0.15, 0.03
+
+        async def route(call: CallSession) -> None:
+            await call.accept(to_user="bob", timeout_s=10)
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        answering = [asyncio.ensure_future(phone.next_call(30)) for phone in (desk, mobile)]
+        for waiting in asyncio.as_completed(answering):
+            try:
+                (await waiting).answer()
+            except TimeoutError:
+                continue
+        await house.settle(20)
+        at_alice.hangup()
+        await house.settle(OVER_S)
+        check(house, [alice, desk, mobile])
+
+    on_the_network(scenario, seed=seed)
