@@ -143,6 +143,11 @@ class Party(asyncio.DatagramProtocol):
         if len(self._finished) > FINISHED:
             self.calls.pop(self._finished.popleft(), None)
 
+    def forget_finished(self) -> None:
+        """Remember no call whose script has ended: no repeat of it is on its way any more."""
+        while self._finished:
+            self.calls.pop(self._finished.popleft(), None)
+
     def send(self, data: bytes) -> None:
         """Send a datagram to the server."""
         if self._transport is not None:
@@ -248,7 +253,8 @@ class Call:
             self._waiter = None
 
     def _repeat(self) -> None:
-        self.party.send(self._last)
+        if self._last:
+            self.party.send(self._last)
         self._wake()
 
     def _wake(self) -> None:
@@ -272,6 +278,8 @@ class Call:
         if heard.what == "BYE" and self.answers_bye:
             self.respond(heard, 200)
             return
+        if heard.what == "ACK" or (not heard.uri and heard.what >= "200"):
+            self._last = b""  # it has done its work
         self._heard.append(heard)
         self._wake()
 

@@ -27,7 +27,7 @@ from trunkline.server.platform import Machine, SipDriver, SipOptions
 __all__ = ["World", "open_world"]
 
 T1_S = 0.05
-AT_ONCE = 250
+AT_ONCE = 120
 """Calls that go on at a time; a fifth of them wait for 64*T1."""
 REST_S = 60.0
 """How long the slowest timer may take, on a busy machine."""
@@ -185,6 +185,8 @@ class World:
                 }
                 raise AssertionError(f"left: {left}; grown: {(census() - self._census).most_common(MOST_GROWN)}")
             await asyncio.sleep(0.1)
+        for party in (self.caller, self.callee, self.phone):
+            party.forget_finished()
 
 
 def census() -> Counter[str]:
