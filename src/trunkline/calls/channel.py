@@ -316,6 +316,8 @@ class Channel:
             self.leg.close()
         self.unlink()
         self._incoming = self._outgoing = self.invite = None
+        # the session may be kept for long, by an event in the record
+        self._offer = self.describer = None
 
     # --- from the INVITE that arrived -------------------------------------------------------------------------------
 

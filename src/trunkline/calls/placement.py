@@ -31,14 +31,15 @@ class Placement:
 
     def __init__(self, on_loop: Callable[[], bool] = lambda: False) -> None:
         self._on_loop = on_loop
-        self._settled = threading.Event()
+        self._done = False
+        self._threads: list[threading.Event] = []
         self._error: CallError | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def done(self) -> bool:
         """Whether there is an outcome."""
-        return self._settled.is_set()
+        return self._done
 
     @property
     def error(self) -> CallError | None:
@@ -50,7 +51,10 @@ class Placement:
         if self.done:
             return
         self._error = error
-        self._settled.set()
+        self._done = True
+        # whoever is entered after this sees that it is done
+        for thread in self._threads:
+            thread.set()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -69,7 +73,9 @@ class Placement:
         """
         if not self.done and self._on_loop():
             raise RuntimeError("await the placement on the loop; result() is for other threads")
-        if not self._settled.wait(timeout_s):
+        settled = threading.Event()
+        self._threads.append(settled)
+        if not self.done and not settled.wait(timeout_s):
             raise TimeoutError(f"no outcome within {timeout_s} s")
         self._raise()
 
