@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import itertools
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -62,7 +63,7 @@ def attribute_docs(owner: type[Any]) -> dict[str, str]:
     tree = ast.parse(Path(inspect.getsourcefile(owner) or "").read_text())
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
     found = {}
-    for node, following in zip(body, body[1:], strict=False):
+    for node, following in itertools.pairwise(body):
         if not (isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)):
             continue
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
@@ -121,7 +122,7 @@ def _kind(hint: Any) -> str:
     if origin is tuple and arguments[-1] is ...:
         return f"list of {_kind(arguments[0])}"
     if origin is tuple:
-        return f"{len(arguments)} × {_kind(arguments[0])}"
+        return f"{len(arguments)} values, each a {_kind(arguments[0])}"
     if origin is dict:
         return f"table of {_kind(arguments[1])}"
     raise TypeError(f"no words for the type {hint}")
@@ -132,7 +133,7 @@ def _default(field: FieldInfo) -> str:
         return "**required**"
     value = field.default
     if value is None or value in ((), {}):
-        return "–"
+        return "none"
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, bool):
@@ -233,7 +234,7 @@ def link_rows(name: str) -> list[Row]:
 
 
 def _act(act: Act | None) -> str:
-    return act.name.lower().replace("_", " ") if act is not None else "–"
+    return act.name.lower().replace("_", " ") if act is not None else "nothing"
 
 
 def act_rows() -> list[Row]:
