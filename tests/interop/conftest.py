@@ -207,24 +207,31 @@ def mobile(netns: MakeNamespace) -> Iterator[StartMobile]:
 
 
 @pytest.fixture
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartSite]:
-    with contextlib.ExitStack() as stack:
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> StartSite:
+    def start(decide: Route = route, **options: Any) -> Scene:
+        server: Pbx = request.getfixturevalue("pbx")(decide, **options)
 
-        def start(decide: Route = route, **options: Any) -> Scene:
-            server: Pbx = request.getfixturevalue("pbx")(decide, **options)
-            scene = Scene(request.getfixturevalue, server, tmp_path)
-            # The phones leave while the server runs, the server while the provider does, which fixtures would stop first.
-            stack.callback(lambda: server.stop(judge=not _failed(request)))
-            stack.callback(scene.stop_phones)
-            return scene
+        def end() -> None:
+            scene.stop_phones()
+            server.stop(judge=not _failed(request))
 
-        yield start
+        def fixture(name: str) -> Any:
+            value = request.getfixturevalue(name)
+            # The last finalizer runs first: the phones leave while the server runs, and it while the provider does.
+            request.node.addfinalizer(end)
+            return value
+
+        scene = Scene(fixture, server, tmp_path)
+        request.node.addfinalizer(end)
+        return scene
+
+    return start
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    item.stash[_reports] = report  # type: ignore[misc]
+    item.stash[_reports] = report
     return report  # type: ignore[return-value]
 
 

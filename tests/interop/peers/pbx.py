@@ -113,7 +113,7 @@ class Pbx:
                     return event
             return None
 
-        return wait_until(found, timeout_s, f"{event_name(kind)} {fields or ''} among\n{self.told()}")
+        return wait_until(found, timeout_s, f"{kind.__name__} {fields or ''} among\n{self.told()}")
 
     def wait_told(self, words: str, timeout_s: float = EVENT_TIMEOUT_S) -> None:
         """Wait until the application was told something about the last call, in the words of `story`."""
