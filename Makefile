@@ -40,7 +40,7 @@ rust: ## the Rust tests
 
 types: build ## mypy strict, and the extension against its stub
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest _trunkline --ignore-missing-stub
+	$(BIN)/python -m mypy.stubtest _trunkline --mypy-config-file pyproject.toml --allowlist src/_trunkline/stubtest.allowlist
 
 lint: $(VENV)/.tools build ## formatting, ruff, clippy, layers
 	cargo fmt --all --check

@@ -8,6 +8,8 @@ the re-exports of value types in `trunkline.sip`.
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
+from typing_extensions import disjoint_base
+
 __version__: str
 
 Address = tuple[str, int]
@@ -60,7 +62,7 @@ class Uri:
         params: Sequence[tuple[str, str | None]] | None = ...,
         headers: Sequence[tuple[str, str]] | None = ...,
     ) -> Uri: ...  # arguments left out keep what stands; None clears user and port
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
@@ -488,6 +490,7 @@ class Listener:
     @property
     def id(self) -> int: ...
 
+@disjoint_base
 class _EndpointCommands:
     """The commands that the real and the sans-IO endpoint share."""
 

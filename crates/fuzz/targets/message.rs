@@ -8,9 +8,28 @@ use trunkline_sip::header::Name;
 use trunkline_sip::message::{Limits, Message};
 
 fn read_all(message: &Message) {
-    let _ = (message.method(), message.uri_text(), message.reason(), message.content_type(), message.star_contact());
-    let _ = (message.via(), message.from(), message.to(), message.cseq(), message.contacts(), message.addresses(Name::Route));
-    let _ = (message.call_id(), message.from_tag(), message.to_tag(), message.integer("Expires"), message.values("Supported"));
+    let _ = (
+        message.method(),
+        message.uri_text(),
+        message.reason(),
+        message.content_type(),
+        message.star_contact(),
+    );
+    let _ = (
+        message.via(),
+        message.from(),
+        message.to(),
+        message.cseq(),
+        message.contacts(),
+        message.addresses(Name::Route),
+    );
+    let _ = (
+        message.call_id(),
+        message.from_tag(),
+        message.to_tag(),
+        message.integer("Expires"),
+        message.values("Supported"),
+    );
     for (name, value) in message.headers() {
         assert!(!name.is_empty() && !value.contains(['\r', '\n']));
         assert!(message.lines(name).count() > 0);
@@ -18,9 +37,18 @@ fn read_all(message: &Message) {
 }
 
 fn answer(request: &Message) {
-    let stamp = ViaStamp { source: "192.0.2.1:5060".parse().ok() };
+    let stamp = ViaStamp {
+        source: "192.0.2.1:5060".parse().ok(),
+    };
     let built = response(request, 486, None, Some("tag"), &[], b"", &stamp).expect("any request can be answered");
-    let answer = Message::parse(built, &Limits { max_bytes: usize::MAX, ..Limits::default() }).expect("an answer is a message");
+    let answer = Message::parse(
+        built,
+        &Limits {
+            max_bytes: usize::MAX,
+            ..Limits::default()
+        },
+    )
+    .expect("an answer is a message");
     assert_eq!(answer.status(), 486);
     assert_eq!(answer.lines("Via").count(), request.lines("Via").count());
     if request.check().is_ok() {
@@ -34,7 +62,9 @@ fn answer(request: &Message) {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(message) = Message::parse(Bytes::copy_from_slice(data), &Limits::default()) else { return };
+    let Ok(message) = Message::parse(Bytes::copy_from_slice(data), &Limits::default()) else {
+        return;
+    };
     assert!(message.body().len() <= data.len());
     if message.check().is_ok() {
         assert!(message.from().is_ok() && message.to().is_ok() && message.cseq().is_ok() && message.via().is_ok());

@@ -6,7 +6,13 @@ use trunkline_sip::sdp::{Codec, Describer, Description, Direction, Ours};
 
 fn answer(body: &[u8], lines: usize) {
     let codecs: Vec<Codec> = [0, 8].iter().filter_map(|number| Codec::of_static_type(*number)).collect();
-    let ours = Ours { address: [192, 0, 2, 1].into(), port: 16_384, codecs: &codecs, direction: Direction::SendRecv, ptime_ms: Some(20) };
+    let ours = Ours {
+        address: [192, 0, 2, 1].into(),
+        port: 16_384,
+        codecs: &codecs,
+        direction: Direction::SendRecv,
+        ptime_ms: Some(20),
+    };
     let mut describer = Describer::new(1, "-", "-").expect("these are plain words");
     let Ok(offer) = describer.read_offer(body) else { return };
     let _ = (offer.audio(), offer.unchanged());

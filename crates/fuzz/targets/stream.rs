@@ -8,7 +8,10 @@ use trunkline_sip::stream::{Frame, Framer};
 const MAX_BYTES: usize = 2_000;
 
 fn frames(data: &[u8], size: usize) -> (Vec<Frame>, bool) {
-    let mut framer = Framer::new(Limits { max_bytes: MAX_BYTES, ..Limits::default() });
+    let mut framer = Framer::new(Limits {
+        max_bytes: MAX_BYTES,
+        ..Limits::default()
+    });
     let mut frames = Vec::new();
     for chunk in data.chunks(size) {
         framer.push(chunk);

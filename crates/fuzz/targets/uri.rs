@@ -21,7 +21,11 @@ fn check(uri: &Uri) {
     if uri.is_sip() {
         let params: Vec<_> = uri.params().collect();
         let headers: Vec<_> = uri.headers().collect();
-        let rebuilt = uri.replace(&Changes { params: Some(&params), headers: Some(&headers), ..Changes::default() });
+        let rebuilt = uri.replace(&Changes {
+            params: Some(&params),
+            headers: Some(&headers),
+            ..Changes::default()
+        });
         // Escapes may make it longer than a URI may be; else it is the same.
         if let Ok(rebuilt) = rebuilt {
             assert_eq!(rebuilt.params().collect::<Vec<_>>(), params);

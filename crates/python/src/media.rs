@@ -201,7 +201,10 @@ struct PyMediaEngine {
 #[pymethods]
 impl PyMediaEngine {
     #[new]
-    #[pyo3(signature = (*, workers=0, port_range=(16384, 32767), event_queue=8192))]
+    #[pyo3(
+        signature = (*, workers=0, port_range=(16384, 32767), event_queue=8192),
+        text_signature = "(*, workers=0, port_range=(16384, 32767), event_queue=8192)"
+    )]
     fn new(workers: usize, port_range: (u16, u16), event_queue: usize) -> PyResult<Self> {
         let options = Options {
             workers,
@@ -264,7 +267,10 @@ impl PyMediaEngine {
         Ok(self.engine.unlink(leg)?)
     }
 
-    #[pyo3(signature = (leg, frequency_hz, level_dbm0=-10.0))]
+    #[pyo3(
+        signature = (leg, frequency_hz, level_dbm0=-10.0),
+        text_signature = "(self, leg, frequency_hz, level_dbm0=-10.0)"
+    )]
     fn play_tone(&self, leg: u64, frequency_hz: f64, level_dbm0: f64) -> PyResult<()> {
         Ok(self.engine.play_tone(leg, frequency_hz, level_dbm0)?)
     }

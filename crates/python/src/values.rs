@@ -133,7 +133,10 @@ impl From<Uri> for PyUri {
 #[pymethods]
 impl PyUri {
     #[new]
-    #[pyo3(signature = (scheme, user, host, port=None, params=Vec::new(), headers=Vec::new()))]
+    #[pyo3(
+        signature = (scheme, user, host, port=None, params=Vec::new(), headers=Vec::new()),
+        text_signature = "(scheme, user, host, port=None, params=(), headers=())"
+    )]
     fn new(
         py: Python<'_>,
         scheme: &str,
@@ -239,7 +242,7 @@ impl From<NameAddr> for PyNameAddr {
 #[pymethods]
 impl PyNameAddr {
     #[new]
-    #[pyo3(signature = (uri, display_name=None, params=Vec::new()))]
+    #[pyo3(signature = (uri, display_name=None, params=Vec::new()), text_signature = "(uri, display_name=None, params=())")]
     fn new(py: Python<'_>, uri: &PyUri, display_name: Option<String>, params: PairList) -> PyResult<PyNameAddr> {
         let params = Params::new(&borrowed(&params)).map_err(|error| parse_error(py, error))?;
         Ok(PyNameAddr(NameAddr {
@@ -283,12 +286,12 @@ impl PyNameAddr {
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "NameAddr({:?}, {:?}, {:?})",
-            self.0.display_name,
-            self.0.uri,
-            self.0.params.to_string()
-        )
+        let name = self
+            .0
+            .display_name
+            .as_ref()
+            .map_or_else(|| "None".to_owned(), |name| format!("{name:?}"));
+        format!("NameAddr({name}, {:?}, {:?})", self.0.uri, self.0.params.to_string())
     }
 }
 
@@ -486,13 +489,6 @@ impl PyMessage {
 
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
-    }
-}
-
-impl PyMessage {
-    /// The Rust value.
-    pub(crate) fn inner(&self) -> &Message {
-        &self.0
     }
 }
 

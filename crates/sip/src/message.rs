@@ -147,7 +147,7 @@ impl Message {
     pub fn reason(&self) -> Cow<'_, str> {
         match self.index.start {
             Start::Request { .. } => Cow::Borrowed(""),
-            Start::Response { reason, .. } => String::from_utf8_lossy(self.bytes_at(reason)),
+            Start::Response { reason, .. } => text_of(self.bytes_at(reason)),
         }
     }
 
@@ -349,13 +349,13 @@ impl Message {
 
     /// A value with its folds; what is no UTF-8 is replaced.
     fn text(&self, line: &Line) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.bytes_at(line.value))
+        text_of(self.bytes_at(line.value))
     }
 
     /// A value without its folds; what is no UTF-8 is replaced.
     fn unfolded(&self, line: &Line) -> Cow<'_, str> {
         match self.unfolded_bytes(line) {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Borrowed(bytes) => text_of(bytes),
             Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
     }
@@ -377,6 +377,11 @@ impl Message {
     fn str_at(&self, span: Span) -> &str {
         std::str::from_utf8(self.bytes_at(span)).unwrap_or_default()
     }
+}
+
+/// Text out of bytes; what is no UTF-8 is replaced. The usual case takes the fast check.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 impl fmt::Debug for Message {

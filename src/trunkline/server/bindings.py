@@ -6,14 +6,18 @@ all or none, then acts on the `Outcome`; `routing` asks where a user is.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
+import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trunkline.sip.endpoint import Flow
+
 if TYPE_CHECKING:
-    from trunkline.sip.endpoint import Flow, Uri
+    from trunkline.sip.endpoint import Uri
 
 __all__ = ["Binding", "BindingTable", "OutOfOrder", "Outcome", "Wanted"]
 
@@ -152,12 +156,19 @@ class BindingTable:
         return gone
 
     def drop_connection(self, connection: int) -> list[Binding]:
-        """Remove what is reached over a connection, for the connection is gone."""
+        """Remove what is reached over a connection alone, for it is gone; whom we can connect to stays."""
         gone: list[Binding] = []
         for user in self._by_connection.get(connection, set()).copy():
-            standing = self._by_user[user]
-            gone += [binding for binding in standing if binding.flow.connection == connection]
-            self._set(user, [binding for binding in standing if binding.flow.connection != connection])
+            kept: list[Binding] = []
+            for binding in self._by_user[user]:
+                if binding.flow.connection != connection:
+                    kept.append(binding)
+                elif binding.nat or not _is_address(binding.uri.host):
+                    gone.append(binding)
+                else:
+                    flow = Flow(binding.flow.transport, binding.flow.remote)
+                    kept.append(dataclasses.replace(binding, flow=flow))
+            self._set(user, kept)
         return gone
 
     def drop_lapsed(self, now: float) -> list[Binding]:
@@ -274,3 +285,11 @@ def _evict(standing: list[Binding], maximum: int, outcome: Outcome) -> list[Bind
             if binding in fresh:
                 fresh.remove(binding)
     return evicted
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

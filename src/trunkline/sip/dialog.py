@@ -44,7 +44,7 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
         return received_over
     if address.version != source.version or (address.is_private and not source.is_private) or address.is_unspecified:
         return received_over
-    if transport == "tcp" and received_over.transport == "tcp" and address == source:
+    if received_over.connection and transport == "tcp" and received_over.transport == "tcp" and address == source:
         return received_over
     if transport not in ("udp", "tcp"):
         return received_over

@@ -47,7 +47,7 @@ pub(crate) fn scan(text: &str) -> impl Iterator<Item = Result<Raw<'_>, ParseErro
 /// The parameter that `text` begins with, semicolon first, and what follows it.
 fn next(text: &str) -> Option<(Raw<'_>, &str)> {
     let text = trim(text.strip_prefix(';')?);
-    let name_end = text.find(['=', ';']).unwrap_or(text.len());
+    let name_end = text.bytes().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(text.len());
     let name = trim(text.get(..name_end)?);
     if !is_token(name) {
         return None;

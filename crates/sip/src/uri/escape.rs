@@ -46,7 +46,9 @@ pub(super) fn whole(text: &str) -> bool {
 
 /// Whether `text` holds only `unreserved`, `also` and whole escapes.
 pub(super) fn escaped_set(text: &str, also: &[u8]) -> bool {
-    bytes(text).all(|(byte, escaped)| escaped || is_unreserved(byte) || also.contains(&byte))
+    let stands = |byte: u8| is_unreserved(byte) || also.contains(&byte);
+    // Most text has no escapes.
+    text.bytes().all(stands) || bytes(text).all(|(byte, escaped)| escaped || stands(byte))
 }
 
 /// Undo the escapes; text that would not be UTF-8 then is returned as it is.
