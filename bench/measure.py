@@ -94,9 +94,9 @@ def _mean_ms(costs: list[Cost]) -> float:
 
 def rate_rows(options: argparse.Namespace) -> list[tuple[str, str, str, str]]:
     """Calls a second."""
-    print_line(f"\nCalls a second of which {signalling.SUCCESS:.1%} succeed, runs of 10 s")
+    print_line(f"\nCalls a second of which {signalling.SUCCESS:.1%} succeed, runs of 8 s")
     theirs, ours = (
-        signalling.find_rate(rival, start=200, seconds=10, hold_ms=options.hold_ms, say=print_line)
+        signalling.find_rate(rival, start=200, seconds=8, hold_ms=options.hold_ms, say=print_line)
         for rival in (KAMAILIO, TRUNKLINE)
     )
     return [

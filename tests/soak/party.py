@@ -20,7 +20,7 @@ __all__ = ["Call", "Heard", "Party", "Unexpected", "digest"]
 REPEAT_S = 1.0
 """When what was sent last is sent again."""
 PATIENCE_S = 40.0
-FINISHED = 3_000
+FINISHED = 2_000
 """Calls that are remembered after their script, for repeats that are still on their way."""
 BUFFER_BYTES = 8 << 20
 SO_RCVBUFFORCE = 33

@@ -52,6 +52,8 @@ class World:
             media_ports=(20_000, 29_999),
             media_workers=1,
             handler_threads=1,
+            # the record keeps calls that are over: few, or the pages that they lie on say nothing of a leak
+            recorded_entries=100,
             flood_rate=1e6,
             flood_burst=1e6,
         )

@@ -134,8 +134,8 @@ class ServerSettings(Options):
     """Packets that one address may send at once."""
     node: Annotated[int, Field(ge=0, le=65_535)] = 0
     """This machine's number, carried in every token that it mints."""
-    recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
-    """Messages and events that the recorder keeps."""
+    recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
+    """Messages and events that the recorder keeps; an event keeps its call, some kilobytes."""
 
 
 class UserOptions(Options):
