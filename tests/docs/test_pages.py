@@ -106,7 +106,8 @@ def test_a_line_with_capitals_is_not_reached_by_the_environment(tmp_path: Any, m
 
 def test_the_ranges_that_a_line_adds_hold(virtual_network: VirtualNetwork) -> None:
     server = make_server(virtual_network)
-    for wrong in ({"expires_s": 9}, {"expires_s": 86_401}, {"max_calls": 0}):
+    wrongs: list[dict[str, Any]] = [{"expires_s": 9}, {"expires_s": 86_401}, {"max_calls": 0}]
+    for wrong in wrongs:
         with pytest.raises(ConfigurationError):
             server.add_line("other", username="1", server="x", **wrong)
 
