@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from trunkline.calls.bridge import Bridge
 from trunkline.calls.channel import Channel
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
 
 __all__ = ["CallState", "Course"]
+
+Arguments = ParamSpec("Arguments")
 
 
 class CallState(Enum):
@@ -442,27 +444,46 @@ class Course:
             self.env.sink.emit(event)
 
     def _finish(self, closed: ClosedReason, happening: Happening, news: News) -> None:
-        """End both channels by the table, let go of everything, say `closed`. Once."""
+        """End both channels by the table, let go of everything, say `closed`. Once, whatever goes wrong on the way."""
         if self.closed_reason is not None:
             return
         self.closed_reason = closed
-        self._decided()
+        try:
+            self._decided()
+            self._end_channels(happening, news)
+            self._let_go()
+        finally:
+            self.log.info("closed: %s", closed.name.lower())
+            self._on_over(self.call)
+            self._emit(CallSessionClosed(self.call, closed))
+            for watcher in self._watchers:
+                if not watcher.done():
+                    watcher.set_result(closed)
+
+    def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self._channels
         for channel in channels:
             if channel.link is not None:
-                channel.link.tell(channel, happening, news)
+                self._guarded(channel.link.tell, channel, happening, news)
         for channel in channels:
-            perform(SESSION, channel, channel, happening, news)
-            channel.finish()
+            if not self._guarded(perform, SESSION, channel, channel, happening, news):
+                # no message could be built of the words and headers: the end is said without them
+                self._guarded(perform, SESSION, channel, channel, happening, News(status=news.status))
+            self._guarded(channel.finish)
+
+    def _let_go(self) -> None:
         self.stand_alone()
         dependents, self._dependents = self._dependents, set()
         for dependent in dependents:
-            dependent.close()
+            self._guarded(dependent.close)
         if self._placement is not None:
             self._placement.settle(self._ended())
-        self.log.info("closed: %s", closed.name.lower())
-        self._on_over(self.call)
-        self._emit(CallSessionClosed(self.call, closed))
-        for watcher in self._watchers:
-            if not watcher.done():
-                watcher.set_result(closed)
+
+    def _guarded(self, step: Callable[Arguments, object], *args: Arguments.args, **kwargs: Arguments.kwargs) -> bool:
+        """Take one step of the end; False when it failed, which must not keep the others from being taken."""
+        try:
+            step(*args, **kwargs)
+        except Exception:
+            self.log.exception("a step of the end of the call failed")
+            return False
+        return True
