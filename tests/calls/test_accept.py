@@ -9,7 +9,7 @@ import pytest
 from tests.calls.house import ADDRESS, House, on_the_network
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType
-from trunkline.errors import Busy, CallEnded, CallFailed, CallStateError, Declined, NoAnswer
+from trunkline.errors import Busy, CallEnded, CallFailed, CallStateError, Declined, NoAnswer, NotRegistered
 from trunkline.events import (
     AttemptFailed,
     CallSessionClosed,
@@ -488,6 +488,53 @@ def test_an_unknown_target_is_a_failure() -> None:
             await at_alice.wait_answered()
         assert refused.value.status == 404
         assert house.events.only(CallSessionFailed).status == 404
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("peer_type", list(PeerType))
+def test_a_480_of_a_phone_that_rang_is_no_missing_registration(peer_type: PeerType) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob", peer_type=peer_type)
+        raised: list[CallFailed] = []
+
+        async def route(call: CallSession) -> None:
+            try:
+                await (call.accept(to_user="bob") if peer_type is PeerType.USER else call.accept(to_line="bob"))
+            except CallFailed as error:
+                raised.append(error)
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.ring()
+        at_bob.reject(480)
+        with pytest.raises(CallRefused):
+            await at_alice.wait_answered()
+        assert [(type(error), error.status) for error in raised] == [(CallFailed, 480)]
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(
+    ("peer_type", "kind"), [(PeerType.USER, NotRegistered), (PeerType.LINE, CallFailed)], ids=["user", "line"]
+)
+def test_only_a_user_without_a_phone_is_not_registered(peer_type: PeerType, kind: type[CallFailed]) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        house.places["bob"] = []
+        raised: list[CallFailed] = []
+
+        async def route(call: CallSession) -> None:
+            try:
+                await (call.accept(to_user="bob") if peer_type is PeerType.USER else call.accept(to_line="bob"))
+            except CallFailed as error:
+                raised.append(error)
+
+        house.route(route)
+        with pytest.raises(CallRefused):
+            await house.call(alice, "bob").wait_answered()
+        assert [(type(error), error.status) for error in raised] == [(kind, 480)]
 
     on_the_network(scenario)
 

@@ -16,7 +16,7 @@ from trunkline.calls.bridge import Bridge
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import passed_direction, theirs, with_events
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.failure import closed_by, contact_of, crossing, reason, reasons_of
+from trunkline.calls.failure import closed_by, contact_of, crossing, error_of, reason, reasons_of
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
 from trunkline.calls.outgoing import HOPS, Offering
 from trunkline.calls.peers import Placing, Target
@@ -316,7 +316,7 @@ class Course:
             return
         refusal = _Refusal(closed_by(failure), crossing(self._placing.peer_type, failure))
         event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact_of(failure))
-        self._placing_failed(channel, CallFailed.of(failure.status, failure.reason), event, refusal)
+        self._placing_failed(channel, error_of(self._placing.peer_type, failure), event, refusal)
 
     def on_placing_timeout(self, channel: Channel) -> None:
         """From a channel: nobody answered in time."""
