@@ -132,9 +132,13 @@ class CallSession:
     ) -> Placement:
         """Call a user or a number through a line, and connect the caller with whoever answers.
 
-        Placing begins at once; the result may be awaited, waited for in another thread, or left alone. After `failed`
-        or `timeout` it may be called again with another target. On a call that is answered already it adds the second
-        party.
+        Placing begins at once; the result may be awaited, waited for in another thread, or left alone. On a call that
+        is answered already it adds the second party.
+
+        After `failed` or `timeout` it may be called again with another target, by a handler of incoming_call, failed or
+        timeout that still runs, or by the task that awaited the result, whoever started it. The caller waits while one
+        of these runs, `decision_timeout_s` at most, and is told the failure when the last of them has ended; where
+        there is none, at once.
 
         Args:
             to_user: The user all of whose phones ring.
