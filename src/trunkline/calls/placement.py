@@ -34,7 +34,7 @@ class Placement:
         self._done = False
         self._threads: list[threading.Event] = []
         self._error: CallError | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], asyncio.Task[object] | None] = {}
 
     @property
     def done(self) -> bool:
@@ -46,6 +46,11 @@ class Placement:
         """Why it failed; None while it is open, and when the parties are connected."""
         return self._error
 
+    @property
+    def awaiting(self) -> tuple[asyncio.Task[object], ...]:
+        """The tasks that await it now."""
+        return tuple(task for task in self._waiters.values() if task is not None)
+
     def settle(self, error: CallError | None = None) -> None:
         """From the session: connected, or why not. The first outcome stands."""
         if self.done:
@@ -55,7 +60,7 @@ class Placement:
         # whoever is entered after this sees that it is done
         for thread in self._threads:
             thread.set()
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -82,12 +87,11 @@ class Placement:
     def __await__(self) -> Generator[object, None, None]:
         if not self.done:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            self._waiters[waiter] = asyncio.current_task()
             try:
                 yield from waiter
             finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+                self._waiters.pop(waiter, None)
         self._raise()
 
     def _raise(self) -> None:
