@@ -17,7 +17,8 @@ import signalling
 from processes import LOAD_CORE, SERVER_CORE, running
 from signalling import KAMAILIO, TRUNKLINE, Cost, Rival
 
-RELAY = Path(__file__).resolve().parent.parent / "target" / "release" / "relay-bench"
+ROOT = Path(__file__).resolve().parent.parent
+RELAY = ROOT / "target" / "release" / "relay-bench"
 
 
 def main() -> None:
@@ -140,7 +141,7 @@ def commands(options: argparse.Namespace) -> list[str]:
         (1, signalling.caller_command(options.rate, calls, options.hold_ms, Path("caller.csv"))),
         (1, relay_command(options)),
     ]
-    return [f"taskset -c {core} {shlex.join(command)}" for core, command in shown]
+    return [f"taskset -c {core} {shlex.join(command).replace(f'{ROOT}/', '')}" for core, command in shown]
 
 
 if __name__ == "__main__":
