@@ -16,7 +16,7 @@ from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import passed_direction, theirs, with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.failure import closed_by, contact_of, crossing, error_of, reason, reasons_of
+from trunkline.calls.failure import closed_by, contact_of, crossing, error_of, reason, reasons_of, warning
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
 from trunkline.calls.outgoing import HOPS, Offering
 from trunkline.calls.peers import Placing, Target
@@ -193,9 +193,9 @@ class Course:
         try:
             answered = self.zero.answer_alone()
         except NegotiationError as error:
-            raise CallFailed.of(488, error.reason) from error
+            raise self._unanswerable(488, error.reason) from error
         except NoMediaPorts as error:
-            raise CallFailed.of(503, str(error)) from error
+            raise self._unanswerable(503, str(error)) from error
         if not answered:
             raise CallEnded("the caller gave up")
         self._decision.made()
@@ -370,6 +370,12 @@ class Course:
             max_forwards=self.hops_left - 1,
             beside=zero.open_leg(),
         )
+
+    def _unanswerable(self, status: int, words: str) -> CallFailed:
+        """The caller cannot be answered, and is told so unless something else is decided."""
+        headers = (warning(words),) if status == 488 else ()
+        self._decision.fail(Refusal(ClosedReason.FAILED, News(status=status, headers=headers)), ())
+        return CallFailed.of(status, words)
 
     def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: Refusal) -> None:
         if self.closed_reason is not None:
