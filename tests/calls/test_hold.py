@@ -47,6 +47,56 @@ def test_hold_and_resume_cross_from_either_side(holder: int) -> None:
     on_the_network(scenario)
 
 
+@pytest.mark.parametrize("second", ["sendonly", "inactive"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_hold_outlasts_the_hold_of_the_other_side(first: int, second: Direction) -> None:
+    """RFC 3264 §8.4: each side holds and resumes for itself, whether the second hold says sendonly or inactive."""
+
+    async def scenario(house: House) -> None:
+        calls = (await connected(house))[:2]
+        one, two = calls[first], calls[1 - first]
+        await one.hold()
+        if second == "inactive":
+            await two.hold()
+        else:
+            await two.reoffer("sendonly")
+        assert one.remote_holds == [second]
+        assert directions(house, one) == directions(house, two) == "inactive"
+        await one.resume()
+        assert two.remote_holds == ["sendonly", "sendrecv"]
+        assert (directions(house, one), directions(house, two)) == ("sendonly", "recvonly")
+        await one.hold()
+        assert directions(house, one) == directions(house, two) == "inactive"
+        await two.resume()
+        assert (directions(house, one), directions(house, two)) == ("recvonly", "sendonly")
+        await one.resume()
+        assert directions(house, one) == directions(house, two) == "sendrecv"
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(
+    ("direction", "watched"), [("sendrecv", True), ("sendonly", True), ("recvonly", False), ("inactive", False)]
+)
+def test_silence_is_watched_while_their_description_says_that_they_send(direction: Direction, watched: bool) -> None:
+    async def scenario(house: House) -> None:
+        house.media_timeout_s = 30.0
+        at_alice, _, call = await connected(house)
+        await at_alice.reoffer("inactive")
+        await at_alice.reoffer(direction)
+        assert call.zero.leg is not None
+        assert call.one is not None
+        assert call.one.leg is not None
+        legs = house.host.media.legs
+        here, there = legs[call.zero.leg.number].configured, legs[call.one.leg.number].configured
+        assert (here["silence_timeout_s"] == 30.0) is watched
+        assert here["receives"] is watched
+        assert (there["silence_timeout_s"] == 30.0) is (direction in ("sendrecv", "recvonly"))
+        assert there["receives"] is (direction in ("sendrecv", "recvonly"))
+
+    on_the_network(scenario)
+
+
 @pytest.mark.parametrize("direction", ["sendonly", "inactive", "recvonly"])
 def test_every_direction_crosses_as_it_is(direction: Direction) -> None:
     async def scenario(house: House) -> None:

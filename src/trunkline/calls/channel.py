@@ -270,11 +270,15 @@ class Channel:
     # --- the session ------------------------------------------------------------------------------------------------
 
     def apply(self, plan: MediaPlan | None = None) -> None:
-        """Make the leg do what is agreed. Silence counts only while both sides send and the session is connected."""
+        """Make the leg do what is agreed.
+
+        Silence counts while the session is connected and their description says that they send; one with c=0.0.0.0, the
+        old way to hold (RFC 3264 §8.4), comes from a side that sends nothing, whatever its direction says.
+        """
         plan = plan or self.plan
         if self.leg is None or plan is None or self.party is None:
             return
-        talking = self._watched and plan.direction == "sendrecv" and not plan.held
+        talking = self._watched and theirs(plan) in ("sendrecv", "sendonly") and plan.remote_rtp is not None
         self.leg.apply(
             plan,
             learn_from=self._learn_from(),
