@@ -144,10 +144,11 @@ class House:
         codecs: Sequence[Codec] = G711,
         allowed: Sequence[Codec] | None = None,
         media_timeout_s: float | None = None,
+        address: str | None = None,
     ) -> Agent:
         """A phone (or a provider) of that name; a second one of the same name rings with the first."""
         self._hosts += 1
-        address = f"10.0.0.{self._hosts}"
+        address = address or f"10.0.0.{self._hosts}"
         agent = Agent(name, platform=self.network.host(address), address=address, port=5060, codecs=codecs)
         await agent.start()
         self.agents.append(agent)
