@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.calls.house import ADDRESS, House, on_the_network
+from tests.calls.house import ADDRESS, House, OneAddress, on_the_network
 from trunkline.calls.environment import CallOptions
+from trunkline.calls.peers import Placing, Target
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType
@@ -30,7 +33,7 @@ from trunkline.events import (
     IncomingCall,
 )
 from trunkline.media.engine import Leg
-from trunkline.sip.endpoint import Codec
+from trunkline.sip.endpoint import Codec, Flow
 from trunkline.testing.call import CallRefused, ScriptedCall
 
 PCMU, PCMA = Codec("PCMU", 8000), Codec("PCMA", 8000)
@@ -354,6 +357,71 @@ def test_all_phones_ring_and_the_first_answer_wins() -> None:
         at_alice.hangup()
         await at_mobile.wait_ended()
         await house.settle()
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+NOWHERE = "10.9.9.9"
+
+
+def _media(addresses: OneAddress, flow: Flow) -> tuple[str, str]:
+    if flow.remote[0] == NOWHERE:
+        raise ValueError("no address of ours leads there")
+    return ADDRESS, ADDRESS
+
+
+def _no_request(target: Target) -> Target:
+    return replace(target, headers=(("Route", "<sip:proxy;lr>\r\nX: y"),))
+
+
+def _nowhere(target: Target) -> Target:
+    return replace(target, flow=Flow("udp", (NOWHERE, 5060), None))
+
+
+@pytest.mark.parametrize("spoil", [_no_request, _nowhere])
+@pytest.mark.parametrize("spoilt", [0, 1])
+def test_a_phone_that_cannot_be_called_costs_its_own_attempt_alone(
+    spoil: Callable[[Target], Target], spoilt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        phones = [await house.phone("bob"), await house.phone("bob")]
+
+        async def targets(placing: Placing) -> list[Target]:
+            found = list(await House.targets(house, placing))
+            found[spoilt] = spoil(found[spoilt])
+            return found
+
+        monkeypatch.setattr(house, "targets", targets)
+        monkeypatch.setattr(OneAddress, "media", _media)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        at_bob = await phones[1 - spoilt].next_call()
+        at_bob.answer()
+        await at_alice.wait_answered()
+        assert house.events.only(AttemptFailed).status in (500, 503)
+        at_alice.hangup()
+        await at_bob.wait_ended()
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_a_single_phone_that_cannot_be_called_fails_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        await house.phone("bob")
+
+        async def targets(placing: Placing) -> list[Target]:
+            return [_no_request(target) for target in await House.targets(house, placing)]
+
+        monkeypatch.setattr(house, "targets", targets)
+        house.route(to_bob)
+        with pytest.raises(CallRefused) as refused:
+            await house.call(alice, "bob").wait_answered()
+        assert refused.value.status == 500
+        assert house.events.only(AttemptFailed).status == 500
         house.check_over()
 
     on_the_network(scenario)

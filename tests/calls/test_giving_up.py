@@ -393,7 +393,7 @@ def test_silence_is_watched_only_while_connected() -> None:
         await at_alice.wait_answered()
         assert watched() == [30, 20]
         await at_alice.hold()
-        assert watched() == [0, 0]
+        assert watched() == [30, 0]
         await at_alice.resume()
         assert watched() == [30, 20]
 
@@ -433,6 +433,43 @@ def test_stopping_does_not_wait_for_ever() -> None:
         started = asyncio.get_running_loop().time()
         await house.exchange.close_all()
         assert asyncio.get_running_loop().time() - started == pytest.approx(5, abs=0.5)
+
+    on_the_network(scenario)
+
+
+def test_stopping_ends_the_others_when_one_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(house: House) -> None:
+        _, at_bob, first = await connected(house)
+        at_carol = house.call(await house.phone("carol"), "bob")
+        (await at_bob.agent.next_call()).ring()
+        await at_carol.wait_ringing()
+
+        def fail(status: int) -> None:
+            raise RuntimeError("no end")
+
+        monkeypatch.setattr(first.course, "close", fail)
+        await house.exchange.close_all()
+        with pytest.raises(CallRefused) as caught:
+            await at_carol.wait_answered()
+        assert caught.value.status == 503
+        assert house.exchange.sessions == (first,)
+
+    on_the_network(scenario)
+
+
+def test_stopping_that_is_cancelled_leaves_no_task() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, _, _ = await connected(house)
+        at_alice.agent.vanish()
+        task = house.exchange._env.spawn(asyncio.sleep(1000), "endless")
+        stopping = asyncio.ensure_future(house.exchange.close_all())
+        await house.settle()
+        assert house.endpoint._quiet
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        assert task.cancelled()
+        assert not house.endpoint._quiet
 
     on_the_network(scenario)
 
