@@ -393,7 +393,7 @@ def test_silence_is_watched_only_while_connected() -> None:
         await at_alice.wait_answered()
         assert watched() == [30, 20]
         await at_alice.hold()
-        assert watched() == [30, 0]
+        assert watched() == [0, 0]
         await at_alice.resume()
         assert watched() == [30, 20]
 

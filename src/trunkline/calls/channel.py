@@ -274,13 +274,14 @@ class Channel:
     def apply(self, plan: MediaPlan | None = None) -> None:
         """Make the leg do what is agreed.
 
-        Silence counts while the session is connected and their description says that they send; one with c=0.0.0.0, the
-        old way to hold (RFC 3264 §8.4), comes from a side that sends nothing, whatever its direction says.
+        Silence counts while the session is connected and their description says that they send and hear. A side that
+        holds may send music (sendonly), and many phones send nothing then, as with c=0.0.0.0, the old way to hold (RFC
+        3264 §8.4): a call on hold is never lost for being silent.
         """
         plan = plan or self.plan
         if self.leg is None or plan is None or self.party is None:
             return
-        talking = self._watched and theirs(plan) in ("sendrecv", "sendonly") and plan.remote_rtp is not None
+        talking = self._watched and theirs(plan) == "sendrecv" and plan.remote_rtp is not None
         self.leg.apply(
             plan,
             learn_from=self._learn_from(plan),

@@ -114,7 +114,7 @@ class ServerSettings(Options):
     """The local address for media; the one that signalling came in on unless given."""
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Threads that relay media; 0 for one a core."""
-    media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """Silence after which a call counts as lost, where its description says that the party sends; 0 for never."""
     registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(_expiry)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
