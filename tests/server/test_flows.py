@@ -588,6 +588,37 @@ def test_phones_call_each_other_over_either_transport(
     run_virtual(main())
 
 
+def test_calls_that_ring_count_towards_a_lines_limit(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def main() -> None:
+        async with world(virtual_network, line={"max_calls": 1}) as at:
+            await asyncio.sleep(1)  # the line is registered
+            dialling = [asyncio.ensure_future(at.server.dial(MOBILE, line="itsp", timeout_s=30)) for _ in range(3)]
+            mobile = await at.itsp.next_call()
+            mobile.ring()
+            for refused in dialling[1:]:
+                with pytest.raises(CallFailed, match="line itsp has its 1 calls"):
+                    await refused
+            with pytest.raises(CallFailed, match="line itsp has its 1 calls"):
+                await at.server.dial(MOBILE, line="itsp")
+            mobile.answer()
+            call = await dialling[0]
+            with pytest.raises(CallFailed, match="line itsp has its 1 calls"):
+                await at.server.dial(MOBILE, line="itsp")
+            call.close()
+            await mobile.wait_ended()
+            await all_closed(at)
+            next_one = asyncio.ensure_future(at.server.dial(MOBILE, line="itsp", timeout_s=30))
+            (await at.itsp.next_call()).reject(486)
+            with pytest.raises(Busy):
+                await next_one
+            again = asyncio.ensure_future(at.server.dial(MOBILE, line="itsp", timeout_s=30))
+            (await at.itsp.next_call()).answer()
+            (await again).close()
+            await all_closed(at)
+
+    run_virtual(main())
+
+
 def test_a_lossy_network_costs_no_call(run_virtual: Run) -> None:
     async def main(seed: int) -> None:
         network = VirtualNetwork(seed)

@@ -12,8 +12,9 @@ import random
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from trunkline.calls.channel import Channel
 from trunkline.calls.exchange import CallOptions, Exchange
-from trunkline.calls.session import CallSession
+from trunkline.calls.peers import Placing
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, ListenError
 from trunkline.events import CallEvent, Event, RegisterUser
@@ -278,13 +279,16 @@ class Running:
     def _line_settings(self, name: str) -> LineSettings | None:
         return self.lines.settings(name)
 
-    def _calls_of_line(self, name: str) -> int:
-        return sum(1 for call in self.exchange.sessions if _uses_line(call, name))
+    def _calls_of_line(self, name: str) -> list[Placing | None]:
+        channels = [channel for call in self.exchange.sessions for channel in (call.zero, call.one) if channel]
+        return [channel.placing for channel in channels if _uses_line(channel, name)]
 
 
-def _uses_line(call: CallSession, name: str) -> bool:
-    parties = [channel.party for channel in (call.zero, call.one) if channel is not None]
-    return any(party is not None and (party.peer_type, party.name) == (PeerType.LINE, name) for party in parties)
+def _uses_line(channel: Channel, name: str) -> bool:
+    placing, party = channel.placing, channel.party
+    if placing is not None:
+        return (placing.peer_type, placing.peer_name) == (PeerType.LINE, name)
+    return party is not None and (party.peer_type, party.name) == (PeerType.LINE, name)
 
 
 def _restored(kind: str, name: str, restore: Callable[[], None]) -> None:
