@@ -96,11 +96,25 @@ def test_of_one_contact_named_twice_the_last_counts() -> None:
 def test_a_lost_connection_takes_what_was_reached_over_it() -> None:
     table = BindingTable()
     stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
-    table.apply("alice", [wanted("a")], origin(flow=stream), maximum=5)
+    table.apply("alice", [wanted("a")], origin(flow=stream, nat=True), maximum=5)
     table.apply("alice", [wanted("b")], origin(call_id="d"), maximum=5)
-    table.apply("bob", [wanted("c")], dataclasses.replace(origin(flow=stream), user="bob"), maximum=5)
+    table.apply("bob", [wanted("c:40000")], dataclasses.replace(origin(flow=stream), user="bob"), maximum=5)
     assert sorted(hosts(table.drop_connection(7))) == ["a", "c"]
     assert hosts(table.of("alice", 1)) == ["b"]
+    assert table.drop_connection(7) == []
+
+
+def test_a_lost_connection_leaves_what_can_be_connected_to() -> None:
+    table = BindingTable()
+    stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
+    behind_a_proxy = dataclasses.replace(origin(call_id="d", flow=stream), path=("<sip:192.0.2.7:5070;lr>",))
+    table.apply("alice", [wanted("192.0.2.7")], origin(flow=stream), maximum=5)
+    table.apply("alice", [wanted("10.0.0.1")], behind_a_proxy, maximum=5)
+    assert table.drop_connection(7) == []
+    assert {binding.uri.host: binding.flow for binding in table.of("alice", 1)} == {
+        "192.0.2.7": Flow("tcp", ("192.0.2.7", 5060)),
+        "10.0.0.1": Flow("tcp", ("192.0.2.7", 5070)),
+    }
     assert table.drop_connection(7) == []
 
 

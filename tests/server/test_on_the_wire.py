@@ -136,15 +136,19 @@ def test_bindings_survive_a_restart_on_a_file(tmp_path: Path) -> None:
     town(scenario, storage=tmp_path / "pbx.db")
 
 
-def test_a_phone_on_tcp_is_unregistered_when_its_connection_goes() -> None:
+def test_a_phone_on_tcp_is_called_over_a_new_connection_when_its_own_is_gone() -> None:
     async def scenario(t: Town) -> None:
         async with t.server() as server, t.phone(transport="tcp") as alice:
             await alice.register()
             (binding,) = server.registrations("alice")
             t.network.hosts["10.0.1.1"].driver.close_stream(binding.flow.connection)
             await asyncio.sleep(1)
-            assert server.registrations("alice") == ()
-        assert [event.lapsed for event in t.events if isinstance(event, UnregisterUser)] == [True]
+            (binding,) = server.registrations("alice")
+            assert binding.flow.connection == 0
+            calling = asyncio.ensure_future(server.dial_user("alice"))
+            (await alice.next_call()).answer()
+            (await calling).close()
+        assert t.of(UnregisterUser) == []
 
     town(scenario)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
-if TYPE_CHECKING:
-    from trunkline.sip.endpoint import Flow, Uri
+from trunkline.sip.endpoint import Flow, NameAddr, Uri
 
 __all__ = ["Binding", "BindingTable", "OutOfOrder", "Outcome", "Wanted"]
+
+SIP_PORT = 5060
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +152,18 @@ class BindingTable:
         return gone
 
     def drop_connection(self, connection: int) -> list[Binding]:
-        """Remove what is reached over a connection, for the connection is gone."""
+        """Remove what is reached over a connection alone, for the connection is gone; what can be connected to stays."""
         gone: list[Binding] = []
         for user in self._by_connection.get(connection, set()).copy():
-            standing = self._by_user[user]
-            gone += [binding for binding in standing if binding.flow.connection == connection]
-            self._set(user, [binding for binding in standing if binding.flow.connection != connection])
+            kept: list[Binding] = []
+            for binding in self._by_user[user]:
+                if binding.flow.connection != connection:
+                    kept.append(binding)
+                elif _needs_its_connection(binding):
+                    gone.append(binding)
+                else:
+                    kept.append(replace(binding, flow=_new_connection(binding)))
+            self._set(user, kept)
         return gone
 
     def drop_lapsed(self, now: float) -> list[Binding]:
@@ -234,6 +240,17 @@ def _same(old: Binding, new: Binding) -> bool:
     # Two phones behind different NATs may both call themselves 192.168.1.2.
     other_phone = old.instance and new.instance and old.nat and new.nat and old.flow.remote[0] != new.flow.remote[0]
     return not other_phone
+
+
+def _needs_its_connection(binding: Binding) -> bool:
+    """Whether nothing but the connection that it registered over reaches it: its address names no port that listens."""
+    return binding.nat or (not binding.path and (binding.uri.port or SIP_PORT) == binding.flow.remote[1])
+
+
+def _new_connection(binding: Binding) -> Flow:
+    """To the port that its phone, or the proxy before it, listens on."""
+    hop = NameAddr.parse(binding.path[0]).uri if binding.path else binding.uri
+    return Flow(binding.flow.transport, (binding.flow.remote[0], hop.port or SIP_PORT))
 
 
 def _distinct(wanted: Sequence[Wanted]) -> list[Wanted]:
