@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,7 +77,23 @@ def _storage(settings: FileSettings) -> Iterator[Finding]:
     elif not path.parent.is_dir():
         yield False, f"storage: the directory {path.parent} does not exist"
     else:
-        yield True, f"storage: {path}"
+        error = _cannot_write(path)
+        yield error is None, f"storage: {path}" if error is None else f"storage: {error}"
+
+
+def _cannot_write(path: Path) -> str | None:
+    """What stands in the way of writing a database there: it needs its directory too, for the log beside it."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        return f"nothing can be written into {path.parent}: {error.strerror}"
+    try:
+        if path.exists():
+            path.open("r+b").close()
+    except OSError as error:
+        return f"{path} cannot be written: {error.strerror}"
+    return None
 
 
 def _peers(settings: FileSettings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
 from trunkline.server.line_settings import LineSettings
-from trunkline.server.users import DEFAULT_MAX_CONTACTS
+from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
 
 __all__ = [
     "FileSettings",
@@ -74,6 +75,24 @@ def _ports(ports: tuple[int, int]) -> tuple[int, int]:
     return ports
 
 
+def _advertised(addresses: dict[str, str]) -> dict[str, str]:
+    for pair in addresses.items():
+        for text in pair:
+            if not _is_address(text):
+                raise ValueError(f"{text!r} is no address; give both as 203.0.113.1 or 2001:db8::1")
+        if len({":" in text for text in pair}) > 1:
+            raise ValueError(f"{pair[0]} and {pair[1]} are of two families")
+    return addresses
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
     lowest, usual, highest = bounds
     if not lowest <= usual <= highest:
@@ -100,7 +119,7 @@ class ServerSettings(Options):
     """Further domains that are ours."""
     listen: tuple[Annotated[str, AfterValidator(_listen)], ...] = ("udp://0.0.0.0:5060",)
     """Where to listen: `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT`; port 0 lets the system choose."""
-    advertise: dict[str, str] = {}
+    advertise: Annotated[dict[str, str], AfterValidator(_advertised)] = {}
     """Public address by local address, for a server behind 1:1 NAT."""
     user_agent: Annotated[str, Field(max_length=200)] = "trunkline"
     """The User-Agent and Server header field; empty sends none."""
@@ -150,6 +169,25 @@ class UserOptions(Options):
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """As the server's unless given."""
 
+    def user(self, name: str, server: ServerSettings, *, stored: bool = False) -> User:
+        """The user of these options. ConfigurationError where the name or another value cannot be used.
+
+        Args:
+            name: Its name.
+            server: Says what they leave open.
+            stored: Whether the store keeps it.
+        """
+        return User.with_password(
+            name,
+            self.password.get_secret_value(),
+            realm=server.realm,
+            display_name=self.display_name,
+            codecs=codecs_named(self.codecs or server.codecs, key=f"users.{name}.codecs"),
+            max_contacts=self.max_contacts,
+            media_timeout_s=server.media_timeout_s if self.media_timeout_s is None else self.media_timeout_s,
+            stored=stored,
+        )
+
     def arguments(self) -> dict[str, Any]:
         """As keyword arguments of `SipServer.add_user`."""
         return {**self.model_dump(exclude_unset=True), "password": self.password.get_secret_value()}
@@ -175,6 +213,14 @@ def _line_fields() -> dict[str, Any]:
 
 class LineOptionsBase(Options):
     """The options of a line: the fields of `LineSettings`, as `LineOptions` has them."""
+
+    def values(self, name: str, server: ServerSettings) -> dict[str, Any]:
+        """The fields of the `LineSettings` of that name, but for the name; `server` says what is left open."""
+        values = self.arguments()
+        values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
+        if values.get("media_timeout_s") is None:
+            values["media_timeout_s"] = server.media_timeout_s
+        return values
 
     def arguments(self) -> dict[str, Any]:
         """As keyword arguments of `SipServer.add_line`."""
@@ -276,7 +322,11 @@ def _load(path: Path) -> tuple[FileSettings | None, list[ConfigurationError]]:
 
 
 def _inconsistent(settings: FileSettings) -> Iterator[ConfigurationError]:
-    """What single keys do not show."""
+    """What single keys do not show, and what the classes that are made of them refuse."""
+    for login, user in settings.users.items():
+        yield from User.problems(login, user.password.get_secret_value())
+    for title, line in settings.lines.items():
+        yield from LineSettings.problems(title, **line.values(title, settings.server))
     for number, route in enumerate(settings.routes, 1):
         key = f"routes.{number}"
         if (route.to_user is None) == (route.to_line is None):

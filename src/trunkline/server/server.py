@@ -19,7 +19,6 @@ from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, TrunklineError
 from trunkline.events import Event
 from trunkline.server.bindings import Binding
-from trunkline.server.codecs import codecs_named
 from trunkline.server.config import LineOptions, ServerSettings, UserOptions, validated
 from trunkline.server.dispatch import Dispatcher
 from trunkline.server.handlers import Handlers
@@ -27,7 +26,7 @@ from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.platform import Machine, Platform
 from trunkline.server.running import Running
-from trunkline.server.users import User, Users
+from trunkline.server.users import Users
 from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
 from trunkline.storage.store import Store
 from trunkline.trace.log import log_to
@@ -200,19 +199,7 @@ class SipServer(Handlers):
         Raises:
             ConfigurationError: An option is wrong, or the name is taken.
         """
-        given = validated(UserOptions, options, key=f"users.{name}")
-        server = self.settings
-        timeout_s = server.media_timeout_s if given.media_timeout_s is None else given.media_timeout_s
-        user = User.with_password(
-            name,
-            given.password.get_secret_value(),
-            realm=server.realm,
-            display_name=given.display_name,
-            codecs=codecs_named(given.codecs or server.codecs, key=f"users.{name}.codecs"),
-            max_contacts=given.max_contacts,
-            media_timeout_s=timeout_s,
-            stored=stored,
-        )
+        user = validated(UserOptions, options, key=f"users.{name}").user(name, self.settings, stored=stored)
         self._users.add(user)
         if stored and self._running is not None and self._running.store is not None:
             self._running.store.put(user.record())
@@ -285,11 +272,7 @@ class SipServer(Handlers):
         return tuple(self._now.lines)
 
     def _line_settings(self, name: str, options: dict[str, Any], *, stored: bool) -> LineSettings:
-        key = f"lines.{name}"
-        values = validated(LineOptions, options, key=key).arguments()
-        values["codecs"] = codecs_named(values.get("codecs") or self.settings.codecs, key=f"{key}.codecs")
-        if values.get("media_timeout_s") is None:
-            values["media_timeout_s"] = self.settings.media_timeout_s
+        values = validated(LineOptions, options, key=f"lines.{name}").values(name, self.settings)
         return LineSettings(name=name, stored=stored, **values)
 
     # --- calls --------------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ DEFAULT_MAX_CONTACTS = 10
 MAX_NAME = 128
 """Characters of a name."""
 
+BAD_NAME = 'a name is printable text without spaces and without @ : ; , < > "'
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -51,13 +53,8 @@ class User:
 
     def __post_init__(self) -> None:
         key = f"users.{self.name}"
-        if (
-            not self.name
-            or len(self.name) > MAX_NAME
-            or not self.name.isprintable()
-            or set(self.name) & set(' @:;,<>"')
-        ):
-            raise ConfigurationError(key, 'a name is printable text without spaces and without @ : ; , < > "')
+        if not _is_user_part(self.name):
+            raise ConfigurationError(key, BAD_NAME)
         if self.max_contacts < 1:
             raise ConfigurationError(f"{key}.max_contacts", "at least one contact must be possible")
         if not self.codecs:
@@ -81,8 +78,8 @@ class User:
         Raises:
             ConfigurationError: The name or another value cannot be used.
         """
-        if not password:
-            raise ConfigurationError(f"users.{name}.password", "an empty password lets everybody in")
+        for problem in cls.problems(name, password):
+            raise problem
         return cls(
             name,
             realm,
@@ -94,6 +91,14 @@ class User:
             media_timeout_s,
             stored,
         )
+
+    @staticmethod
+    def problems(name: str, password: str) -> Iterator[ConfigurationError]:
+        """What is wrong with a name and a password."""
+        if not _is_user_part(name):
+            yield ConfigurationError(f"users.{name}", BAD_NAME)
+        if not password:
+            yield ConfigurationError(f"users.{name}.password", "an empty password lets everybody in")
 
     def ha1(self, algorithm: str) -> str:
         """H(name:realm:password) in hex for a digest algorithm; "" where it is not known."""
@@ -123,6 +128,10 @@ class User:
             record.max_contacts,
             stored=True,
         )
+
+
+def _is_user_part(text: str) -> bool:
+    return 0 < len(text) <= MAX_NAME and text.isprintable() and not set(text) & set(' @:;,<>"')
 
 
 def codec_json(codec: Codec) -> dict[str, object]:
