@@ -67,6 +67,13 @@ def test_storage_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("tmp*"))
 
 
+def test_a_media_address_that_is_not_this_machines_is_told(tmp_path: Path) -> None:
+    text = FILE.format(port=0).replace("[users", 'media_address = "192.0.2.1"\n[users')
+    result = check(tmp_path, text)
+    assert result.exit_code == 2
+    assert "✗ media_address: this machine has no address 192.0.2.1" in result.output
+
+
 def test_what_serve_would_refuse_is_told_a_line_each(tmp_path: Path) -> None:
     wrong = """
 [users."bob smith"]

@@ -61,7 +61,7 @@ def _media(settings: FileSettings) -> Iterator[Finding]:
     yield True, f"media_ports {first}-{last}: room for {calls} calls"
     address = settings.server.media_address
     if address is not None and try_to_bind("udp", address, 0) is not None:
-        yield False, f"media_address: this machine has no address {address}"
+        yield False, f"media_address: this machine has no address {address} (public ones belong into advertise)"
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < calls * FILES_PER_CALL + SPARE_FILES:
         held = max((soft - SPARE_FILES) // FILES_PER_CALL, 0)

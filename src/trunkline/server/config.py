@@ -93,6 +93,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
+def _local_address(text: str) -> str:
+    if not _is_address(text) or ipaddress.ip_address(text).is_unspecified:
+        raise ValueError(f"{text!r} is no address of this machine; name one, as 192.0.2.1")
+    return text
+
+
 def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
     lowest, usual, highest = bounds
     if not lowest <= usual <= highest:
@@ -120,7 +126,7 @@ class ServerSettings(Options):
     listen: tuple[Annotated[str, AfterValidator(_listen)], ...] = ("udp://0.0.0.0:5060",)
     """Where to listen: `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT`; port 0 lets the system choose."""
     advertise: Annotated[dict[str, str], AfterValidator(_advertised)] = {}
-    """Public address by local address, for a server behind 1:1 NAT."""
+    """Public address by local address, for a server behind 1:1 NAT; `0.0.0.0` or `::` stands for all of a family."""
     user_agent: Annotated[str, Field(max_length=200)] = "trunkline"
     """The User-Agent and Server header field; empty sends none."""
     session_name: Annotated[str, Field(min_length=1, max_length=100)] = "-"
@@ -129,8 +135,9 @@ class ServerSettings(Options):
     """What users and lines may use where they say nothing, in order of preference."""
     media_ports: Annotated[tuple[Port, Port], AfterValidator(_ports)] = (16384, 32767)
     """First and last UDP port of RTP and RTCP."""
-    media_address: str | None = None
-    """The local address for media; the one that signalling came in on unless given."""
+    media_address: Annotated[str, AfterValidator(_local_address)] | None = None
+    """The local address to bind RTP on, for peers of its family; the one that signalling came in on unless given.
+    Peers are told what `advertise` says of it."""
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Threads that relay media; 0 for one a core."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
