@@ -112,7 +112,14 @@ class User:
         """What the store keeps."""
         codecs = [codec_json(codec) for codec in self.codecs]
         return UserRecord(
-            self.name, self.realm, self.ha1_md5, self.ha1_sha256, self.display_name, codecs, self.max_contacts
+            name=self.name,
+            realm=self.realm,
+            ha1_md5=self.ha1_md5,
+            ha1_sha256=self.ha1_sha256,
+            display_name=self.display_name,
+            codecs=codecs,
+            max_contacts=self.max_contacts,
+            media_timeout_s=self.media_timeout_s,
         )
 
     @classmethod
@@ -126,6 +133,7 @@ class User:
             record.display_name,
             tuple(codec_of_json(codec) for codec in record.codecs),
             record.max_contacts,
+            record.media_timeout_s,
             stored=True,
         )
 

@@ -29,6 +29,8 @@ class UserRecord:
     display_name: str
     codecs: Sequence[Json]
     max_contacts: int
+    media_timeout_s: float
+    """Silence after which its calls count as lost; 0 for never."""
 
     @property
     def key(self) -> Key:

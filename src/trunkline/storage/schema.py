@@ -29,6 +29,7 @@ USERS = Table(
     Column("display_name", String, nullable=False),
     Column("codecs", JSON, nullable=False),
     Column("max_contacts", Integer, nullable=False),
+    Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
 )
 
 LINES = Table(
