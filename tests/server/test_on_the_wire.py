@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from trunkline.errors import ConfigurationError
 from trunkline.events import (
     Event,
     LineRegisterFailed,
@@ -107,6 +108,30 @@ def test_a_wrong_password_is_refused_and_told() -> None:
         assert [event.status for event in t.events if isinstance(event, RegisterUserFailed)] == [401]
 
     town(scenario)
+
+
+def test_what_is_added_before_the_start_is_stored_where_it_is_to_be(tmp_path: Path) -> None:
+    async def scenario(t: Town) -> None:
+        first = t.server()
+        first.add_user("bob", password="secret of bob", stored=True, media_timeout_s=7)
+        first.add_line("itsp", username="15551234", server="itsp.example", register=False, stored=True)
+        async with first:
+            pass
+        async with t.server() as second:
+            assert second.has_user("bob")
+            assert second._users["bob"].media_timeout_s == 7
+            assert [line.name for line in second.lines] == ["itsp"]
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_without_a_store_nothing_can_be_stored() -> None:
+    server = SipServer(realm=REALM)
+    with pytest.raises(ConfigurationError, match=r"users\.bob\.stored: nothing is stored"):
+        server.add_user("bob", password="x", stored=True)
+    with pytest.raises(ConfigurationError, match=r"lines\.itsp\.stored: nothing is stored"):
+        server.add_line("itsp", username="1", server="itsp.example", stored=True)
+    assert not server.has_user("bob")
 
 
 def test_a_register_lost_and_repeated_binds_once() -> None:

@@ -172,8 +172,11 @@ class Running:
             self.lines.restore_tokens(snapshot.tokens)
         for settings in configured:
             self.lines.add(settings)
-        if snapshot is None:
+        if snapshot is None or self.store is None:
             return
+        for added in self.users:
+            if added.stored:
+                self.store.put(added.record())
         # code and files go before the store
         for user in snapshot.users:
             if user.name not in self.users:

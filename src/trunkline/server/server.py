@@ -193,13 +193,14 @@ class SipServer(Handlers):
 
         Args:
             name: The user part of its address and its digest login.
-            stored: Keep it in the store, so that it is there after a restart; for users added at run time.
+            stored: Keep it in the store, so that it is there after a restart without being added again.
             options: Those of `UserOptions`: `password`, `display_name`, `codecs`, `max_contacts`, `media_timeout_s`.
 
         Raises:
-            ConfigurationError: An option is wrong, or the name is taken.
+            ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.
         """
         user = validated(UserOptions, options, key=f"users.{name}").user(name, self.settings, stored=stored)
+        self._check_store(f"users.{name}", stored)
         self._users.add(user)
         if stored and self._running is not None and self._running.store is not None:
             self._running.store.put(user.record())
@@ -225,13 +226,14 @@ class SipServer(Handlers):
 
         Args:
             name: What routes call it.
-            stored: Keep it in the store, so that it is there after a restart; for lines added at run time.
+            stored: Keep it in the store, so that it is there after a restart without being added again.
             options: Those of `LineSettings`: `username`, `server`, `password` and the rest.
 
         Raises:
-            ConfigurationError: An option is wrong, or the name is taken.
+            ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.
         """
         settings = self._line_settings(name, options, stored=stored)
+        self._check_store(f"lines.{name}", stored)
         if self._running is not None:
             self._running.lines.add(settings)
             if stored:
@@ -359,6 +361,10 @@ class SipServer(Handlers):
             self._dispatcher.add(kind, handler)
         if self._running is not None:
             self._running.handlers_changed()
+
+    def _check_store(self, key: str, stored: bool) -> None:
+        if stored and self.settings.storage is None:
+            raise ConfigurationError(f"{key}.stored", "nothing is stored without a file; set the option storage")
 
     @property
     def _now(self) -> Running:
