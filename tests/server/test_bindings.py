@@ -118,6 +118,20 @@ def test_a_lost_connection_leaves_what_can_be_connected_to() -> None:
     assert table.drop_connection(7) == []
 
 
+def test_what_is_restored_doubles_nothing_and_replaces_nothing_newer() -> None:
+    table = BindingTable()
+    table.apply("alice", [wanted("a")], origin(now=10), maximum=5)
+    (standing,) = table.of("alice", 11)
+    assert not table.restore(dataclasses.replace(standing, updated_at=5.0, expires_at=65.0))
+    assert not table.restore(standing)
+    assert table.of("alice", 11) == [standing]
+    newer = dataclasses.replace(standing, updated_at=12.0, expires_at=80.0)
+    assert table.restore(newer)
+    assert table.of("alice", 13) == [newer]
+    assert table.restore(dataclasses.replace(newer, uri=Uri.parse("sip:alice@b")))
+    assert len(table) == 2
+
+
 def test_clear_keeps_everything_when_one_binding_is_newer() -> None:
     table = BindingTable()
     table.apply("alice", [wanted("a")], origin(cseq=1), maximum=5)

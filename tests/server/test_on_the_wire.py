@@ -23,7 +23,7 @@ from trunkline.server.server import SipServer
 from trunkline.sip.resolver import ResolutionError
 from trunkline.testing.clock import run
 from trunkline.testing.itsp import Itsp
-from trunkline.testing.network import VirtualNetwork
+from trunkline.testing.network import VirtualDriver, VirtualNetwork
 from trunkline.testing.phone import Phone, RegistrationRefused
 
 REALM = "pbx.example"
@@ -121,6 +121,34 @@ def test_what_is_added_before_the_start_is_stored_where_it_is_to_be(tmp_path: Pa
             assert second.has_user("bob")
             assert second._users["bob"].media_timeout_s == 7
             assert [line.name for line in second.lines] == ["itsp"]
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_nobody_can_ask_before_the_server_knows_whom_to_challenge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    listen, challenge = VirtualDriver.listen, VirtualDriver.set_challenge
+
+    def listening(driver: VirtualDriver, *args: Any) -> Any:
+        steps.append("listen")
+        asyncio.get_running_loop().call_soon(steps.append, "others run")
+        return listen(driver, *args)
+
+    def challenging(driver: VirtualDriver, realm: str, *args: Any, **options: Any) -> None:
+        steps.append(f"challenge for {realm}")
+        challenge(driver, realm, *args, **options)
+
+    async def scenario(t: Town) -> None:
+        async with t.server(), t.phone() as alice:
+            await alice.register()
+        monkeypatch.setattr(VirtualDriver, "listen", listening)
+        monkeypatch.setattr(VirtualDriver, "set_challenge", challenging)
+        steps.clear()
+        async with t.server() as server:
+            assert len(server.registrations("alice")) == 1
+            assert steps == [f"challenge for {REALM}", "listen", "listen"]
 
     town(scenario, storage=tmp_path / "pbx.db")
 

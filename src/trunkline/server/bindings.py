@@ -141,9 +141,14 @@ class BindingTable:
         self._set(user, [])
         return Outcome(removed=standing)
 
-    def restore(self, binding: Binding) -> None:
-        """Take back a binding from before a restart."""
-        self._set(binding.user, [*self._by_user.get(binding.user, ()), binding])
+    def restore(self, binding: Binding) -> bool:
+        """Take back a binding from before a restart. False where the phone has one that is as new."""
+        standing = self._by_user.get(binding.user, [])
+        same = [old for old in standing if _same(old, binding)]
+        if any(old.updated_at >= binding.updated_at for old in same):
+            return False
+        self._set(binding.user, [*(old for old in standing if old not in same), binding])
+        return True
 
     def drop_user(self, user: str) -> list[Binding]:
         """Remove what a user has, for the user is gone."""

@@ -37,7 +37,7 @@ from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, R
 from trunkline.sip.resolver import Resolver
 from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
-from trunkline.storage.records import LineRecord, UserRecord
+from trunkline.storage.records import LineRecord, Snapshot, UserRecord
 from trunkline.storage.store import Store
 from trunkline.trace.recorder import Recorder
 
@@ -127,7 +127,7 @@ class Running:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self, lines: Iterable[LineSettings], *, traced: bool) -> None:
-        """Open the listeners, take back what was stored, register the lines.
+        """Take back what was stored, open the listeners, register the lines.
 
         Raises:
             ListenError: An address cannot be listened on; nothing stays open.
@@ -143,11 +143,15 @@ class Running:
         self.media.attach()
         self._dispatcher.start(self)
         self._driver.set_trace(traced)
+        snapshot = await self.store.load() if self.store is not None else None
+        self._restore(lines, snapshot)
+        # before anybody can ask: nobody is challenged with a wrong realm
+        self.handlers_changed()
         for url in self._settings.listen:
             self.listen(url)
-        await self._restore(lines)
-        self.handlers_changed()
-        self._policy.push()
+        # no await since the first listener: no REGISTER comes before what was bound
+        if snapshot is not None:
+            self.registrar.restore(snapshot.bindings, self.addresses.listens)
         self.lines.start()
 
     async def stop(self) -> None:
@@ -166,8 +170,7 @@ class Running:
         if self.store is not None:
             await self.store.close()
 
-    async def _restore(self, configured: Iterable[LineSettings]) -> None:
-        snapshot = await self.store.load() if self.store is not None else None
+    def _restore(self, configured: Iterable[LineSettings], snapshot: Snapshot | None) -> None:
         if snapshot is not None:
             self.lines.restore_tokens(snapshot.tokens)
         for settings in configured:
@@ -184,7 +187,6 @@ class Running:
         for line in snapshot.lines:
             if line.name not in self.lines:
                 _restored("line", line.name, partial(self._restore_line, line))
-        self.registrar.restore(snapshot.bindings, self.addresses.listens)
 
     def _restore_user(self, record: UserRecord) -> None:
         self.users.add(User.of_record(record))
