@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,35 @@ def test_nobody_can_ask_before_the_server_knows_whom_to_challenge(
             assert steps == [f"challenge for {REALM}", "listen", "listen"]
 
     town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_trace_file_that_cannot_be_written_stops_the_start_before_anything_is_open(tmp_path: Path) -> None:
+    async def scenario(t: Town) -> None:
+        server = t.server()
+        server.trace(tmp_path / "none" / "sip.pcap")
+        threads = set(threading.enumerate())
+        with pytest.raises(ConfigurationError, match=r"pcap: .*none/sip\.pcap cannot be written: No such file"):
+            await server.start()
+        assert set(threading.enumerate()) == threads
+        assert not (tmp_path / "pbx.db").exists()
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_trace_file_named_while_the_server_runs_is_written_from_then_on(tmp_path: Path) -> None:
+    path = tmp_path / "sip.pcap"
+
+    async def scenario(t: Town) -> None:
+        async with t.server() as server, t.phone() as alice:
+            with pytest.raises(ConfigurationError, match="cannot be written"):
+                server.trace(tmp_path / "none" / "sip.pcap")
+            assert server.recorder.messages == []
+            server.trace(path)
+            server.trace(path)
+            await alice.register()
+            assert path.read_bytes().count(b"REGISTER sip:") == 2
+
+    town(scenario)
 
 
 def test_without_a_store_nothing_can_be_stored() -> None:

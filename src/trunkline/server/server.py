@@ -102,17 +102,33 @@ class SipServer(Handlers):
 
         Raises:
             ListenError: An address cannot be listened on: taken (by whom, if known), not ours, or not allowed.
+            ConfigurationError: The file of `trace` cannot be written.
             StorageError: The database cannot be used.
             TrunklineError: It runs already.
         """
         if self._running is not None:
             raise TrunklineError("the server runs already")
         loop = asyncio.get_running_loop()
-        store = await Store.open(self.settings.storage) if self.settings.storage is not None else None
+        if self._pcap is not None:
+            self._write_pcap(self._pcap, loop.time())
+        try:
+            store = await Store.open(self.settings.storage) if self.settings.storage is not None else None
+            self._running = running = self._made(store, loop)
+            try:
+                await running.start(self._configured_lines.values(), traced=self._traced)
+            except BaseException:
+                self._running = None
+                await running.abandon()
+                raise
+        except BaseException:
+            self._open_files.close()
+            raise
+
+    def _made(self, store: Store | None, loop: asyncio.AbstractEventLoop) -> Running:
         self._dispatcher = Dispatcher(self.recorder, threads=self.settings.handler_threads)
         for kind, handler in self._handlers:
             self._dispatcher.add(kind, handler)
-        running = Running(
+        return Running(
             self.settings,
             platform=self._platform,
             dispatcher=self._dispatcher,
@@ -122,15 +138,6 @@ class SipServer(Handlers):
             store=store,
             wall_clock=self._wall_clock,
         )
-        self._open_pcap(loop.time())
-        self._running = running
-        try:
-            await running.start(self._configured_lines.values(), traced=self._traced)
-        except BaseException:
-            self._running = None
-            await running.abandon()
-            self._open_files.close()
-            raise
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, and close everything. Idempotent.
@@ -339,18 +346,25 @@ class SipServer(Handlers):
         """Record every SIP message from now on; for debugging, since it costs.
 
         Args:
-            pcap: Also write them to this file, from the start of the server on.
+            pcap: Also write them to this file: from now on, or from the start of the server on.
+
+        Raises:
+            ConfigurationError: The file cannot be written; told by `start` where the server does not run yet.
         """
+        if self._running is not None:
+            if pcap is not None and pcap != self._pcap:
+                self._write_pcap(pcap, self._running.endpoint.now_s)
+            self._running.trace(True)
         self._traced = True
         self._pcap = pcap or self._pcap
-        if self._running is not None:
-            self._running.trace(True)
 
-    def _open_pcap(self, now_s: float) -> None:
-        if self._pcap is not None:
-            file = self._open_files.enter_context(self._pcap.open("wb", buffering=0))
-            stop = self.recorder.listen(PcapWriter(file, wall_offset_s=self._wall_clock() - now_s).add)
-            self._open_files.callback(stop)
+    def _write_pcap(self, path: Path, now_s: float) -> None:
+        try:
+            file = self._open_files.enter_context(path.open("wb", buffering=0))
+        except OSError as error:
+            raise ConfigurationError("pcap", f"{path} cannot be written: {error.strerror}") from error
+        stop = self.recorder.listen(PcapWriter(file, wall_offset_s=self._wall_clock() - now_s).add)
+        self._open_files.callback(stop)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
