@@ -21,7 +21,7 @@ from trunkline.events import (
 )
 from trunkline.server.line import LineState
 from trunkline.server.server import SipServer
-from trunkline.sip.resolver import ResolutionError
+from trunkline.sip.resolver import DnsLookup, Found, ResolutionError
 from trunkline.testing.clock import run
 from trunkline.testing.itsp import Itsp
 from trunkline.testing.network import VirtualDriver, VirtualNetwork
@@ -181,6 +181,55 @@ def test_a_trace_file_named_while_the_server_runs_is_written_from_then_on(tmp_pa
             assert path.read_bytes().count(b"REGISTER sip:") == 2
 
     town(scenario)
+
+
+def test_whatever_fails_while_it_stops_everything_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(t: Town) -> None:
+        async def broken(*args: object) -> None:
+            raise RuntimeError("a bug")
+
+        closed: list[str] = []
+        server = t.server()
+        server.trace(tmp_path / "sip.pcap")
+        server.add_line("itsp", username="15551234", server="itsp.example", register=False)
+        await server.start()
+        running = server._now
+        close = running.store.close if running.store is not None else broken
+
+        async def closing() -> None:
+            closed.append("store")
+            await close()
+
+        monkeypatch.setattr(running.store, "close", closing)
+        monkeypatch.setattr(running.exchange, "close_all", broken)
+        monkeypatch.setattr(running._dispatcher, "stop", broken)
+        with pytest.raises((RuntimeError, ExceptionGroup)):
+            await server.stop()
+        assert closed == ["store"]
+        assert isinstance(running.endpoint.driver, VirtualDriver)
+        assert running.endpoint.driver.closed
+        assert not [task for task in asyncio.all_tasks() if "locate line" in task.get_name()]
+        running._dispatcher._watch.stop()
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_lookup_that_runs_ends_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(lookup: DnsLookup, host: str) -> Found:
+        await asyncio.sleep(3_600)
+        raise AssertionError
+
+    monkeypatch.setattr(DnsLookup, "__call__", silent)
+
+    async def main() -> None:
+        server = SipServer(realm=REALM, listen=[f"udp://{SERVER}:5060"], platform=VirtualNetwork().host(SERVER))
+        server.add_line("itsp", username="15551234", server="itsp.example", register=False)
+        async with server:
+            await asyncio.sleep(0.1)
+            assert [task for task in asyncio.all_tasks() if task.get_name().startswith("resolve ")]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
 
 
 def test_without_a_store_nothing_can_be_stored() -> None:

@@ -7,6 +7,7 @@ of its own beyond which part a request outside a dialog belongs to.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -34,7 +35,7 @@ from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import Routing
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
-from trunkline.sip.resolver import Resolver
+from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
 from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
 from trunkline.storage.records import LineRecord, Snapshot, UserRecord
@@ -55,7 +56,7 @@ class Running:
         dispatcher: Hands events to handlers.
         recorder: Gets what the endpoint traces.
         users: Who may register.
-        resolver: Finds lines' servers.
+        resolver: Finds lines' servers; None for one of its own, which asks the system's DNS.
         store: What outlives the process; None for nothing.
         wall_clock: Seconds since the epoch.
     """
@@ -68,11 +69,12 @@ class Running:
         dispatcher: Dispatcher,
         recorder: Recorder,
         users: Users,
-        resolver: Resolver,
+        resolver: Resolver | None,
         store: Store | None,
         wall_clock: Callable[[], float],
     ) -> None:
         self._settings = settings
+        self._own_resolver = CachingResolver(DnsLookup(), lambda: self.endpoint.now_s) if resolver is None else None
         self._dispatcher = dispatcher
         self._recorder = recorder
         self.users = users
@@ -101,7 +103,9 @@ class Running:
             bounds=ExpiryBounds(*settings.registration_expiry_s),
             store=store,
         )
-        self.lines = Lines(self.endpoint, resolver, self.addresses, emit, random.Random(), store=store)
+        names = resolver or self._own_resolver
+        assert names is not None
+        self.lines = Lines(self.endpoint, names, self.addresses, emit, random.Random(), store=store)
         self._policy = ChallengePolicy(
             self.endpoint,
             self.lines,
@@ -156,19 +160,25 @@ class Running:
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, write what waits, close everything."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.exchange.close_all())
-            group.create_task(self.lines.stop())
-        await self.abandon()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.exchange.close_all())
+                group.create_task(self.lines.stop())
+        finally:
+            await self.abandon()
 
     async def abandon(self) -> None:
-        """Close everything without a word to anybody."""
-        await self._dispatcher.stop()
-        self.registrar.close()
-        self.endpoint.detach()
-        self.media.detach()
-        if self.store is not None:
-            await self.store.close()
+        """Close everything without a word to anybody. Whatever one part raises, the others are closed."""
+        async with contextlib.AsyncExitStack() as last_first:
+            if self.store is not None:
+                last_first.push_async_callback(self.store.close)
+            last_first.callback(self.media.detach)
+            last_first.callback(self.endpoint.detach)
+            last_first.callback(self.registrar.close)
+            if self._own_resolver is not None:
+                last_first.push_async_callback(self._own_resolver.close)
+            last_first.push_async_callback(self.lines.close)
+            last_first.push_async_callback(self._dispatcher.stop)
 
     def _restore(self, configured: Iterable[LineSettings], snapshot: Snapshot | None) -> None:
         if snapshot is not None:

@@ -27,7 +27,7 @@ from trunkline.server.line_settings import LineSettings
 from trunkline.server.platform import Machine, Platform
 from trunkline.server.running import Running
 from trunkline.server.users import Users
-from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
+from trunkline.sip.resolver import Resolver
 from trunkline.storage.store import Store
 from trunkline.trace.log import log_to
 from trunkline.trace.pcap import PcapWriter
@@ -113,7 +113,7 @@ class SipServer(Handlers):
             self._write_pcap(self._pcap, loop.time())
         try:
             store = await Store.open(self.settings.storage) if self.settings.storage is not None else None
-            self._running = running = self._made(store, loop)
+            self._running = running = self._made(store)
             try:
                 await running.start(self._configured_lines.values(), traced=self._traced)
             except BaseException:
@@ -124,7 +124,7 @@ class SipServer(Handlers):
             self._open_files.close()
             raise
 
-    def _made(self, store: Store | None, loop: asyncio.AbstractEventLoop) -> Running:
+    def _made(self, store: Store | None) -> Running:
         self._dispatcher = Dispatcher(self.recorder, threads=self.settings.handler_threads)
         for kind, handler in self._handlers:
             self._dispatcher.add(kind, handler)
@@ -134,7 +134,7 @@ class SipServer(Handlers):
             dispatcher=self._dispatcher,
             recorder=self.recorder,
             users=self._users,
-            resolver=CachingResolver(DnsLookup(), loop.time) if self._resolver is None else self._resolver,
+            resolver=self._resolver,
             store=store,
             wall_clock=self._wall_clock,
         )
@@ -146,8 +146,10 @@ class SipServer(Handlers):
         """
         running, self._running = self._running, None
         if running is not None:
-            await running.stop()
-            self._open_files.close()
+            try:
+                await running.stop()
+            finally:
+                self._open_files.close()
 
     async def __aenter__(self) -> SipServer:
         await self.start()
