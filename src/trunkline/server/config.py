@@ -153,7 +153,8 @@ class ServerSettings(Options):
     decision_timeout_s: Annotated[float, Field(ge=1, le=3_600)] = 180.0
     """How long an incoming call waits for a decision."""
     handler_threads: Annotated[int, Field(ge=1, le=1_000)] = 32
-    """Threads for handlers that are plain functions."""
+    """Threads for plain functions that decide about calls and registrations, and as many for all other plain functions. A
+    handler waits for a free one; while more than 5,000 wait, new calls get 503."""
     flood_rate: Annotated[float, Field(gt=0)] = 500.0
     """Packets a second that one address may send; those of lines are not counted."""
     flood_burst: Annotated[float, Field(gt=0)] = 2_000.0
