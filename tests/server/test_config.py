@@ -81,6 +81,7 @@ def test_a_good_file_has_its_users_lines_and_routes(tmp_path: Path) -> None:
         ('[server]\nrealm = "x"\n[users."a b"]\npassword = "p"', "users.a b: a name is printable text"),
         ('[server]\nrealm = "x"\n[lines.a]\nusername="1"\nserver="a b"', "lines.a.server: a name or address"),
         ('[server]\nrealm = "x"\nmedia_address = "0.0.0.0"', "server.media_address: '0.0.0.0' is no address of this"),
+        ('[server]\nrealm = "x"\n[users.a]\npassword = "p"\nnumbers = ["1 2"]', "users.a.numbers.1: "),
         ("[server", "is no valid TOML"),
     ],
 )

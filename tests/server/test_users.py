@@ -88,6 +88,7 @@ def test_a_record_says_the_same_without_the_password() -> None:
         display_name="Carol",
         codecs=[Codec("opus", 48000, 2, fmtp="x=1")],
         media_timeout_s=7.5,
+        numbers=["15551234"],
         stored=True,
     )
     again = User.of_record(user.record())

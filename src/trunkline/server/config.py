@@ -174,6 +174,10 @@ class UserOptions(Options):
     """As the server's unless given."""
     max_contacts: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_CONTACTS
     """Phones that may be registered at a time."""
+    numbers: tuple[
+        Annotated[str, Field(pattern=r"^[+*#0-9A-Za-z._-]*[0-9A-Za-z][+*#0-9A-Za-z._-]*$", max_length=128)], ...
+    ] = ()
+    """The caller ids that its phones may show besides its name; what else their From says is replaced by the name."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """As the server's unless given."""
 
@@ -193,6 +197,7 @@ class UserOptions(Options):
             codecs=codecs_named(self.codecs or server.codecs, key=f"users.{name}.codecs"),
             max_contacts=self.max_contacts,
             media_timeout_s=server.media_timeout_s if self.media_timeout_s is None else self.media_timeout_s,
+            numbers=self.numbers,
             stored=stored,
         )
 

@@ -1,8 +1,8 @@
 """Hands events to the application's handlers: recorded first, started in order, never on the way of the stack.
 
 `async def` handlers run as tasks on the loop, plain `def` handlers in threads. A call's notifications reach a `def` handler one after
-another; the handlers that may decide (incoming_call, failed, timeout, register_user) run beside them in threads of their own, since they may
-wait as long as a call rings. Where no thread is free a handler waits for one; with too many waiting, new calls are shed.
+another; the handlers that may decide (incoming_call, failed, timeout, register_user) run beside them in threads of their own, since they
+may wait as long as a call rings. Where no thread is free a handler waits for one; with too many waiting, new calls are shed.
 The facade owns one `Dispatcher`; the layers below know it as the sink of their events.
 """
 

@@ -48,6 +48,8 @@ class User:
     max_contacts: int = DEFAULT_MAX_CONTACTS
     media_timeout_s: float = 0.0
     """Silence after which its calls count as lost; 0 for never."""
+    numbers: tuple[str, ...] = ()
+    """What it may show as its caller id besides its name."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -71,6 +73,7 @@ class User:
         codecs: Sequence[Codec] = DEFAULT_CODECS,
         max_contacts: int = DEFAULT_MAX_CONTACTS,
         media_timeout_s: float = 0.0,
+        numbers: Sequence[str] = (),
         stored: bool = False,
     ) -> User:
         """The user whose digest answers are made from `password`; the password itself is not kept.
@@ -89,6 +92,7 @@ class User:
             tuple(codecs),
             max_contacts,
             media_timeout_s,
+            tuple(numbers),
             stored,
         )
 
@@ -120,6 +124,7 @@ class User:
             codecs=codecs,
             max_contacts=self.max_contacts,
             media_timeout_s=self.media_timeout_s,
+            numbers=list(self.numbers),
         )
 
     @classmethod
@@ -134,6 +139,7 @@ class User:
             tuple(codec_of_json(codec) for codec in record.codecs),
             record.max_contacts,
             record.media_timeout_s,
+            tuple(record.numbers),
             stored=True,
         )
 

@@ -30,6 +30,7 @@ USERS = Table(
     Column("codecs", JSON, nullable=False),
     Column("max_contacts", Integer, nullable=False),
     Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
+    Column("numbers", JSON, nullable=False, server_default="[]"),
 )
 
 LINES = Table(

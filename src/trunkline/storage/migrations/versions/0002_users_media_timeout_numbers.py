@@ -1,4 +1,4 @@
-"""The silence after which a user's calls count as lost."""
+"""The silence after which a user's calls count as lost, and the numbers that it may show."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ ONCE_S = "60.0"
 
 
 def upgrade() -> None:
-    """Add the column."""
+    """Add the columns."""
     op.add_column("users", sa.Column("media_timeout_s", sa.Float(), nullable=False, server_default=ONCE_S))
+    op.add_column("users", sa.Column("numbers", sa.JSON(), nullable=False, server_default="[]"))
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop them."""
+    op.drop_column("users", "numbers")
     op.drop_column("users", "media_timeout_s")
