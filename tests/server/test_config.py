@@ -82,6 +82,10 @@ def test_a_good_file_has_its_users_lines_and_routes(tmp_path: Path) -> None:
         ('[server]\nrealm = "x"\n[lines.a]\nusername="1"\nserver="a b"', "lines.a.server: a name or address"),
         ('[server]\nrealm = "x"\nmedia_address = "0.0.0.0"', "server.media_address: '0.0.0.0' is no address of this"),
         ('[server]\nrealm = "x"\n[users.a]\npassword = "p"\nnumbers = ["1 2"]', "users.a.numbers.1: "),
+        (
+            '[server]\nrealm = "x"\nregistration_expiry_s = [0, 0, 90]',
+            "server.registration_expiry_s: a registration lasts",
+        ),
         ("[server", "is no valid TOML"),
     ],
 )

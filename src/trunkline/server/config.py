@@ -101,6 +101,8 @@ def _local_address(text: str) -> str:
 
 def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
     lowest, usual, highest = bounds
+    if lowest < 1:
+        raise ValueError("a registration lasts at least a second")
     if not lowest <= usual <= highest:
         raise ValueError("the three values are lowest, default and highest, in this order")
     return bounds
