@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from trunkline.events import (
     UnregisterUser,
 )
 from trunkline.server.line import LineState
+from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
+from trunkline.sip.endpoint import Flow, Message
 from trunkline.sip.resolver import DnsLookup, Found, ResolutionError
 from trunkline.testing.clock import run
 from trunkline.testing.itsp import Itsp
@@ -230,6 +233,55 @@ def test_a_lookup_that_runs_ends_with_the_server(monkeypatch: pytest.MonkeyPatch
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(main())
+
+
+class Counting:
+    """Counts what a stranger is answered."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+
+    def on_response(self, tx: int, message: Message, flow: Flow) -> None:
+        self.statuses[message.status] += 1
+
+    def on_failure(self, tx: int, reason: str | None) -> None:
+        self.statuses[0] += 1
+
+
+@pytest.mark.parametrize(("method", "served"), [("OPTIONS", 200), ("REGISTER", 404)])
+def test_what_nobody_is_challenged_for_is_bounded_a_source(method: str, served: int) -> None:
+    async def scenario(t: Town) -> None:
+        server = t.server()
+
+        @server.on_register_user
+        async def decide(request: RegisterRequest) -> None:
+            request.accept()
+
+        async with server, t.phone("10.0.3.1") as stranger, t.phone() as alice:
+            answers = Counting()
+
+            def ask(number: int) -> None:
+                headers = [
+                    ("From", f"<sip:nobody@{REALM}>;tag={number}"), ("To", f"<sip:nobody@{REALM}>"),
+                    ("Call-ID", f"call{number}"), ("CSeq", f"1 {method}"), ("Max-Forwards", "70"),
+                ]  # fmt: skip
+                stranger.endpoint.send_request(
+                    method, f"sip:{REALM}", headers, b"", Flow("udp", (SERVER, 5060)), answers
+                )
+
+            for number in range(300):
+                ask(number)
+            await asyncio.sleep(1)
+            assert 100 <= answers.statuses[served] <= 130
+            assert answers.statuses[503] == 300 - answers.statuses[served]
+            await alice.register()  # nobody else suffers
+            await asyncio.sleep(10)
+            ask(1000)
+            await asyncio.sleep(1)
+            assert answers.statuses[served] > 100
+            assert sum(answers.statuses.values()) == 301
+
+    town(scenario)
 
 
 def test_without_a_store_nothing_can_be_stored() -> None:

@@ -30,6 +30,7 @@ from trunkline.server.lines import Lines
 from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
 from trunkline.server.ports import listen_error
+from trunkline.server.rate import SourceRate
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import Routing
@@ -45,6 +46,12 @@ from trunkline.trace.recorder import Recorder
 __all__ = ["Running"]
 
 log = logging.getLogger("trunkline.server")
+
+UNCHALLENGED_PER_S = 20.0
+UNCHALLENGED_BURST = 100
+"""OPTIONS, and REGISTER that a handler decides about, that one source may send: an office of phones behind one address."""
+
+RETRY_AFTER_S = 5
 
 
 class Running:
@@ -122,6 +129,9 @@ class Running:
             stop_timeout_s=settings.stop_timeout_s,
         )
         self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, dispatcher, options)
+        self._unchallenged = {
+            method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
+        }
         self._served: dict[str, Callable[[RequestReceived], None]] = {
             "INVITE": self._invite,
             "REGISTER": self.registrar.register,
@@ -262,8 +272,18 @@ class Running:
         self._driver.set_trace(enabled)
 
     def _request(self, request: RequestReceived) -> None:
-        if not refuse(self.endpoint, request):
+        if self._is_too_much(request):
+            # no words and no work: whoever floods learns and costs as little as possible
+            self.endpoint.respond(request.tx, 503, None, [("Retry-After", str(RETRY_AFTER_S))])
+        elif not refuse(self.endpoint, request):
             self._served[request.message.method](request)
+
+    def _is_too_much(self, request: RequestReceived) -> bool:
+        """Whether it is one that nobody is challenged for, and its source sends too many of those."""
+        method = request.message.method
+        if request.trusted or not (method == "OPTIONS" or (method == "REGISTER" and self.registrar.asks)):
+            return False
+        return not self._unchallenged[method].allows(request.flow.remote[0], self.endpoint.now_s)
 
     def _invite(self, request: RequestReceived) -> None:
         found = self._identifier.identify(request)
