@@ -72,7 +72,7 @@ fuzz-short:
 	crates/fuzz/run 10
 
 soak: build ## 20,000 calls, then nothing may be left
-	$(BIN)/python -m pytest tests/soak -m soak
+	PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak -m soak
 
 clean: ## remove what was built
 	rm -rf target crates/fuzz/target $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,7 +17,8 @@ import signalling
 from processes import LOAD_CORE, SERVER_CORE, running
 from signalling import KAMAILIO, TRUNKLINE, Cost, Rival
 
-RELAY = Path(__file__).resolve().parent.parent / "target" / "release" / "relay-bench"
+ROOT = Path(__file__).resolve().parent.parent
+RELAY = ROOT / "target" / "release" / "relay-bench"
 
 
 def main() -> None:
@@ -94,9 +95,9 @@ def _mean_ms(costs: list[Cost]) -> float:
 
 def rate_rows(options: argparse.Namespace) -> list[tuple[str, str, str, str]]:
     """Calls a second."""
-    print_line(f"\nCalls a second of which {signalling.SUCCESS:.1%} succeed, runs of 10 s")
+    print_line(f"\nCalls a second of which {signalling.SUCCESS:.1%} succeed, runs of 8 s")
     theirs, ours = (
-        signalling.find_rate(rival, start=200, seconds=10, hold_ms=options.hold_ms, say=print_line)
+        signalling.find_rate(rival, start=200, seconds=8, hold_ms=options.hold_ms, say=print_line)
         for rival in (KAMAILIO, TRUNKLINE)
     )
     return [
@@ -140,7 +141,7 @@ def commands(options: argparse.Namespace) -> list[str]:
         (1, signalling.caller_command(options.rate, calls, options.hold_ms, Path("caller.csv"))),
         (1, relay_command(options)),
     ]
-    return [f"taskset -c {core} {shlex.join(command)}" for core, command in shown]
+    return [f"taskset -c {core} {shlex.join(command).replace(f'{ROOT}/', '')}" for core, command in shown]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ SUCCESS = 0.999
 KEPT_RATE = 0.97
 """The part of the asked rate that must be reached: a caller that falls behind measures itself."""
 SETTLE_S = 1.0
-NOISE = 1.06
+NOISE = 1.1
 """The search ends when the rate that held and the rate that did not are this near."""
 
 

@@ -12,8 +12,8 @@
         └── CallFailed            no attempt was answered: `status` and `reason`
             ├── Busy              486, 600
             ├── Declined          603
-            ├── NoAnswer          `timeout_s` passed
-            └── NotRegistered     the user has no phone registered
+            ├── NoAnswer          `timeout_s` passed, or 408: a phone or server that is silent
+            └── NotRegistered     the user has no phone registered; a phone's own 480 is a plain CallFailed
 
 Protocol errors of the other side (`SipParseError`, `NegotiationError`) are values of the extension and stay below this tree.
 """
@@ -94,7 +94,8 @@ class CallFailed(CallError):
     """No attempt was answered.
 
     Args:
-        status: The best final status (RFC 3261 §16.7), or what stands for it: 408 silence, 503 transport, 480 nobody registered.
+        status: The best final status (RFC 3261 §16.7), or what stands for it: 408 silence, 503 transport, 480 nobody
+        registered.
         reason: In words.
     """
 
@@ -105,7 +106,10 @@ class CallFailed(CallError):
 
     @classmethod
     def of(cls, status: int, reason: str) -> CallFailed:
-        """The class of the tree that stands for this status."""
+        """The class of the tree that stands for the status of an answer.
+
+        A 480 says that the callee is not available now (RFC 3261 §21.4.18), not why: it is no `NotRegistered`.
+        """
         return _BY_STATUS.get(status, CallFailed)(status, reason)
 
 
@@ -118,11 +122,11 @@ class Declined(CallFailed):
 
 
 class NoAnswer(CallFailed):
-    """Nobody answered in time."""
+    """Nobody answered in time: `timeout_s` passed, or a request met silence (408)."""
 
 
 class NotRegistered(CallFailed):
-    """The user has no phone registered (480)."""
+    """The user has no phone registered, so that none rang; its status is 480, what a caller is told then."""
 
 
-_BY_STATUS: dict[int, type[CallFailed]] = {486: Busy, 600: Busy, 603: Declined, 408: NoAnswer, 480: NotRegistered}
+_BY_STATUS: dict[int, type[CallFailed]] = {486: Busy, 600: Busy, 603: Declined, 408: NoAnswer}

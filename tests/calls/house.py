@@ -120,6 +120,7 @@ class House:
         self.places: dict[str, list[Agent]] = {}
         self.agents: list[Agent] = []
         self.calls: list[CallSession] = []
+        self.media_timeout_s = 0.0
         self._hosts = 1
 
     async def __aenter__(self) -> House:
@@ -142,16 +143,18 @@ class House:
         peer_type: PeerType = PeerType.USER,
         codecs: Sequence[Codec] = G711,
         allowed: Sequence[Codec] | None = None,
-        media_timeout_s: float = 0.0,
+        media_timeout_s: float | None = None,
+        address: str | None = None,
     ) -> Agent:
         """A phone (or a provider) of that name; a second one of the same name rings with the first."""
         self._hosts += 1
-        address = f"10.0.0.{self._hosts}"
+        address = address or f"10.0.0.{self._hosts}"
         agent = Agent(name, platform=self.network.host(address), address=address, port=5060, codecs=codecs)
         await agent.start()
         self.agents.append(agent)
         self.places.setdefault(name, []).append(agent)
-        self.parties[name] = Party(peer_type, name, tuple(allowed or G711), media_timeout_s=media_timeout_s)
+        silence_s = self.media_timeout_s if media_timeout_s is None else media_timeout_s
+        self.parties[name] = Party(peer_type, name, tuple(allowed or G711), media_timeout_s=silence_s)
         return agent
 
     def call(self, agent: Agent, number: str, headers: Sequence[tuple[str, str]] = ()) -> ScriptedCall:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.calls.house import ADDRESS, House, on_the_network
+from tests.calls.house import ADDRESS, House, OneAddress, on_the_network
+from trunkline.calls.environment import CallOptions
+from trunkline.calls.peers import Placing, Target
+from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType
-from trunkline.errors import Busy, CallEnded, CallFailed, CallStateError, Declined, NoAnswer
+from trunkline.errors import (
+    Busy,
+    CallEnded,
+    CallFailed,
+    CallStateError,
+    Declined,
+    NoAnswer,
+    NoMediaPorts,
+    NotRegistered,
+)
 from trunkline.events import (
     AttemptFailed,
     CallSessionClosed,
@@ -18,7 +32,8 @@ from trunkline.events import (
     CallSessionHangUp,
     IncomingCall,
 )
-from trunkline.sip.endpoint import Codec
+from trunkline.media.engine import Leg
+from trunkline.sip.endpoint import Codec, Flow
 from trunkline.testing.call import CallRefused, ScriptedCall
 
 PCMU, PCMA = Codec("PCMU", 8000), Codec("PCMA", 8000)
@@ -347,6 +362,71 @@ def test_all_phones_ring_and_the_first_answer_wins() -> None:
     on_the_network(scenario)
 
 
+NOWHERE = "10.9.9.9"
+
+
+def _media(addresses: OneAddress, flow: Flow) -> tuple[str, str]:
+    if flow.remote[0] == NOWHERE:
+        raise ValueError("no address of ours leads there")
+    return ADDRESS, ADDRESS
+
+
+def _no_request(target: Target) -> Target:
+    return replace(target, headers=(("Route", "<sip:proxy;lr>\r\nX: y"),))
+
+
+def _nowhere(target: Target) -> Target:
+    return replace(target, flow=Flow("udp", (NOWHERE, 5060), None))
+
+
+@pytest.mark.parametrize("spoil", [_no_request, _nowhere])
+@pytest.mark.parametrize("spoilt", [0, 1])
+def test_a_phone_that_cannot_be_called_costs_its_own_attempt_alone(
+    spoil: Callable[[Target], Target], spoilt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        phones = [await house.phone("bob"), await house.phone("bob")]
+
+        async def targets(placing: Placing) -> list[Target]:
+            found = list(await House.targets(house, placing))
+            found[spoilt] = spoil(found[spoilt])
+            return found
+
+        monkeypatch.setattr(house, "targets", targets)
+        monkeypatch.setattr(OneAddress, "media", _media)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        at_bob = await phones[1 - spoilt].next_call()
+        at_bob.answer()
+        await at_alice.wait_answered()
+        assert house.events.only(AttemptFailed).status in (500, 503)
+        at_alice.hangup()
+        await at_bob.wait_ended()
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_a_single_phone_that_cannot_be_called_fails_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        await house.phone("bob")
+
+        async def targets(placing: Placing) -> list[Target]:
+            return [_no_request(target) for target in await House.targets(house, placing)]
+
+        monkeypatch.setattr(house, "targets", targets)
+        house.route(to_bob)
+        with pytest.raises(CallRefused) as refused:
+            await house.call(alice, "bob").wait_answered()
+        assert refused.value.status == 500
+        assert house.events.only(AttemptFailed).status == 500
+        house.check_over()
+
+    on_the_network(scenario)
+
+
 def test_of_several_refusals_the_best_goes_back() -> None:
     async def scenario(house: House) -> None:
         alice = await house.phone("alice")
@@ -448,6 +528,153 @@ def test_the_failed_event_may_bring_another_target() -> None:
     on_the_network(scenario)
 
 
+async def in_turn(call: CallSession, pause_s: float = 0.0, *names: str) -> None:
+    """Try one after another, as an application does."""
+    for name in names:
+        try:
+            await call.accept(to_user=name)
+        except CallFailed:
+            await asyncio.sleep(pause_s)
+        else:
+            return
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 2.0])
+def test_a_task_that_a_handler_started_may_try_another_target(pause_s: float) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob, carol = [await house.phone(name) for name in ("alice", "bob", "carol")]
+        tasks: list[asyncio.Task[None]] = []
+
+        async def route(call: CallSession) -> None:
+            tasks.append(asyncio.create_task(in_turn(call, pause_s, "bob", "carol")))
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(486)
+        at_carol = await carol.next_call()
+        at_carol.answer()
+        await at_alice.wait_answered()
+        await tasks[0]
+        assert house.events.names().count("Failed") == 1
+        at_alice.hangup()
+        await at_carol.wait_ended()
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_a_wait_with_a_limit_in_such_a_task_may_try_another_target() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob, carol = [await house.phone(name) for name in ("alice", "bob", "carol")]
+        tasks: list[asyncio.Task[None]] = []
+
+        async def wait(placement: Placement) -> None:
+            await placement
+
+        async def work(call: CallSession) -> None:
+            with pytest.raises(Busy):
+                await asyncio.create_task(wait(call.accept(to_user="bob")))
+            await call.accept(to_user="carol")
+
+        async def route(call: CallSession) -> None:
+            tasks.append(asyncio.create_task(work(call)))
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(486)
+        (await carol.next_call()).answer()
+        await at_alice.wait_answered()
+        await tasks[0]
+
+    on_the_network(scenario)
+
+
+def test_the_caller_is_told_when_such_a_task_ends_without_an_answer() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        tasks: list[asyncio.Task[None]] = []
+
+        async def route(call: CallSession) -> None:
+            tasks.append(asyncio.create_task(in_turn(call, 3.0, "bob")))
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(486)
+        await house.settle(2.0)
+        assert at_alice.ended is None
+        await tasks[0]
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered(0.5)
+        assert refused.value.status == 486
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_a_task_that_never_ends_keeps_the_caller_for_the_decision_timeout_only() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        tasks: list[asyncio.Task[None]] = []
+
+        async def route(call: CallSession) -> None:
+            tasks.append(asyncio.create_task(in_turn(call, 1000.0, "bob")))
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(486)
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered(11)
+        assert refused.value.status == 486
+        house.check_over()
+        tasks[0].cancel()
+
+    on_the_network(scenario, options=CallOptions(decision_timeout_s=10))
+
+
+def test_without_a_media_port_such_a_task_may_still_decide() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        tasks: list[asyncio.Task[None]] = []
+
+        async def work(call: CallSession) -> None:
+            with pytest.raises(CallFailed) as failed:
+                await call.accept(to_user="bob")
+            assert failed.value.status == 503
+            call.reject(486)
+
+        async def route(call: CallSession) -> None:
+            tasks.append(asyncio.create_task(work(call)))
+
+        def no_leg(address: str, *, beside: object = None) -> Leg:
+            raise NoMediaPorts("none is free")
+
+        house.media.open_leg = no_leg  # type: ignore[method-assign]
+        house.route(route)
+        with pytest.raises(CallRefused) as refused:
+            await house.call(alice, "bob").wait_answered()
+        assert refused.value.status == 486
+        await tasks[0]
+
+    on_the_network(scenario)
+
+
+def test_a_failure_that_nobody_awaits_is_told_at_once() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+
+        async def route(call: CallSession) -> None:
+            call.accept(to_user="bob")
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(486)
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered(0.5)
+        assert refused.value.status == 486
+
+    on_the_network(scenario)
+
+
 def test_after_early_media_of_a_failed_target_another_may_answer_with_another_codec() -> None:
     async def scenario(house: House) -> None:
         alice = await house.phone("alice")
@@ -488,6 +715,53 @@ def test_an_unknown_target_is_a_failure() -> None:
             await at_alice.wait_answered()
         assert refused.value.status == 404
         assert house.events.only(CallSessionFailed).status == 404
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("peer_type", list(PeerType))
+def test_a_480_of_a_phone_that_rang_is_no_missing_registration(peer_type: PeerType) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob", peer_type=peer_type)
+        raised: list[CallFailed] = []
+
+        async def route(call: CallSession) -> None:
+            try:
+                await (call.accept(to_user="bob") if peer_type is PeerType.USER else call.accept(to_line="bob"))
+            except CallFailed as error:
+                raised.append(error)
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.ring()
+        at_bob.reject(480)
+        with pytest.raises(CallRefused):
+            await at_alice.wait_answered()
+        assert [(type(error), error.status) for error in raised] == [(CallFailed, 480)]
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(
+    ("peer_type", "kind"), [(PeerType.USER, NotRegistered), (PeerType.LINE, CallFailed)], ids=["user", "line"]
+)
+def test_only_a_user_without_a_phone_is_not_registered(peer_type: PeerType, kind: type[CallFailed]) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        house.places["bob"] = []
+        raised: list[CallFailed] = []
+
+        async def route(call: CallSession) -> None:
+            try:
+                await (call.accept(to_user="bob") if peer_type is PeerType.USER else call.accept(to_line="bob"))
+            except CallFailed as error:
+                raised.append(error)
+
+        house.route(route)
+        with pytest.raises(CallRefused):
+            await house.call(alice, "bob").wait_answered()
+        assert [(type(error), error.status) for error in raised] == [(kind, 480)]
 
     on_the_network(scenario)
 

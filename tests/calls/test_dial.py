@@ -8,6 +8,7 @@ import pytest
 
 from tests.calls.house import House, on_the_network
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
+from trunkline.calls.channel import Channel
 from trunkline.calls.peers import Placing
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType
@@ -381,5 +382,19 @@ def test_dialling_for_a_caller_who_is_gone_raises_at_once() -> None:
         await house.settle()
         assert isinstance(house.events.raised[0], CallEnded)
         assert bob.incoming.empty()
+
+    on_the_network(scenario)
+
+
+def test_a_dial_that_cannot_begin_leaves_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(house: House) -> None:
+        def fail(*args: object) -> None:
+            raise RuntimeError("no placing")
+
+        monkeypatch.setattr(Channel, "place", fail)
+        with pytest.raises(RuntimeError):
+            await house.exchange.dial(placing("bob"), timeout_s=10)
+        house.check_over()
+        assert len(house.events.closed()) == 1
 
     on_the_network(scenario)

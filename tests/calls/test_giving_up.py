@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 
 import pytest
 
 from tests.calls.house import House, on_the_network
 from tests.calls.test_accept import connected, to_bob
 from trunkline.calls.exchange import CallOptions
-from trunkline.calls.session import CallSession
+from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.errors import CallEnded, CallStateError
 from trunkline.events import CallSessionClosed, CallSessionLost
@@ -392,7 +393,7 @@ def test_silence_is_watched_only_while_connected() -> None:
         await at_alice.wait_answered()
         assert watched() == [30, 20]
         await at_alice.hold()
-        assert watched() == [0, 0]
+        assert watched() == [30, 0]
         await at_alice.resume()
         assert watched() == [30, 20]
 
@@ -432,6 +433,43 @@ def test_stopping_does_not_wait_for_ever() -> None:
         started = asyncio.get_running_loop().time()
         await house.exchange.close_all()
         assert asyncio.get_running_loop().time() - started == pytest.approx(5, abs=0.5)
+
+    on_the_network(scenario)
+
+
+def test_stopping_ends_the_others_when_one_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(house: House) -> None:
+        _, at_bob, first = await connected(house)
+        at_carol = house.call(await house.phone("carol"), "bob")
+        (await at_bob.agent.next_call()).ring()
+        await at_carol.wait_ringing()
+
+        def fail(status: int) -> None:
+            raise RuntimeError("no end")
+
+        monkeypatch.setattr(first.course, "close", fail)
+        await house.exchange.close_all()
+        with pytest.raises(CallRefused) as caught:
+            await at_carol.wait_answered()
+        assert caught.value.status == 503
+        assert house.exchange.sessions == (first,)
+
+    on_the_network(scenario)
+
+
+def test_stopping_that_is_cancelled_leaves_no_task() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, _, _ = await connected(house)
+        at_alice.agent.vanish()
+        task = house.exchange._env.spawn(asyncio.sleep(1000), "endless")
+        stopping = asyncio.ensure_future(house.exchange.close_all())
+        await house.settle()
+        assert house.endpoint._quiet
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        assert task.cancelled()
+        assert not house.endpoint._quiet
 
     on_the_network(scenario)
 
@@ -484,5 +522,82 @@ def test_nothing_of_a_closed_session_is_left() -> None:
         assert house.endpoint.live == {"clients": 0, "servers": 0, "dialogs": 0}
         gc.collect()
         assert [reference() for reference in kept if reference() is not None] == []
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("text", ["a\r\nX: y", "a\nb", "a\rb", "a\x00b", "a\ud800"])
+def test_a_text_that_no_message_can_carry_is_refused_before_anything_is_done(text: str) -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        attempts: list[tuple[str, Callable[[CallSession], object]]] = [
+            ("reason", lambda call: call.reject(486, text)),
+            ("reason", lambda call: call.respond(183, text)),
+            ("contact", lambda call: call.redirect(f"sip:x@y{text}")),
+            ("contact", lambda call: call.respond(302, None, f"<sip:x@y>{text}")),
+            ("caller_name", lambda call: call.accept(to_user="bob", caller_name=text)),
+            ("caller_id", lambda call: call.accept(to_user="bob", caller_id=text)),
+            ("dial_number", lambda call: call.accept(to_user="bob", dial_number=text)),
+        ]
+
+        async def route(call: CallSession) -> None:
+            for argument, attempt in attempts:
+                with pytest.raises(ValueError, match=f"^{argument}: "):
+                    attempt(call)
+                assert call.state is CallState.WAITING
+            call.reject(486, "Later")
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered()
+        assert (refused.value.status, refused.value.reason) == (486, "Later")
+        assert house.events.raised == []
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_an_end_whose_words_cannot_be_said_is_said_without_them() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+
+        async def route(call: CallSession) -> None:
+            placement = call.accept(to_user="bob")
+            await house.settle()
+            call.course.respond(486, "a\r\nb", [], ClosedReason.REJECTED)
+            with pytest.raises(CallEnded):
+                await placement
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered()
+        assert refused.value.status == 486
+        assert (await at_bob.wait_ended()).how == "cancel"
+        await house.settle()
+        assert house.events.raised == []
+        assert [event.reason for event in house.events.closed()] == [ClosedReason.REJECTED]
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_closed_is_said_whatever_fails_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, call = await connected(house)
+
+        def fail(*args: object) -> None:
+            raise RuntimeError("no end")
+
+        monkeypatch.setattr(call.zero, "hang_up", fail)
+        watched = asyncio.ensure_future(call.wait_closed())
+        at_bob.hangup()
+        assert await asyncio.wait_for(watched, 1) is ClosedReason.HANGUP
+        assert len(house.events.closed()) == 1
+        assert house.exchange.sessions == ()
+        assert house.media.open_legs == 0
+        at_alice.hangup()
 
     on_the_network(scenario)

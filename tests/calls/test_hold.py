@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
-from tests.calls.test_accept import connected
-from trunkline.sip.endpoint import Codec, Direction, Message
+from tests.calls.test_accept import connected, to_bob
+from trunkline.calls.session import CallState
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import Codec, Direction, Flow, Message
 from trunkline.sip.request import Failure
 from trunkline.testing.call import CallRefused, ScriptedCall
 
@@ -40,6 +43,56 @@ def test_hold_and_resume_cross_from_either_side(holder: int) -> None:
         asking.hangup()
         await other.wait_ended()
         house.check_over()
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("second", ["sendonly", "inactive"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_hold_outlasts_the_hold_of_the_other_side(first: int, second: Direction) -> None:
+    """RFC 3264 §8.4: each side holds and resumes for itself, whether the second hold says sendonly or inactive."""
+
+    async def scenario(house: House) -> None:
+        calls = (await connected(house))[:2]
+        one, two = calls[first], calls[1 - first]
+        await one.hold()
+        if second == "inactive":
+            await two.hold()
+        else:
+            await two.reoffer("sendonly")
+        assert one.remote_holds == [second]
+        assert directions(house, one) == directions(house, two) == "inactive"
+        await one.resume()
+        assert two.remote_holds == ["sendonly", "sendrecv"]
+        assert (directions(house, one), directions(house, two)) == ("sendonly", "recvonly")
+        await one.hold()
+        assert directions(house, one) == directions(house, two) == "inactive"
+        await two.resume()
+        assert (directions(house, one), directions(house, two)) == ("recvonly", "sendonly")
+        await one.resume()
+        assert directions(house, one) == directions(house, two) == "sendrecv"
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(
+    ("direction", "watched"), [("sendrecv", True), ("sendonly", True), ("recvonly", False), ("inactive", False)]
+)
+def test_silence_is_watched_while_their_description_says_that_they_send(direction: Direction, watched: bool) -> None:
+    async def scenario(house: House) -> None:
+        house.media_timeout_s = 30.0
+        at_alice, _, call = await connected(house)
+        await at_alice.reoffer("inactive")
+        await at_alice.reoffer(direction)
+        assert call.zero.leg is not None
+        assert call.one is not None
+        assert call.one.leg is not None
+        legs = house.host.media.legs
+        here, there = legs[call.zero.leg.number].configured, legs[call.one.leg.number].configured
+        assert (here["silence_timeout_s"] == 30.0) is watched
+        assert here["receives"] is watched
+        assert (there["silence_timeout_s"] == 30.0) is (direction in ("sendrecv", "recvonly"))
+        assert there["receives"] is (direction in ("sendrecv", "recvonly"))
 
     on_the_network(scenario)
 
@@ -180,16 +233,68 @@ def test_the_held_side_hanging_up_answers_the_crossing_hold() -> None:
     on_the_network(scenario)
 
 
-def test_requests_that_are_not_served_inside_a_dialog_get_405() -> None:
+UNSERVED = [
+    ("INFO", 405),
+    ("UPDATE", 405),
+    ("MESSAGE", 405),
+    ("REFER", 405),
+    ("PUBLISH", 405),
+    ("SUBSCRIBE", 489),
+    ("NOTIFY", 481),
+    ("PRACK", 481),
+    ("REGISTER", 400),
+    ("FROBNICATE", 501),
+]
+"""Methods and what they get inside the dialog of a call."""
+
+
+def allowed(house: House, method: str, status: int, caller: ScriptedCall) -> None:
+    """The request was answered so, with the methods that are served where the RFC asks for them."""
+    sequence = re.compile(rf"^CSeq: \d+ {method}\r$".encode(), re.MULTILINE)
+    packets = house.sent("SIP/2.0 ", to=caller.agent)
+    answers = [packet.data for packet in packets if sequence.search(packet.data)]
+    assert [answer.split(b" ", 2)[1] for answer in answers] == [str(status).encode()], answers
+    if status == 405:
+        assert b"\r\nAllow: INVITE" in answers[0]
+
+
+@pytest.mark.parametrize("required", [(), (("Require", "x-nothing"),)], ids=["plain", "require"])
+@pytest.mark.parametrize(("method", "status"), UNSERVED)
+def test_methods_that_are_not_served_inside_a_dialog_get_their_own_answer(
+    method: str, status: int, required: tuple[tuple[str, str], ...]
+) -> None:
     async def scenario(house: House) -> None:
         at_alice, _, call = await connected(house)
         session = at_alice.session
         assert session is not None
-        uri, headers = session.dialog.request("INFO")
-        at_alice.agent.endpoint.driver.send_request("INFO", uri, headers, b"", session.dialog.flow)
+        uri, headers = session.dialog.request(method)
+        at_alice.agent.endpoint.driver.send_request(method, uri, [*headers, *required], b"", session.dialog.flow)
         await house.settle()
-        assert house.sent("SIP/2.0 405", to=at_alice.agent)
+        allowed(house, method, status, at_alice)
         assert call.closed_reason is None
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(("method", "status"), [*UNSERVED, ("OPTIONS", 200), ("INVITE", 500)])
+def test_requests_in_the_early_dialog_get_the_same(method: str, status: int) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).ring()
+        ringing = await at_alice.wait_ringing()
+        flow = Flow("udp", (ADDRESS, 5060), (alice.address, 5060))
+        dialog = Dialog.as_caller(
+            ringing, flow, local=str(ringing.from_), local_tag=ringing.from_tag, cseq=7, target="sip:x@y", nat=False
+        )
+        uri, headers = dialog.request(method)
+        before = len(house.network.delivered)
+        alice.endpoint.driver.send_request(method, uri, [*headers, ("Contact", alice.contact)], b"", flow)
+        await house.settle()
+        del house.network.delivered[:before]
+        allowed(house, method, status, at_alice)
+        assert house.calls[0].state is CallState.PLACING
 
     on_the_network(scenario)
 

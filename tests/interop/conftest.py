@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,13 +23,29 @@ from peers import baresip as baresip_driver
 from peers import linphone as linphone_driver
 from peers import sipp as sipp_driver
 from peers.capture import Capture
-from peers.fixtures import MakeNamespace, MakeSipp, StartBaresip, StartCapture, StartLinphone, StartProvider
+from peers.fixtures import (
+    MakeNamespace,
+    MakeSipp,
+    StartBaresip,
+    StartCapture,
+    StartLinphone,
+    StartMobile,
+    StartPbx,
+    StartProvider,
+    StartSite,
+)
 from peers.kamailio import Kamailio, ProviderSettings
+from peers.mobile import Mobile
 from peers.namespace import Namespace, namespace
+from peers.pbx import REALM, Pbx, Route, route
+from peers.scene import Scene
+
+from trunkline.server.server import SipServer
 
 PROVIDER_PORT = 5060
 MOBILE_PORT = 5070
 TONE_S = 30.0
+STOP_TIMEOUT_S = 1.0
 
 
 def _require(suite: str) -> None:
@@ -44,8 +61,15 @@ def netns() -> Iterator[MakeNamespace]:
     _require("netns")
     with contextlib.ExitStack() as stack:
 
-        def make(*, nat: bool = False, forwards: bool = False, uplink: Namespace | None = None) -> Namespace:
-            return stack.enter_context(namespace(nat=nat, forwards=forwards, uplink=uplink))
+        def make(
+            *,
+            nat: bool = False,
+            forwards: bool = False,
+            uplink: Namespace | None = None,
+            nat_idle_s: int | None = None,
+        ) -> Namespace:
+            made = namespace(nat=nat, forwards=forwards, uplink=uplink, nat_idle_s=nat_idle_s)
+            return stack.enter_context(made)
 
         yield make
 
@@ -90,9 +114,12 @@ def baresip(netns: MakeNamespace, tmp_path: Path) -> Iterator[StartBaresip]:
             inside: Namespace | None = None,
             *,
             uplink: Namespace | None = None,
+            sip_port: int = 5060,
         ) -> baresip_driver.Baresip:
             folder = tmp_path / f"baresip-{next(numbers)}-{account.user}"
-            started = baresip_driver.Baresip(folder, inside or netns(uplink=uplink), account, _tone(tmp_path, tone_hz))
+            started = baresip_driver.Baresip(
+                folder, inside or netns(uplink=uplink), account, _tone(tmp_path, tone_hz), sip_port=sip_port
+            )
             stack.callback(started.stop)
             return started
 
@@ -111,10 +138,11 @@ def linphone(netns: MakeNamespace, tmp_path: Path) -> Iterator[StartLinphone]:
             inside: Namespace | None = None,
             *,
             uplink: Namespace | None = None,
+            sip_port: int = 5060,
         ) -> linphone_driver.Linphone:
             folder = tmp_path / f"linphone-{next(numbers)}-{account.user}"
             started = linphone_driver.Linphone(
-                folder, inside or netns(uplink=uplink), account, _tone(tmp_path, tone_hz)
+                folder, inside or netns(uplink=uplink), account, _tone(tmp_path, tone_hz), sip_port=sip_port
             )
             stack.callback(started.stop)
             return started
@@ -142,6 +170,77 @@ def sipp(netns: MakeNamespace, tmp_path: Path) -> Iterator[MakeSipp]:
             return made
 
         yield make
+
+
+@pytest.fixture
+def pbx(
+    netns: MakeNamespace,
+    report_on: Callable[[SipServer], SipServer],
+    request: pytest.FixtureRequest,
+) -> Iterator[StartPbx]:
+    with contextlib.ExitStack() as stack:
+
+        def start(decide: Route = route, **options: Any) -> Pbx:
+            settings: dict[str, Any] = {
+                "realm": REALM,
+                "listen": ["udp://0.0.0.0:0", "tcp://0.0.0.0:0"],
+                "stop_timeout_s": STOP_TIMEOUT_S,
+            }
+            started = Pbx(report_on(SipServer(**(settings | options))), decide)
+            # What a failed test leaves of its calls is no second failure.
+            stack.callback(lambda: started.stop(judge=not _failed(request)))
+            return started
+
+        yield start
+
+
+@pytest.fixture
+def mobile(netns: MakeNamespace) -> Iterator[StartMobile]:
+    with contextlib.ExitStack() as stack:
+
+        def start(inside: Namespace, tone_hz: float = 1000.0) -> Mobile:
+            started = Mobile(inside, tone_hz)
+            stack.callback(started.stop)
+            return started
+
+        yield start
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> StartSite:
+    def start(decide: Route = route, **options: Any) -> Scene:
+        server: Pbx = request.getfixturevalue("pbx")(decide, **options)
+
+        def end() -> None:
+            scene.stop_phones()
+            server.stop(judge=not _failed(request))
+
+        def fixture(name: str) -> Any:
+            value = request.getfixturevalue(name)
+            # The last finalizer runs first: the phones leave while the server runs, and it while the provider does.
+            request.node.addfinalizer(end)
+            return value
+
+        scene = Scene(fixture, server, tmp_path)
+        request.node.addfinalizer(end)
+        return scene
+
+    return start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    item.stash[_reports] = report
+    return report  # type: ignore[return-value]
+
+
+_reports = pytest.StashKey[pytest.TestReport]()
+
+
+def _failed(request: pytest.FixtureRequest) -> bool:
+    report = request.node.stash.get(_reports, None)
+    return report is not None and report.failed
 
 
 def _tone(folder: Path, frequency_hz: float) -> Path:

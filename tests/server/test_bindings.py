@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.server.bindings import Binding, BindingTable, OutOfOrder, Wanted
+from trunkline.sip.dialog import next_hop
 from trunkline.sip.endpoint import Flow, Uri
 
 PHONE = Flow("udp", ("192.0.2.7", 5060), ("192.0.2.1", 5060))
@@ -98,7 +99,7 @@ def test_a_lost_connection_takes_what_was_reached_over_it() -> None:
     stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
     table.apply("alice", [wanted("a")], origin(flow=stream, nat=True), maximum=5)
     table.apply("alice", [wanted("b")], origin(call_id="d"), maximum=5)
-    table.apply("bob", [wanted("c:40000")], dataclasses.replace(origin(flow=stream), user="bob"), maximum=5)
+    table.apply("bob", [wanted("c")], dataclasses.replace(origin(flow=stream, nat=True), user="bob"), maximum=5)
     assert sorted(hosts(table.drop_connection(7))) == ["a", "c"]
     assert hosts(table.of("alice", 1)) == ["b"]
     assert table.drop_connection(7) == []
@@ -108,9 +109,10 @@ def test_a_lost_connection_leaves_what_can_be_connected_to() -> None:
     table = BindingTable()
     stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
     behind_a_proxy = dataclasses.replace(origin(call_id="d", flow=stream), path=("<sip:192.0.2.7:5070;lr>",))
-    table.apply("alice", [wanted("192.0.2.7")], origin(flow=stream), maximum=5)
+    own_port = wanted("192.0.2.7:40000")  # the connection's: nobody listens there
+    table.apply("alice", [wanted("192.0.2.7"), own_port], origin(flow=stream), maximum=5)
     table.apply("alice", [wanted("10.0.0.1")], behind_a_proxy, maximum=5)
-    assert table.drop_connection(7) == []
+    assert [binding.uri.port for binding in table.drop_connection(7)] == [40000]
     assert {binding.uri.host: binding.flow for binding in table.of("alice", 1)} == {
         "192.0.2.7": Flow("tcp", ("192.0.2.7", 5060)),
         "10.0.0.1": Flow("tcp", ("192.0.2.7", 5070)),
@@ -130,6 +132,16 @@ def test_what_is_restored_doubles_nothing_and_replaces_nothing_newer() -> None:
     assert table.of("alice", 13) == [newer]
     assert table.restore(dataclasses.replace(newer, uri=Uri.parse("sip:alice@b")))
     assert len(table) == 2
+
+
+def test_a_phone_that_can_be_connected_to_anew_outlasts_its_connection() -> None:
+    table = BindingTable()
+    stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
+    table.apply("alice", [wanted("192.0.2.7"), wanted("a")], origin(flow=stream), maximum=5)
+    assert hosts(table.drop_connection(7)) == ["a"]
+    (binding,) = table.of("alice", 1)
+    assert (binding.uri.host, binding.flow) == ("192.0.2.7", Flow("tcp", ("192.0.2.7", 5060)))
+    assert next_hop(binding.uri, binding.flow) == Flow("tcp", ("192.0.2.7", 5060))
 
 
 def test_clear_keeps_everything_when_one_binding_is_newer() -> None:

@@ -443,7 +443,7 @@ def test_a_contact_that_names_another_address_than_its_source_is_natted() -> Non
     house(scenario)
 
 
-def test_a_binding_over_a_connection_ends_with_it() -> None:
+def test_a_binding_behind_nat_ends_with_its_connection() -> None:
     stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
 
     def scenario(h: House) -> None:
@@ -455,6 +455,19 @@ def test_a_binding_over_a_connection_ends_with_it() -> None:
         assert h.events[-1] == UnregisterUser("alice", "sip:alice@10.0.0.2;transport=tcp", True)
         assert h.rows == {}
         assert h.driver.kept_open == {}
+
+    house(scenario)
+
+
+def test_a_phone_that_can_be_connected_to_outlasts_its_connection() -> None:
+    stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
+
+    def scenario(h: House) -> None:
+        h.register(("Contact", "<sip:alice@192.0.2.7;transport=tcp>"), flow=stream)
+        h.registrar.flow_closed(stream)
+        (binding,) = h.registrar.bindings("alice")
+        assert binding.flow == Flow("tcp", ("192.0.2.7", 40000))
+        assert not any(isinstance(event, UnregisterUser) for event in h.events)
 
     house(scenario)
 

@@ -166,9 +166,14 @@ fn test_a_malformed_message_without_via_or_an_ack_or_a_response_is_never_answere
 }
 
 #[test]
-fn test_a_malformed_request_whose_copied_lines_would_break_the_answer_is_not_answered() {
+fn test_what_would_break_a_line_is_not_copied_into_an_answer() {
     let mut bench = Bench::new();
     bench.receive(&Request::new("OPTIONS").text().replace("Call-ID: their", "Call-ID: a\rb"));
+    let answer = bench.sent_one().message;
+    let text = String::from_utf8_lossy(answer.raw()).into_owned();
+    assert_eq!(answer.status(), 400);
+    assert!(text.contains("Call-ID: a b"), "{text}");
+    assert!(!text.replace("\r\n", "").contains('\r'), "{text}");
     bench.receive(&Request::new("OPTIONS").text().replace("Call-ID: their", "Call-ID: a\0b"));
     assert!(bench.sent().is_empty());
     assert_eq!(bench.counters().malformed, 2);

@@ -18,7 +18,8 @@ from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, News, Stage
 from trunkline.calls.outgoing import Offering, Outgoing
 from trunkline.calls.peers import Party, Placing, Target
-from trunkline.constants import ChannelId
+from trunkline.calls.translated import translated
+from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError, NoMediaPorts
 from trunkline.media.engine import Leg
 from trunkline.sip.dialog import Dialog
@@ -104,6 +105,7 @@ class Channel:
         self._alignment: Alignment | None = None
         self._crossing: Crossing | None = None
         self._watched = False
+        self._translated = False
 
     def __repr__(self) -> str:
         return f"<Channel {self.id.name} {self.stage.name.lower()}>"
@@ -275,14 +277,18 @@ class Channel:
     # --- the session ------------------------------------------------------------------------------------------------
 
     def apply(self, plan: MediaPlan | None = None) -> None:
-        """Make the leg do what is agreed. Silence counts only while both sides send and the session is connected."""
+        """Make the leg do what is agreed.
+
+        Silence counts while the session is connected and their description says that they send; one with c=0.0.0.0, the
+        old way to hold (RFC 3264 §8.4), comes from a side that sends nothing, whatever its direction says.
+        """
         plan = plan or self.plan
         if self.leg is None or plan is None or self.party is None:
             return
-        talking = self._watched and plan.direction == "sendrecv" and not plan.held
+        talking = self._watched and theirs(plan) in ("sendrecv", "sendonly") and plan.remote_rtp is not None
         self.leg.apply(
             plan,
-            learn_from=self._learn_from(),
+            learn_from=self._learn_from(plan),
             silence_timeout_s=self.party.media_timeout_s if talking else 0.0,
         )
 
@@ -321,6 +327,8 @@ class Channel:
             self.leg.close()
         self.unlink()
         self._incoming = self._outgoing = self.invite = None
+        # the session may be kept for long, by an event in the record
+        self._offer = self.describer = None
 
     # --- from the INVITE that arrived -------------------------------------------------------------------------------
 
@@ -369,6 +377,7 @@ class Channel:
         self._outgoing = None
         target = won.attempt.target
         self.party = target.party
+        self._flow = target.flow
         self.describer = won.describer
         self._take_leg(won.attempt.leg, won.attempt.address)
         self._rise(won.dialog, won.attempt.contact, confirmed=True)
@@ -460,10 +469,19 @@ class Channel:
             self.apply()
         return self.invite
 
-    def _learn_from(self) -> str | None:
-        """Where the leg may learn the source of media from: their signalling's address, when they are behind NAT."""
+    def _learn_from(self, plan: MediaPlan) -> str | None:
+        """Where the leg may learn the source of media from: their signalling's address, when they are behind NAT.
+
+        Their Via shows it, or what they describe. A hold without address changes nothing of that.
+        """
         holder = self.invite or self._incoming
-        if holder is not None:
-            return holder.dialog.flow.remote[0] if holder.dialog.nat else None
-        behind = self.party is not None and self.party.nat
-        return self._flow.remote[0] if behind and self._flow is not None else None
+        if holder is not None and holder.dialog.nat:
+            return holder.dialog.flow.remote[0]
+        if self._flow is None or self.party is None:
+            return None
+        source = self._flow.remote[0]
+        if plan.remote_rtp is not None:
+            registered = self.party.peer_type is PeerType.USER
+            self._translated = translated(plan.remote_rtp[0], source, registered=registered)
+        early = holder is None and self.party.nat
+        return source if early or self._translated else None

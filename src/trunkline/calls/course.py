@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from trunkline.calls.bridge import Bridge
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import passed_direction, theirs, with_events
+from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.failure import closed_by, contact_of, crossing, reason, reasons_of
+from trunkline.calls.failure import closed_by, contact_of, crossing, error_of, reason, reasons_of, warning
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
 from trunkline.calls.outgoing import HOPS, Offering
 from trunkline.calls.peers import Placing, Target
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CallState", "Course"]
 
+Arguments = ParamSpec("Arguments")
+
 
 class CallState(Enum):
     """How far a session is."""
@@ -72,18 +74,6 @@ _ALONE = {
 _WAITING = (Stage.RINGING, Stage.EARLY)
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """What becomes of a caller about whom nothing else is decided."""
-
-    closed: ClosedReason
-    news: News
-
-
-_NOBODY = _Refusal(ClosedReason.FAILED, News(status=480))
-_UNDECIDED = _Refusal(ClosedReason.TIMEOUT, News(status=480))
-
-
 class Course:
     """One session's course.
 
@@ -108,8 +98,13 @@ class Course:
         self._on_over = on_over
         self._placing: Placing | None = None
         self._placement: Placement | None = None
-        self._refusal: _Refusal | None = None
-        self._decision_timer: asyncio.TimerHandle | None = None
+        self._decision = Decision(
+            env,
+            log,
+            due=lambda: self._undecided,
+            handled=lambda: env.sink.decision_pending(call),
+            refuse=self._refuse,
+        )
         self._dependents: set[Course] = set()
         self._guardian: Course | None = None
         self._watchers: list[asyncio.Future[ClosedReason]] = []
@@ -144,12 +139,8 @@ class Course:
                 from_port=call.from_port,
             )
         )
-        if not self._undecided:
-            return
-        if self.env.sink.decision_pending(call):
-            self._await_decision()
-        else:
-            self._refuse(_NOBODY)
+        if self._undecided:
+            self._decision.wait(NOBODY)
 
     def dial(self, placing: Placing, timeout_s: float) -> Placement:
         """Place channel ZERO."""
@@ -175,7 +166,7 @@ class Course:
             return
         if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link is not None:
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
-        self._decided()
+        self._decision.made()
         one = Channel(self.env, self, ChannelId.ONE, self.log)
         self.one, self._placing, self._placement = one, placing, placement
         self.zero.link = one.link = Link(SESSION, self.zero, one, self)
@@ -183,7 +174,8 @@ class Course:
             offering = self._offering()
         except NoMediaPorts as error:
             self.log.error("%s", error)
-            self.on_not_placed(one, Failure(503, "no media port is free"))
+            # in a step of its own, as every other failure: whoever accepts has begun to await it by then
+            asyncio.get_running_loop().call_soon(self.on_not_placed, one, Failure(503, "no media port is free"))
             return
         one.place(placing, offering, timeout_s)
 
@@ -201,12 +193,12 @@ class Course:
         try:
             answered = self.zero.answer_alone()
         except NegotiationError as error:
-            raise CallFailed.of(488, error.reason) from error
+            raise self._unanswerable(488, error.reason) from error
         except NoMediaPorts as error:
-            raise CallFailed.of(503, str(error)) from error
+            raise self._unanswerable(503, str(error)) from error
         if not answered:
             raise CallEnded("the caller gave up")
-        self._decided()
+        self._decision.made()
         if self.one is None:
             self._connected()
 
@@ -230,8 +222,9 @@ class Course:
 
     def handler_failed(self, error: BaseException) -> None:
         """A handler raised: a failure that it let pass goes to the caller, anything else is a fault of ours."""
-        if self._undecided and self._refusal is not None and isinstance(error, CallFailed):
-            self._refuse(self._refusal)
+        refusal = self._decision.refusal
+        if self._undecided and refusal is not None and isinstance(error, CallFailed):
+            self._refuse(refusal)
         elif self.zero.stage in _WAITING:
             self._finish(ClosedReason.FAILURE_SENT, Happening.FAILED, News(status=500))
         else:
@@ -239,8 +232,7 @@ class Course:
 
     def handlers_done(self) -> None:
         """No handler that may decide runs any more: a failure that stands goes to the caller."""
-        if self._undecided and self._refusal is not None:
-            self._refuse(self._refusal)
+        self._decision.settle()
 
     # --- for others -------------------------------------------------------------------------------------------------
 
@@ -312,14 +304,14 @@ class Course:
         """From a channel: no attempt is left."""
         if self.closed_reason is not None or self._placing is None:
             return
-        refusal = _Refusal(closed_by(failure), crossing(self._placing.peer_type, failure))
+        refusal = Refusal(closed_by(failure), crossing(self._placing.peer_type, failure))
         event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact_of(failure))
-        self._placing_failed(channel, CallFailed.of(failure.status, failure.reason), event, refusal)
+        self._placing_failed(channel, error_of(self._placing.peer_type, failure), event, refusal)
 
     def on_placing_timeout(self, channel: Channel) -> None:
         """From a channel: nobody answered in time."""
         error = NoAnswer(408, "nobody answered in time")
-        self._placing_failed(channel, error, CallSessionTimeout(self.call), _UNDECIDED)
+        self._placing_failed(channel, error, CallSessionTimeout(self.call), UNDECIDED)
 
     def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
         """From channel ZERO: CANCEL, 487 has gone out."""
@@ -364,7 +356,7 @@ class Course:
         """Whether nothing is decided about it: the caller waits, or was answered and then a placing failed."""
         if self.closed_reason is not None or self.one is not None:
             return False
-        return self.zero.stage in _WAITING or (self.zero.stage is Stage.UP and self._refusal is not None)
+        return self.zero.stage in _WAITING or (self.zero.stage is Stage.UP and self._decision.refusal is not None)
 
     def _offering(self) -> Offering:
         zero = self.zero
@@ -379,7 +371,13 @@ class Course:
             beside=zero.open_leg(),
         )
 
-    def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: _Refusal) -> None:
+    def _unanswerable(self, status: int, words: str) -> CallFailed:
+        """The caller cannot be answered, and is told so unless something else is decided."""
+        headers = (warning(words),) if status == 488 else ()
+        self._decision.fail(Refusal(ClosedReason.FAILED, News(status=status, headers=headers)), ())
+        return CallFailed.of(status, words)
+
+    def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: Refusal) -> None:
         if self.closed_reason is not None:
             return
         if channel is self.one:
@@ -387,36 +385,17 @@ class Course:
             self.zero.unlink()
             self.watch_alone(self.zero)
         channel.finish()
-        self._refusal = refusal
         placement, self._placement = self._placement, None
+        self._decision.fail(refusal, placement.awaiting if placement is not None else ())
         if placement is not None:
             placement.settle(error)
         self._emit(event)
         if channel is self.zero:
             self._refuse(refusal)
-        elif self._undecided and self._refusal is refusal:
-            if self.env.sink.decision_pending(self.call):
-                self._await_decision()
-            else:
-                self._refuse(refusal)
+        elif self._undecided and self._decision.refusal is refusal:
+            self._decision.wait(refusal)
 
-    def _await_decision(self) -> None:
-        if self._decision_timer is None:
-            self._decision_timer = self.env.call_later(self.env.options.decision_timeout_s, self._decision_late)
-
-    def _decision_late(self) -> None:
-        self._decision_timer = None
-        if self._undecided:
-            self.log.warning("nothing was decided about it in %g s", self.env.options.decision_timeout_s)
-            self._refuse(self._refusal or _UNDECIDED)
-
-    def _decided(self) -> None:
-        self._refusal = None
-        if self._decision_timer is not None:
-            self._decision_timer.cancel()
-            self._decision_timer = None
-
-    def _refuse(self, refusal: _Refusal) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         self._finish(refusal.closed, Happening.FAILED, refusal.news)
 
     def _connected(self) -> None:
@@ -442,27 +421,46 @@ class Course:
             self.env.sink.emit(event)
 
     def _finish(self, closed: ClosedReason, happening: Happening, news: News) -> None:
-        """End both channels by the table, let go of everything, say `closed`. Once."""
+        """End both channels by the table, let go of everything, say `closed`. Once, whatever goes wrong on the way."""
         if self.closed_reason is not None:
             return
         self.closed_reason = closed
-        self._decided()
+        try:
+            self._decision.made()
+            self._end_channels(happening, news)
+            self._let_go()
+        finally:
+            self.log.info("closed: %s", closed.name.lower())
+            self._on_over(self.call)
+            self._emit(CallSessionClosed(self.call, closed))
+            for watcher in self._watchers:
+                if not watcher.done():
+                    watcher.set_result(closed)
+
+    def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self._channels
         for channel in channels:
             if channel.link is not None:
-                channel.link.tell(channel, happening, news)
+                self._guarded(channel.link.tell, channel, happening, news)
         for channel in channels:
-            perform(SESSION, channel, channel, happening, news)
-            channel.finish()
+            if not self._guarded(perform, SESSION, channel, channel, happening, news):
+                # no message could be built of the words and headers: the end is said without them
+                self._guarded(perform, SESSION, channel, channel, happening, News(status=news.status))
+            self._guarded(channel.finish)
+
+    def _let_go(self) -> None:
         self.stand_alone()
         dependents, self._dependents = self._dependents, set()
         for dependent in dependents:
-            dependent.close()
+            self._guarded(dependent.close)
         if self._placement is not None:
             self._placement.settle(self._ended())
-        self.log.info("closed: %s", closed.name.lower())
-        self._on_over(self.call)
-        self._emit(CallSessionClosed(self.call, closed))
-        for watcher in self._watchers:
-            if not watcher.done():
-                watcher.set_result(closed)
+
+    def _guarded(self, step: Callable[Arguments, object], *args: Arguments.args, **kwargs: Arguments.kwargs) -> bool:
+        """Take one step of the end; False when it failed, which must not keep the others from being taken."""
+        try:
+            step(*args, **kwargs)
+        except Exception:
+            self.log.exception("a step of the end of the call failed")
+            return False
+        return True

@@ -6,7 +6,6 @@ and `handlers_done` from the dispatcher.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 
@@ -129,7 +128,8 @@ class Exchange:
             on_behalf_of.course.depend(call.course)
         try:
             await call.course.dial(placing, timeout_s)
-        except asyncio.CancelledError:
+        except BaseException:
+            # cancelled, or whatever else keeps us from waiting for it; one that failed is closed already
             call.course.close()
             raise
         return call
@@ -164,11 +164,13 @@ class Exchange:
     async def close_all(self) -> None:
         """End every session and wait, a few seconds at most, until BYE and CANCEL are answered. New INVITEs get 503."""
         self._stopping = True
-        for call in self.sessions:
-            call.course.close(status=503)
-        if not await self._env.endpoint.wait_quiet(self._env.options.stop_timeout_s):
-            log.info("not every peer has answered its BYE or CANCEL")
-        await self._env.end_tasks()
+        try:
+            for call in self.sessions:
+                self._close(call)
+            if not await self._env.endpoint.wait_quiet(self._env.options.stop_timeout_s):
+                log.info("not every peer has answered its BYE or CANCEL")
+        finally:
+            await self._env.end_tasks()
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -197,6 +199,13 @@ class Exchange:
             from_port=source[1],
             on_over=self._over,
         )
+
+    @staticmethod
+    def _close(call: CallSession) -> None:
+        try:
+            call.course.close(status=503)
+        except Exception:
+            log.exception("call %d could not be closed", call.id)
 
     def _over(self, call: CallSession) -> None:
         self._sessions.pop(call.id, None)

@@ -12,10 +12,21 @@ from collections.abc import Iterable
 from trunkline.calls.link import News
 from trunkline.calls.peers import PlacementError
 from trunkline.constants import ClosedReason, PeerType
+from trunkline.errors import CallFailed, NotRegistered
 from trunkline.sip.endpoint import Message, SipParseError
 from trunkline.sip.request import Failure
 
-__all__ = ["COMPLETED_ELSEWHERE", "best", "closed_by", "contact_of", "crossing", "reason", "reasons_of", "warning"]
+__all__ = [
+    "COMPLETED_ELSEWHERE",
+    "best",
+    "closed_by",
+    "contact_of",
+    "crossing",
+    "error_of",
+    "reason",
+    "reasons_of",
+    "warning",
+]
 
 MAX_REASONS = 4
 """Reason values that cross at most."""
@@ -120,6 +131,17 @@ def contact_of(failure: Failure) -> str:
 def closed_by(failure: Failure) -> ClosedReason:
     """Why a session is closed whose failure the application did nothing about."""
     return ClosedReason.MOVED if 300 <= failure.status < 400 else ClosedReason.FAILED
+
+
+def error_of(peer_type: PeerType, failure: Failure) -> CallFailed:
+    """What is raised for a placing that failed. `NotRegistered` only where no phone of a user was found to be called.
+
+    A 480 that nobody sent is the directory's word; one that came from a phone or a line says that the callee is not
+    available now (RFC 3261 §21.4.18).
+    """
+    if failure.status == 480 and not failure.heard and peer_type is PeerType.USER:
+        return NotRegistered(failure.status, failure.reason)
+    return CallFailed.of(failure.status, failure.reason)
 
 
 def failure_of(error: PlacementError) -> Failure:

@@ -11,6 +11,8 @@ from typing import Protocol
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
 from trunkline.sip.invite import ALLOW, InviteServer
+from trunkline.sip.invite_session import refuse_unserved
+from trunkline.sip.uas import answer_options
 
 __all__ = ["Incoming", "IncomingOwner"]
 
@@ -109,14 +111,18 @@ class Incoming:
 
     def on_dialog_request(self, request: RequestReceived) -> None:
         """From the endpoint."""
-        if not self.dialog.accepts(request.message):
+        method = request.message.method
+        if not self.dialog.accepts(request.message) or method == "INVITE":
+            # RFC 3261 §12.2.2: an old sequence number; §14.2: a second INVITE before the first has its answer
             self._endpoint.respond(request.tx, 500, None, [("Retry-After", "1")])
-        elif request.message.method == "BYE":
+        elif method == "BYE":
             self._endpoint.respond(request.tx, 200)
             self._server.reject(487)
             self._gave_up(request.message)
+        elif method == "OPTIONS":
+            answer_options(self._endpoint, request)
         else:
-            self._endpoint.respond(request.tx, 405, None, [("Allow", ALLOW)])
+            refuse_unserved(self._endpoint, request)
 
     def on_bye_answered(self, message: Message) -> None:
         """From the endpoint: Rust answered their BYE, since we were late."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from trunkline.calls.attempt import Attempt, Won
@@ -116,21 +117,11 @@ class Outgoing:
             failure = None if targets else Failure(480, "nobody to call")
         if self._over:
             return
-        if failure is None:
-            failure = self._try_start(targets)
         if failure is not None:
             self._failures.append(failure)
-            self._give_up_rest(())
-        self._settle()
-
-    def _try_start(self, targets: Sequence[Target]) -> Failure | None:
-        try:
+        else:
             self._start(targets)
-        except ValueError:
-            # A target that no message can be built of: a line break in a name, a URI that is none.
-            self._log.exception("the call to %s could not be sent", self.placing.peer_name)
-            return Failure(500, "the call could not be sent")
-        return None
+        self._settle()
 
     def _start(self, targets: Sequence[Target]) -> None:
         if self._offering.max_forwards <= 0:
@@ -139,9 +130,23 @@ class Outgoing:
             return
         self._many = len(targets) > 1
         for target in targets:
-            self._prepare(target)
+            self._guard(target, partial(self._prepare, target))
         for attempt in list(self._attempts):
-            attempt.start()
+            if attempt in self._attempts and not self._guard(attempt.target, attempt.start):
+                self._attempts.remove(attempt)
+
+    def _guard(self, target: Target, step: Callable[[], None]) -> bool:
+        """Take a step for one target. Of what cannot be called the others hear nothing.
+
+        No message can be built of a URI that is none, or of a name with a line break.
+        """
+        try:
+            step()
+        except Exception:
+            self._log.exception("%s could not be called", target.uri)
+            self._fail(target, Failure(500, "the call could not be sent"))
+            return False
+        return True
 
     def _prepare(self, target: Target) -> None:
         codecs = self._offering.codecs_for(target.party)

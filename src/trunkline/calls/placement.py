@@ -31,27 +31,36 @@ class Placement:
 
     def __init__(self, on_loop: Callable[[], bool] = lambda: False) -> None:
         self._on_loop = on_loop
-        self._settled = threading.Event()
+        self._done = False
+        self._threads: list[threading.Event] = []
         self._error: CallError | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], asyncio.Task[object] | None] = {}
 
     @property
     def done(self) -> bool:
         """Whether there is an outcome."""
-        return self._settled.is_set()
+        return self._done
 
     @property
     def error(self) -> CallError | None:
         """Why it failed; None while it is open, and when the parties are connected."""
         return self._error
 
+    @property
+    def awaiting(self) -> tuple[asyncio.Task[object], ...]:
+        """The tasks that await it now."""
+        return tuple(task for task in self._waiters.values() if task is not None)
+
     def settle(self, error: CallError | None = None) -> None:
         """From the session: connected, or why not. The first outcome stands."""
         if self.done:
             return
         self._error = error
-        self._settled.set()
-        waiters, self._waiters = self._waiters, []
+        self._done = True
+        # whoever is entered after this sees that it is done
+        for thread in self._threads:
+            thread.set()
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -69,19 +78,20 @@ class Placement:
         """
         if not self.done and self._on_loop():
             raise RuntimeError("await the placement on the loop; result() is for other threads")
-        if not self._settled.wait(timeout_s):
+        settled = threading.Event()
+        self._threads.append(settled)
+        if not self.done and not settled.wait(timeout_s):
             raise TimeoutError(f"no outcome within {timeout_s} s")
         self._raise()
 
     def __await__(self) -> Generator[object, None, None]:
         if not self.done:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            self._waiters[waiter] = asyncio.current_task()
             try:
                 yield from waiter
             finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+                self._waiters.pop(waiter, None)
         self._raise()
 
     def _raise(self) -> None:

@@ -6,6 +6,7 @@ those to await belong to the loop.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,22 @@ if TYPE_CHECKING:
 __all__ = ["CallSession", "CallState"]
 
 DIAL_TIMEOUT_S = 60.0
+
+_BREAKS = re.compile(r"[\r\n\x00]")
+
+
+def _check_line(argument: str, text: str | None) -> None:
+    """ValueError where a text cannot stand in one line of a message: it has CR, LF or NUL, or is no Unicode."""
+    if text and (_BREAKS.search(text) or not _encodes(text)):
+        raise ValueError(f"{argument}: has a line break, or another character that no message can carry")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class CallSession:
@@ -115,9 +132,13 @@ class CallSession:
     ) -> Placement:
         """Call a user or a number through a line, and connect the caller with whoever answers.
 
-        Placing begins at once; the result may be awaited, waited for in another thread, or left alone. After `failed`
-        or `timeout` it may be called again with another target. On a call that is answered already it adds the second
-        party.
+        Placing begins at once; the result may be awaited, waited for in another thread, or left alone. On a call that
+        is answered already it adds the second party.
+
+        After `failed` or `timeout` it may be called again with another target, by a handler of incoming_call, failed or
+        timeout that still runs, or by the task that awaited the result, whoever started it. The caller waits while one
+        of these runs, `decision_timeout_s` at most, and is told the failure when the last of them has ended; where
+        there is none, at once.
 
         Args:
             to_user: The user all of whose phones ring.
@@ -134,7 +155,7 @@ class CallSession:
         Raises:
             CallStateError: It has been accepted, and is neither over nor refused; from another thread the placement
             raises it.
-            ValueError: Not exactly one target is given, or `timeout_s` is not positive.
+            ValueError: Not exactly one target is given, `timeout_s` is not positive, or a text has a line break.
         """
         placing = self._placing(to_user, to_line, dial_number, caller_name, caller_id)
         if timeout_s <= 0:
@@ -163,10 +184,11 @@ class CallSession:
         Raises:
             CallStateError: It has been answered.
             CallEnded: It is over.
-            ValueError: The status is no failure.
+            ValueError: The status is no failure, or the reason has a line break.
         """
         if not 400 <= status <= 699:
             raise ValueError(f"status: {status} refuses nothing; 400 to 699 do")
+        _check_line("reason", reason)
         self._env.run(lambda: self._course.respond(status, reason, [], ClosedReason.REJECTED))
 
     def respond(self, status: int, reason: str | None = None, contact: str | None = None) -> None:
@@ -182,13 +204,15 @@ class CallSession:
         Raises:
             CallStateError: It has been answered.
             CallEnded: It is over.
-            ValueError: No such status can be sent, or a 3xx has no Contact.
+            ValueError: No such status can be sent, a 3xx has no Contact, or a text has a line break.
         """
         if not (101 <= status <= 199 or 300 <= status <= 699):
             raise ValueError(f"status: {status} cannot be sent; 101 to 199 and 300 to 699 can")
         redirect = 300 <= status < 400
         if redirect and status != 380 and not contact:
             raise ValueError("contact: a redirection says where to")
+        _check_line("reason", reason)
+        _check_line("contact", contact)
         headers = [("Contact", contact if "<" in contact else f"<{contact}>")] if contact else []
         closed = ClosedReason.REDIRECT_SENT if redirect else ClosedReason.FAILURE_SENT
         self._env.run(lambda: self._course.respond(status, reason, headers, closed))
@@ -202,6 +226,7 @@ class CallSession:
         Raises:
             CallStateError: It has been answered.
             CallEnded: It is over.
+            ValueError: There is no contact, or it has a line break.
         """
         self.respond(302, None, contact)
 
@@ -247,6 +272,7 @@ class CallSession:
         Raises:
             CallEnded: This call ended meanwhile.
             CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another failure.
+            ValueError: A text has a line break.
         """
         placing = self._placing(name, None, dial_number or name, caller_name, caller_id)
         return await self._exchange.dial(placing, timeout_s=timeout_s, on_behalf_of=self)
@@ -287,6 +313,9 @@ class CallSession:
     ) -> Placing:
         if (to_user is None) == (to_line is None):
             raise ValueError("exactly one of to_user and to_line is to be given")
+        _check_line("dial_number", dial_number)
+        _check_line("caller_name", caller_name)
+        _check_line("caller_id", caller_id)
         return Placing(
             peer_type=PeerType.USER if to_user is not None else PeerType.LINE,
             peer_name=to_user if to_user is not None else to_line or "",

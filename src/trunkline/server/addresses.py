@@ -73,10 +73,12 @@ class OwnAddresses:
         self._line = line
         self._source = source
         self._listeners: tuple[Listener | Listening, ...] = ()
+        self._found: dict[object, Listener | Listening | None] = {}
 
     def set_listeners(self, listeners: Sequence[Listener | Listening]) -> None:
         """Say which listeners are open."""
         self._listeners = tuple(listeners)
+        self._found.clear()
 
     # --- what peers are told ----------------------------------------------------------------------------------------
 
@@ -130,9 +132,15 @@ class OwnAddresses:
 
     def _listener(self, flow: Flow) -> Listener | Listening | None:
         """The listener of that transport and family; the one of the flow's own local address if there are several."""
+        if flow.transport != "udp":
+            return self._find(flow)  # the local ports of connections are without number
+        key = (flow.local, ":" in flow.remote[0])
+        if key not in self._found:
+            self._found[key] = self._find(flow)
+        return self._found[key]
+
+    def _find(self, flow: Flow) -> Listener | Listening | None:
         able = [listener for listener in self._listeners if _serves(listener, flow)]
-        if len(able) < 2:
-            return able[0] if able else None
         exact = [listener for listener in able if flow.local == (listener.host, listener.port)]
         same_port = [listener for listener in able if flow.local is not None and flow.local[1] == listener.port]
         return next(iter(exact or same_port or able), None)

@@ -7,6 +7,7 @@ all or none, then acts on the `Outcome`; `routing` asks where a user is.
 from __future__ import annotations
 
 import heapq
+import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -248,8 +249,10 @@ def _same(old: Binding, new: Binding) -> bool:
 
 
 def _needs_its_connection(binding: Binding) -> bool:
-    """Whether nothing but the connection that it registered over reaches it: its address names no port that listens."""
-    return binding.nat or (not binding.path and (binding.uri.port or SIP_PORT) == binding.flow.remote[1])
+    """Whether nothing but the connection that it registered over reaches it: its Contact names nothing that listens."""
+    if binding.nat or binding.path:
+        return binding.nat
+    return not _is_address(binding.uri.host) or (binding.uri.port or SIP_PORT) == binding.flow.remote[1]
 
 
 def _new_connection(binding: Binding) -> Flow:
@@ -296,3 +299,11 @@ def _evict(standing: list[Binding], maximum: int, outcome: Outcome) -> list[Bind
             if binding in fresh:
                 fresh.remove(binding)
     return evicted
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -163,15 +163,17 @@ class ServerSettings(Options):
     """Packets that one address may send at once."""
     node: Annotated[int, Field(ge=0, le=65_535)] = 0
     """This machine's number, carried in every token that it mints."""
-    recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
-    """Messages and events that the recorder keeps."""
+    recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
+    """Messages and events that the recorder keeps; an event keeps its call, some kilobytes."""
 
 
 class UserOptions(Options):
     """The options of a user."""
 
     password: SecretStr
+    """What its phones answer challenges with; kept as HA1 alone."""
     display_name: Annotated[str, Field(max_length=200)] = ""
+    """The caller's name where the INVITE has none."""
     codecs: CodecNames | None = None
     """As the server's unless given."""
     max_contacts: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_CONTACTS
@@ -254,10 +256,15 @@ class RouteOptions(Options):
     """One rule of the dial plan; see `trunkline.features.dialplan.Route`."""
 
     from_: Annotated[str, Field(alias="from")] = ""
+    """`users`, `lines`, or the name of one user or line; any call where empty."""
     number: str = ".*"
+    """A regular expression that the whole dialled number must match."""
     to_user: str | None = None
+    """The user to ring. Exactly one of `to_user` and `to_line` is needed."""
     to_line: str | None = None
+    """The line to call through."""
     timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    """How long it may ring."""
 
 
 class FileSettings(BaseSettings):

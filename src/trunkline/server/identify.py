@@ -117,6 +117,8 @@ class Identifier:
         """Which of the lines at one source a call is for: by the number called, if there are several."""
         if not candidates:
             return None
+        if len(candidates) == 1:
+            return _from_line(candidates[0], request)
         message = request.message
         called = [number for number in (_dialled(message), message.to.uri.user or "") if number]
         by_number = [line for line in candidates if any(_is_of(line, number) for number in called)]

@@ -41,6 +41,7 @@ class LineSettings:
     server: str
     """The registrar and proxy: a name or address, with `:port` if it is not 5060."""
     password: str | None = field(default=None, repr=False)
+    """Of its digest; a line without one cannot answer a challenge."""
     auth_username: str | None = None
     """The digest login where it is not `username`."""
     domain: str | None = None
@@ -48,19 +49,23 @@ class LineSettings:
     outbound_proxy: str | None = None
     """Where requests are sent to instead of `server`: a name or address, with `:port` if it is not 5060."""
     transport: Transport = Transport.UDP
+    """What its requests go over."""
     register: bool = True
     """Whether it registers; a line that doesn't is usable at once (a trunk by address)."""
     expires_s: int = 1_800
     """The registration time that is asked for."""
     token_in: TokenPlace = "user"
+    """Where our Contact carries the line's token: as its user part, or as its parameter `tl`."""
     accept_from: tuple[str, ...] = ()
     """Networks (CIDR) that calls of this line come from, besides its server's addresses."""
     numbers: tuple[str, ...] = ()
     """Called numbers that are this line's, besides `username`; for providers that several lines share."""
     codecs: tuple[Codec, ...] = DEFAULT_CODECS
+    """What its calls may use, in order of preference; as the server's unless the option is given."""
     display_name: str = ""
     """The name in From where the call brings none."""
     from_user: FromUser = "account"
+    """Whose number stands in From: the account's, or the caller's."""
     from_domain: str | None = None
     """The domain of From where it is not `domain`."""
     user_phone: bool = False
@@ -72,7 +77,7 @@ class LineSettings:
     max_calls: int | None = None
     """Calls over it at a time; None for no limit."""
     media_timeout_s: float = 0.0
-    """Silence after which its calls count as lost; 0 for never."""
+    """Silence after which its calls count as lost, 0 for never; as the server's unless the option is given."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 

@@ -18,7 +18,7 @@ from trunkline.server.lines import Lines
 from trunkline.server.registrar import Registrar
 from trunkline.server.users import User, Users
 from trunkline.sip.dialog import next_hop
-from trunkline.sip.endpoint import Flow, NameAddr, Uri
+from trunkline.sip.endpoint import Flow, NameAddr, SipParseError, Uri
 from trunkline.sip.resolver import ResolutionError
 
 __all__ = ["Routing"]
@@ -64,10 +64,13 @@ class Routing:
 
         Raises:
             PlacementError: 404 for an unknown peer, 480 for a user with no phone registered, 484 without a number, 503
-            for a line that
-                cannot be used now, and why.
+                for a line that cannot be used now, 400 where what a caller said makes no address; and why.
         """
-        return await self._of[placing.peer_type](placing)
+        try:
+            return await self._of[placing.peer_type](placing)
+        except SipParseError as error:
+            # escaped, a number or a caller's name may outgrow what a URI may have
+            raise PlacementError(400, f"the number or the caller makes no address: {error.reason}") from error
 
     # --- users ------------------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ class SipServer(Handlers):
 
     @property
     def listening(self) -> tuple[str, ...]:
-        """The open listeners as URLs, as `udp://192.0.2.1:5060`."""
+        """The URLs of the open listeners, with the ports that the system chose."""
         return tuple(self._now.listeners)
 
     def listen(self, url: str) -> str:

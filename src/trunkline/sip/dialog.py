@@ -30,6 +30,14 @@ class DialogError(ValueError):
         self.reason = reason
 
 
+def request_uri(uri: Uri) -> str:
+    """A URI as a Request-URI: without the method and the headers that may stand in a Contact alone (§19.1.1, §19.1.5)."""
+    if not uri.headers and uri.param("method") is None:
+        return str(uri)
+    allowed = [(name, value) for name, value in uri.params if name.lower() != "method"]
+    return str(uri.replace(params=allowed, headers=()))
+
+
 def next_hop(uri: Uri, received_over: Flow) -> Flow:
     """The flow to the element that `uri` names, for a peer whose last message came over `received_over`.
 
@@ -44,7 +52,7 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
         return received_over
     if address.version != source.version or (address.is_private and not source.is_private) or address.is_unspecified:
         return received_over
-    if transport == "tcp" and received_over.transport == "tcp" and address == source:
+    if received_over.connection and transport == "tcp" and received_over.transport == "tcp" and address == source:
         return received_over
     if transport not in ("udp", "tcp"):
         return received_over
@@ -140,7 +148,7 @@ class Dialog:
             remote_tag=request.from_tag,
             local=_tagged(request.header("To") or "", local_tag),
             remote=request.header("From") or "",
-            remote_target=str(target),
+            remote_target=request_uri(target),
             flow=flow,
             routes=_routes(request),
             remote_cseq=request.cseq,
@@ -181,7 +189,7 @@ class Dialog:
             remote_tag=response.to_tag,
             local=local,
             remote=response.header("To") or "",
-            remote_target=str(uri),
+            remote_target=request_uri(uri),
             flow=flow,
             routes=routes,
             local_cseq=cseq,
@@ -221,7 +229,7 @@ class Dialog:
         target = _target(message)
         if target is None:
             return
-        self.remote_target = str(target)
+        self.remote_target = request_uri(target)
         if message.is_request:
             self.nat = behind_nat(message, flow)
         self._locate(target, flow)
@@ -237,10 +245,8 @@ class Dialog:
         routes = self.routes
         first = NameAddr.parse(routes[0]).uri if routes else None
         if first is not None and first.param("lr") is None:
-            # §12.2.1.1: a strict router wants itself as the Request-URI, without what may not stand there (§19.1.1),
-            # and the target last
-            allowed = [(name, value) for name, value in first.params if name.lower() != "method"]
-            uri = str(first.replace(params=allowed, headers=()))
+            # §12.2.1.1: a strict router wants itself as the Request-URI and the target last
+            uri = request_uri(first)
             routes = [*routes[1:], f"<{self.remote_target}>"]
         headers += [("Route", route) for route in routes]
         return uri, headers

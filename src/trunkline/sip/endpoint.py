@@ -310,9 +310,11 @@ class Endpoint:
         if self.open_transactions:
             waiter = asyncio.get_running_loop().create_future()
             self._quiet.append(waiter)
-            await asyncio.wait([waiter], timeout=timeout_s)
-            if waiter in self._quiet:
-                self._quiet.remove(waiter)
+            try:
+                await asyncio.wait([waiter], timeout=timeout_s)
+            finally:
+                if waiter in self._quiet:
+                    self._quiet.remove(waiter)
         return not self.open_transactions
 
     # --- commands ---------------------------------------------------------------------------------------------------

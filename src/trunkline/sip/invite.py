@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.dialog import Dialog
+from trunkline.sip.dialog import Dialog, request_uri
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
 
@@ -108,7 +108,7 @@ class InviteClient:
 
     def _build(self) -> tuple[str, list[tuple[str, str]]]:
         self._cseq += 1
-        return str(self._target), [
+        return request_uri(self._target), [
             ("From", self._local),
             ("To", self._remote),
             ("Call-ID", self.call_id),

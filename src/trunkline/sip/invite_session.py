@@ -16,8 +16,26 @@ from trunkline.sip.dialog import Dialog, DialogError
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, RequestReceived
 from trunkline.sip.invite import ALLOW, SDP, InviteServer, end_unwanted, with_body
 from trunkline.sip.request import ClientRequest, Failure
+from trunkline.sip.uas import UNKNOWN_METHOD, UNSERVED, Refusal, answer_options
 
 log = logging.getLogger("trunkline.sip")
+
+UNSERVED_INSIDE: dict[str, Refusal] = {
+    **UNSERVED,
+    # Outside a dialog these get 481 since they match none. Inside one their dialog is known, the method is not served:
+    # §8.2.1. PRACK and NOTIFY keep their 481, for a provisional or subscription that is not there.
+    "INFO": Refusal(405, None, (("Allow", ALLOW),)),
+    "UPDATE": Refusal(405, None, (("Allow", ALLOW),)),
+    "REGISTER": Refusal(400, "REGISTER Inside A Dialog"),  # RFC 3261 §10.2: it is sent outside of any
+}
+"""Methods that we recognize and do not serve in the dialog of an INVITE: what they get."""
+
+
+def refuse_unserved(endpoint: Endpoint, request: RequestReceived) -> None:
+    """Answer a request in the dialog of an INVITE whose method nothing serves there (RFC 3261 §8.2.1, §21.5.2)."""
+    found = UNSERVED_INSIDE.get(request.message.method, UNKNOWN_METHOD)
+    endpoint.respond(request.tx, found.status, found.reason, found.headers)
+
 
 GLARE_WAIT_S = {True: (2.1, 4.0), False: (0.0, 2.0)}
 """Between which bounds to wait after 491, for the side that made the Call-ID and for the other (RFC 3261 §14.1)."""
@@ -218,12 +236,16 @@ class InviteSession:
             # RFC 3261 §12.2.2: an old sequence number
             self.endpoint.respond(request.tx, 500, "Server Internal Error", [("Retry-After", "1")])
             return
+        serve = self._by_method.get(message.method)
+        if serve is None:
+            refuse_unserved(self.endpoint, request)
+            return
         required = message.values("Require")
         if required and message.method != "BYE":
             # RFC 3261 §8.2.2.3: no extension is supported yet; a BYE is never refused for one
             self.endpoint.respond(request.tx, 420, None, [("Unsupported", ", ".join(required))])
             return
-        self._by_method.get(message.method, InviteSession._on_other)(self, request)
+        serve(self, request)
 
     def on_bye_answered(self, message: Message) -> None:
         """From the endpoint: Rust answered, since we were late."""
@@ -255,11 +277,7 @@ class InviteSession:
             handler.on_bye(message)
 
     def _on_options(self, request: RequestReceived) -> None:
-        self.endpoint.respond(request.tx, 200, None, [("Allow", ALLOW), ("Accept", SDP)])
-
-    def _on_other(self, request: RequestReceived) -> None:
-        # RFC 3261 §8.2.1
-        self.endpoint.respond(request.tx, 405, None, [("Allow", ALLOW)])
+        answer_options(self.endpoint, request)
 
     def _on_invite(self, request: RequestReceived) -> None:
         if self.ended:

@@ -14,6 +14,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -254,6 +255,7 @@ def _words(errors: Sequence[BaseException]) -> str:
     return "the name has no address"
 
 
+@lru_cache(4_096)
 def literal(host: str) -> str | None:
     """The address that `host` is, in its usual form and without brackets; None for a name."""
     try:

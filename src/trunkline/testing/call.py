@@ -101,6 +101,9 @@ class ScriptedCall:
         self.remote_holds: list[Direction] = []
         """The direction of each re-INVITE of theirs, as they wrote it."""
         self.auto_reanswer = True
+        self.wanted: Direction = "sendrecv"
+        """What this side wants, whatever the other asks for: a hold of its own outlasts their hold and resume."""
+        self._asked: Direction = "sendrecv"
         self._ringing: asyncio.Future[Message] = loop.create_future()
         self._answered: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[Ended] = loop.create_future()
@@ -196,20 +199,29 @@ class ScriptedCall:
             self.reject(480)
 
     async def hold(self, direction: Direction = "sendonly", timeout_s: float = 5.0) -> None:
-        """Put them on hold by re-INVITE; CallRefused when they do not agree."""
-        await self.reoffer(direction, timeout_s=timeout_s)
+        """Put them on hold by re-INVITE; CallRefused when they do not agree.
+
+        While they hold us, the offer says inactive (RFC 3264 §8.4), and they are still held when they take us off hold.
+        """
+        plan = self._describer.plan
+        held = plan is not None and plan.direction == "recvonly"
+        await self._reoffer("inactive" if held else direction, direction, timeout_s)
 
     async def resume(self, timeout_s: float = 5.0) -> None:
-        """Take them off hold."""
+        """Take them off hold; nothing is heard while they hold us."""
         await self.reoffer("sendrecv", timeout_s=timeout_s)
 
     async def reoffer(self, direction: Direction, *, timeout_s: float = 5.0) -> None:
-        """Offer the session anew in this direction and wait for the answer."""
+        """Offer the session anew in this direction, which is wanted from now on, and wait for the answer."""
+        await self._reoffer(direction, direction, timeout_s)
+
+    async def _reoffer(self, direction: Direction, wanted: Direction, timeout_s: float) -> None:
         session = self._take_session()
         body = self._describer.offer(
             address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs, direction=direction
         )
         self._reoffered = asyncio.get_running_loop().create_future()
+        self._asked = wanted
         session.reinvite(body, self)
         async with asyncio.timeout(timeout_s):
             await self._reoffered
@@ -294,7 +306,7 @@ class ScriptedCall:
         self._end(Ended(False, "lost"))
 
     def on_reinvite(self, offer: Reoffer) -> None:
-        """From the dialog: answered in the direction that they allow."""
+        """From the dialog: answered in the direction that they allow and we want."""
         self.requests.append(offer.message)
         if not self.auto_reanswer:
             return
@@ -302,7 +314,11 @@ class ScriptedCall:
             remote = self._describer.read_offer(offer.message.body)
             self.remote_holds.append(remote.direction)
             body, plan = self._describer.answer(
-                remote, address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs
+                remote,
+                address=self.agent.address,
+                port=self.leg.port,
+                codecs=self.agent.codecs,
+                direction=self.wanted,
             )
         except (SipParseError, NegotiationError):
             offer.reject(488)
@@ -312,6 +328,7 @@ class ScriptedCall:
 
     def on_reoffer_accepted(self, message: Message) -> None:
         """From the dialog."""
+        self.wanted = self._asked
         self._apply_answer(message)
         if self._reoffered is not None and not self._reoffered.done():
             self._reoffered.set_result(None)

@@ -294,7 +294,7 @@ class Baresip:
         return self.program.wait(enough, timeout_s, f"{duration_s:g} s of sound")
 
     def stop(self) -> None:
-        """End the phone; it unregisters and ends its calls if the server answers."""
+        """End the phone; it unregisters and ends its calls if the server answers. Idempotent."""
         self.program.stop()
         self._control.close()
         self._reader.join(5.0)

@@ -102,14 +102,24 @@ class Capture:
             packets[datagram.target, int.from_bytes(datagram.payload[8:12])].append(datagram.payload)
         return [_stream(target, ssrc, found) for (target, ssrc), found in packets.items()]
 
-    def heard(self, to: tuple[str, int]) -> audio.Recording:
-        """The G.711 sound that went to an address and port, in order of arrival."""
+    def heard(self, to: tuple[str, int], ssrc: int | None = None) -> audio.Recording:
+        """The G.711 sound that went to an address and port, in order of arrival; of one source, if it is given."""
         samples = array.array("h")
         for datagram in self.rtp(to):
+            if ssrc not in (None, int.from_bytes(datagram.payload[8:12])):
+                continue
             decode = audio.G711_DECODERS.get(datagram.payload[1] & 0x7F)
             if decode is not None:
                 samples.extend(decode[code] for code in datagram.payload[_rtp_header_bytes(datagram.payload) :])
         return audio.Recording(samples, 8000)
+
+    def wait_target(self, address: str, timeout_s: float = 10.0) -> tuple[str, int]:
+        """Wait until an address is sent RTP, and return it with the port of the last stream there."""
+
+        def target() -> tuple[str, int] | None:
+            return next((one.target for one in reversed(self.streams()) if one.target[0] == address), None)
+
+        return wait_until(target, timeout_s, f"RTP to {address}")
 
     def wait_heard(self, to: tuple[str, int], duration_s: float, timeout_s: float = 15.0) -> audio.Recording:
         """Wait until an address and port has been sent so much sound, and return it."""

@@ -5,18 +5,28 @@ They stand here because a test cannot import a conftest.py reliably: there is mo
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from peers import baresip, linphone, sipp
 from peers.capture import Capture
 from peers.kamailio import Kamailio, ProviderSettings
+from peers.mobile import Mobile
 from peers.namespace import Namespace
+from peers.pbx import Pbx, Route, route
+from peers.scene import Scene
 
 
 class MakeNamespace(Protocol):
     """Makes a namespace; arguments as for `peers.namespace.namespace`."""
 
-    def __call__(self, *, nat: bool = False, forwards: bool = False, uplink: Namespace | None = None) -> Namespace: ...
+    def __call__(
+        self,
+        *,
+        nat: bool = False,
+        forwards: bool = False,
+        uplink: Namespace | None = None,
+        nat_idle_s: int | None = None,
+    ) -> Namespace: ...
 
 
 class StartCapture(Protocol):
@@ -41,6 +51,7 @@ class StartBaresip(Protocol):
         inside: Namespace | None = None,
         *,
         uplink: Namespace | None = None,
+        sip_port: int = 5060,
     ) -> baresip.Baresip: ...
 
 
@@ -54,6 +65,7 @@ class StartLinphone(Protocol):
         inside: Namespace | None = None,
         *,
         uplink: Namespace | None = None,
+        sip_port: int = 5060,
     ) -> linphone.Linphone: ...
 
 
@@ -69,3 +81,21 @@ class MakeSipp(Protocol):
         port: int = 5060,
         transport: str = "udp",
     ) -> sipp.Sipp: ...
+
+
+class StartPbx(Protocol):
+    """Starts the server under test; options as for `SipServer`."""
+
+    def __call__(self, decide: Route = route, **options: Any) -> Pbx: ...
+
+
+class StartMobile(Protocol):
+    """Starts a mobile phone of the test kit behind a provider that runs, or will run, in a namespace."""
+
+    def __call__(self, inside: Namespace, tone_hz: float = 1000.0) -> Mobile: ...
+
+
+class StartSite(Protocol):
+    """Starts the server under test and a site around it; options as for `SipServer`."""
+
+    def __call__(self, decide: Route = route, **options: Any) -> Scene: ...

@@ -179,7 +179,7 @@ class Linphone:
 
     def wait_incoming(self, timeout_s: float = OUTPUT_TIMEOUT_S) -> str:
         """Wait until it rings, and return the caller's address."""
-        return self.wait_output(r"incoming call from (\S+), assigned id", timeout_s).group(1)
+        return self.wait_output(r"incoming call from .*?(\S+), assigned id", timeout_s).group(1)
 
     def answer(self) -> None:
         """Answer the call that rings."""
@@ -267,12 +267,16 @@ class Linphone:
         return self.program.wait(enough, timeout_s, f"{duration_s:g} s of sound")
 
     def stop(self) -> None:
-        """End the phone; it ends its calls and unregisters if the server answers."""
-        if not _ASKS_PASSWORD.search(self.program.output()):
+        """End the phone; it ends its calls and unregisters if the server answers. Idempotent."""
+        if self.program.returncode is None and not _ASKS_PASSWORD.search(self.program.output()):
             with contextlib.suppress(PeerError):
                 self.command("quit")
-                self.program.wait_for_end(END_TIMEOUT_S)
-        self.program.stop()
+                self.program.wait(self._has_left, END_TIMEOUT_S, "its farewell")
+        # It says goodbye, destroys its core and then hangs for seconds.
+        self.program.stop(0.5)
+
+    def _has_left(self) -> bool:
+        return "Destroying core" in self.trace.read_text(errors="replace")
 
 
 def _wanted(account: Account) -> list[str]:

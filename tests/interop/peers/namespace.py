@@ -29,6 +29,7 @@ NUMBERS = range(1, 250)
 NAT_PORTS = "20000-60000"
 _MOUNTS = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
+_NAT = "/proc/sys/net/netfilter/nf_conntrack"
 _OWNERS = Path(tempfile.gettempdir()) / "trunkline-interop-namespaces"
 
 
@@ -76,7 +77,13 @@ class Namespace:
 
 
 @contextlib.contextmanager
-def namespace(*, nat: bool = False, forwards: bool = False, uplink: Namespace | None = None) -> Iterator[Namespace]:
+def namespace(
+    *,
+    nat: bool = False,
+    forwards: bool = False,
+    uplink: Namespace | None = None,
+    nat_idle_s: int | None = None,
+) -> Iterator[Namespace]:
     """Make a namespace for the time of the block.
 
     Args:
@@ -84,6 +91,7 @@ def namespace(*, nat: bool = False, forwards: bool = False, uplink: Namespace | 
             for every destination (a symmetric NAT).
         forwards: it passes packets on between its links, so that it may be the uplink of others.
         uplink: the namespace that holds the other end of the veth pair, instead of the host.
+        nat_idle_s: after how many idle seconds the NAT forgets a UDP flow; the kernel's default unless given.
 
     Raises:
         PeerError: the kernel or `ip` refused, or no number is free.
@@ -93,6 +101,10 @@ def namespace(*, nat: bool = False, forwards: bool = False, uplink: Namespace | 
         if nat:
             router = stack.enter_context(_linked(uplink, forwards=True))
             router.run(*_masquerade(router))
+            if nat_idle_s is not None:
+                router.run(
+                    "sh", "-c", f"for t in udp_timeout udp_timeout_stream; do echo {nat_idle_s} > {_NAT}_$t; done"
+                )
             inside = stack.enter_context(_linked(router, forwards=forwards))
             yield replace(inside, host_address=router.gateway, public_address=router.address)
         else:

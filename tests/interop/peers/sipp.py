@@ -174,7 +174,7 @@ class Sipp:
         transport: str = "udp",
     ) -> None:
         self.port, self.media_port, self.account = port, media_port, account
-        self.inside, self._folder, self._transport = inside, folder, transport
+        self.inside, self.folder, self._transport = inside, folder, transport
         self._numbers = itertools.count(1)
         self._runs: list[Run] = []
 
@@ -222,7 +222,7 @@ class Sipp:
             tone: raw mu-law (`audio.write_tone_mulaw`) that it plays, over and over, once the call is up.
             echo: it sends back what it hears; not with a tone.
         """
-        folder = self._folder / f"{next(self._numbers)}-{scenario}"
+        folder = self.folder / f"{next(self._numbers)}-{scenario}"
         folder.mkdir(parents=True)
         user = self.account.user
         parameters = {

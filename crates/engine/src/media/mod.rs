@@ -88,14 +88,21 @@ struct Handle {
 
 impl Handle {
     fn send(&self, command: Command) -> io::Result<()> {
-        let sent = self.commands.try_send(command);
-        if self.held && sent.is_ok() {
-            self.due.store(true, Ordering::Relaxed);
-        } else {
-            self.wake.wake();
+        self.send_held(command)?;
+        if !self.held {
+            self.wake_if_due();
         }
-        sent.map_err(|error| match error {
-            TrySendError::Full(_) => io::Error::new(io::ErrorKind::WouldBlock, "the media worker has too many commands waiting"),
+        Ok(())
+    }
+
+    /// Send a command that wakes the worker with the next one.
+    fn send_held(&self, command: Command) -> io::Result<()> {
+        self.due.store(true, Ordering::Relaxed);
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                self.wake_if_due();
+                io::Error::new(io::ErrorKind::WouldBlock, "the media worker has too many commands waiting")
+            }
             TrySendError::Disconnected(_) => closed(),
         })
     }
@@ -204,14 +211,12 @@ impl Engine {
         let seed = lock(&self.0.seeds).next_u64();
         let mut registry = lock(&self.0.registry);
         let worker = registry.choose(beside).ok_or_else(closed)?;
-        registry.send(
-            worker,
-            Command::Open {
-                leg,
-                seed,
-                sockets: Box::new(sockets),
-            },
-        )?;
+        // Nothing arrives before the port is told and the leg configured: that wakes the worker.
+        registry.workers.get(worker).ok_or_else(closed)?.send_held(Command::Open {
+            leg,
+            seed,
+            sockets: Box::new(sockets),
+        })?;
         registry.place(leg, worker);
         Ok((leg, port))
     }

@@ -47,7 +47,8 @@ impl<T> EventQueue<T> {
         self.length.load(Ordering::Acquire)
     }
 
-    /// Append a batch, emptying it. The eventfd is written only when nothing waited; both under the lock, so that no wake-up is lost.
+    /// Append a batch, emptying it. The eventfd is written only when nothing waited, and after the lock is free: whom it wakes takes the lock at once.
+    /// No wake-up is lost, since the reader clears the eventfd only under the lock and with nothing left; one too many finds nothing.
     pub(super) fn push(&self, batch: &mut VecDeque<T>) {
         if batch.is_empty() {
             return;
@@ -56,6 +57,7 @@ impl<T> EventQueue<T> {
         let first = waiting.is_empty();
         waiting.append(batch);
         self.length.store(waiting.len(), Ordering::Release);
+        drop(waiting);
         if first {
             // The counter cannot overflow: it is cleared before the queue is empty again.
             let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
@@ -116,7 +118,7 @@ impl<T> CommandQueue<T> {
 
     /// Append a command, unless the queue is full or closed.
     pub(super) fn try_push(&self, command: T) -> Result<(), Refusal<T>> {
-        Self::append(&mut lock(&self.state), self.bound, &self.wake, command)
+        self.append(lock(&self.state), command)
     }
 
     /// Append a command, waiting while the queue is full; false when the SIP thread has ended.
@@ -126,19 +128,22 @@ impl<T> CommandQueue<T> {
             self.wake.notify_one();
             state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        Self::append(&mut state, self.bound, &self.wake, command).is_ok()
+        self.append(state, command).is_ok()
     }
 
-    fn append(state: &mut Commands<T>, bound: usize, wake: &Notify, command: T) -> Result<(), Refusal<T>> {
+    /// The lock is let go before anybody is woken, who takes it at once.
+    fn append(&self, mut state: MutexGuard<'_, Commands<T>>, command: T) -> Result<(), Refusal<T>> {
         if state.closed {
             return Err(Refusal::Closed);
         }
-        if state.waiting.len() >= bound {
+        if state.waiting.len() >= self.bound {
             return Err(Refusal::Full(command));
         }
         state.waiting.push(command);
-        if state.waiting.len() == 1 && !state.held {
-            wake.notify_one();
+        let wakes = state.waiting.len() == 1 && !state.held;
+        drop(state);
+        if wakes {
+            self.wake.notify_one();
         }
         Ok(())
     }
@@ -152,7 +157,9 @@ impl<T> CommandQueue<T> {
     pub(super) fn release(&self) {
         let mut state = lock(&self.state);
         state.held = false;
-        if !state.waiting.is_empty() {
+        let wakes = !state.waiting.is_empty();
+        drop(state);
+        if wakes {
             self.wake.notify_one();
         }
     }

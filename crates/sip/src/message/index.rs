@@ -239,6 +239,10 @@ impl Iterator for HeadLines<'_> {
         if line.contains(&b'\r') {
             self.fault.get_or_insert("CR within a line");
         }
+        if line.contains(&0) {
+            // RFC 3261 §25.1 has it in a quoted pair at most; what is copied from such a line could not be sent.
+            self.fault.get_or_insert("NUL within a line");
+        }
         Some((from, from + line.len()))
     }
 }

@@ -1,0 +1,310 @@
+"""Rows of the tables that the pages show, read from the code that they are about: options, events, states, statuses.
+
+`extension` renders them, `tests/docs` checks that none is empty. Nothing here needs Sphinx. A row is a list of cells in
+reStructuredText; the first row has the headings.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import itertools
+import types
+import typing
+from collections.abc import Callable, Iterable
+from enum import Enum, IntEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from trunkline import CallFailed, PeerType, errors, events
+from trunkline.calls.failure import crossing_status
+from trunkline.calls.link import BRIDGE, SESSION, Act, End, Happening, Stage
+from trunkline.server import back_off, line_states
+from trunkline.server.config import LineOptions, RouteOptions, ServerSettings, UserOptions
+from trunkline.server.line_settings import LineSettings
+from trunkline.trace.describe import event_name
+
+__all__ = [
+    "TABLES",
+    "act_rows",
+    "attribute_docs",
+    "back_off_rows",
+    "enum_rows",
+    "error_rows",
+    "error_tree",
+    "event_rows",
+    "failure_rows",
+    "link_rows",
+    "option_rows",
+    "state_rows",
+]
+
+Row = list[str]
+
+DOCUMENTED: dict[type[Any], type[Any]] = {LineOptions: LineSettings}
+"""Where the fields of an option class are documented, if not in itself."""
+
+DECIDED_BY = {events.IncomingCall: "CallSession", events.RegisterUser: "RegisterRequest"}
+"""What a handler is given where that is not the event."""
+
+
+def code(text: object) -> str:
+    """A literal."""
+    return f"``{text}``"
+
+
+def attribute_docs(owner: type[Any]) -> dict[str, str]:
+    """The strings below the attributes of a class, by name."""
+    tree = ast.parse(Path(inspect.getsourcefile(owner) or "").read_text())
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
+    found = {}
+    for node, following in itertools.pairwise(body):
+        if not (isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)):
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name):
+            found[target.id] = inspect.cleandoc(str(following.value.value)).replace("\n", " ")
+    return found
+
+
+# --- options ------------------------------------------------------------------------------------------------------------
+
+_PLAIN: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    SecretStr: "secret text",
+    Path: "path",
+}
+
+
+def _limits(metadata: Iterable[Any]) -> str:
+    said = []
+    for each in metadata:
+        if isinstance(each, FieldInfo):
+            said.append(_limits(each.metadata))
+            continue
+        for name, words in (
+            ("gt", "more than {}"),
+            ("ge", "from {}"),
+            ("le", "up to {}"),
+            ("max_length", "up to {} characters"),
+        ):
+            value = getattr(each, name, None)
+            if value is not None:
+                said.append(words.format(f"{value:.10g}"))
+        pattern = getattr(each, "pattern", None)
+        if pattern:
+            said.append(code(pattern))
+    return ", ".join(part for part in said if part)
+
+
+def _kind(hint: Any) -> str:
+    """A type in words."""
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return " or ".join(code(member.value) for member in hint)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        limits = _limits(arguments[1:])
+        return f"{_kind(arguments[0])}, {limits}" if limits else _kind(arguments[0])
+    if origin is Literal:
+        return " or ".join(map(code, arguments))
+    if origin in (typing.Union, types.UnionType):
+        return _kind(next(each for each in arguments if each is not type(None)))
+    if origin is tuple and arguments[-1] is ...:
+        return f"list of {_kind(arguments[0])}"
+    if origin is tuple:
+        return f"{len(arguments)} values, each a {_kind(arguments[0])}"
+    if origin is dict:
+        return f"table of {_kind(arguments[1])}"
+    raise TypeError(f"no words for the type {hint}")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    value = field.default
+    if value is None or value in ((), {}):
+        return "none"
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(map(code, value))
+    return code(value) if value != "" else "empty"
+
+
+def option_rows(model: type[Any]) -> list[Row]:
+    """The options of a class of `server.config`."""
+    documented = attribute_docs(DOCUMENTED.get(model, model))
+    rows = [["Option", "Value", "Default", "Meaning"]]
+    for name, field in model.model_fields.items():
+        shown = field.alias or name
+        limits = _limits(field.metadata)
+        kind = _kind(field.annotation) + (f", {limits}" if limits else "")
+        rows.append([code(shown), kind, _default(field), documented.get(name, documented.get(shown, ""))])
+    return rows
+
+
+# --- events, enums, errors ------------------------------------------------------------------------------------------------
+
+
+def event_rows(base: type[Any]) -> list[Row]:
+    """The events below a base class of `trunkline.events`, by their handlers."""
+    below = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, base)]
+    rows = [["Handler", "It is given", "When"]]
+    # a module's names are in the order of its text, which is the order in which the events happen
+    for kind in below:
+        if kind is base:
+            continue
+        given = f"`{DECIDED_BY.get(kind, kind.__name__)}`"
+        if kind not in DECIDED_BY:
+            given += ": " + ", ".join(field.name for field in dataclasses.fields(kind))
+        rows.append([code(f"on_{event_name(kind)}"), given, _first(kind)])
+    return rows
+
+
+def _first(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def enum_rows(kind: type[Enum]) -> list[Row]:
+    """The members of an enum, with their values and what is said of them."""
+    documented = attribute_docs(kind)
+    return [["Name", "Value", "Meaning"]] + [
+        [
+            code(member.name),
+            code(int(member) if isinstance(member, IntEnum) else member.value),
+            documented.get(member.name, ""),
+        ]
+        for member in kind
+    ]
+
+
+def error_tree() -> str:
+    """The exceptions as a tree."""
+    lines: list[str] = []
+
+    def draw(kind: type[BaseException], depth: int) -> None:
+        lines.append("    " * depth + kind.__name__)
+        for below in kind.__subclasses__():
+            if below.__module__ == errors.__name__:
+                draw(below, depth + 1)
+
+    draw(errors.TrunklineError, 0)
+    return "\n".join(lines)
+
+
+def error_rows() -> list[Row]:
+    """Which status is which class of `CallFailed`."""
+    found: dict[type[CallFailed], list[int]] = {}
+    for status in range(300, 700):
+        kind = type(CallFailed.of(status, ""))
+        if kind is not CallFailed:
+            found.setdefault(kind, []).append(status)
+    rows = [["Status", "Exception", "Meaning"]]
+    rows += [[", ".join(map(str, statuses)), f"`{kind.__name__}`", _first(kind)] for kind, statuses in found.items()]
+    return [*rows, ["any other", "`CallFailed`", "its `status` and `reason` say which"]]
+
+
+# --- calls ----------------------------------------------------------------------------------------------------------------
+
+
+def link_rows(name: str) -> list[Row]:
+    """One of the link tables: what happened on one channel by how far the other is."""
+    table = {"SESSION": SESSION, "BRIDGE": BRIDGE}[name]
+    stages = [stage for stage in Stage if any(at is stage for _, at in table)]
+    said = attribute_docs(Happening)
+    rows = [["On one channel", *(f"other {stage.name}" for stage in stages)]]
+    for happening in Happening:
+        acts = [table.get((happening, stage)) for stage in stages]
+        if any(acts):
+            heading = f"**{happening.name}**: {said[happening.name]}"
+            rows.append([heading, *(_act(act) for act in acts)])
+    return rows
+
+
+def _act(act: Act | None) -> str:
+    return act.name.lower().replace("_", " ") if act is not None else "nothing"
+
+
+def act_rows() -> list[Row]:
+    """What each cell of a link table means."""
+    return [["Cell", "What is done to the other channel"]] + [
+        [_act(act), _first(getattr(End, act.name.lower()))] for act in Act
+    ]
+
+
+def failure_rows() -> list[Row]:
+    """What the caller is told of the status that the called side answered."""
+    rows = [["Answered", "by a user's phone, the caller gets", "by a line's provider, the caller gets"]]
+    redirected = {crossing_status(peer, status) for peer in PeerType for status in range(300, 400)}
+    rows.append(["3xx that nobody followed", *([", ".join(map(str, redirected))] * 2)])
+    for status in range(400, 700):
+        user, line = (crossing_status(peer, status) for peer in (PeerType.USER, PeerType.LINE))
+        if status not in (user, line) or user != line:
+            rows.append([str(status), str(user), str(line)])
+    return [*rows, ["any other", "the same", "the same"]]
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------------
+
+
+def state_rows() -> list[Row]:
+    """The registration of a line."""
+    happenings, states = attribute_docs(line_states.Happening), attribute_docs(line_states.LineState)
+    rows = [["State", "What happens", "Next state", "What is done"]]
+    before = None
+    for (state, happening), step in line_states.TABLE.items():
+        meaning = states.get(state.name)
+        shown = f"**{state.value}**" + (f": {meaning}" if meaning else "")
+        rows.append(
+            [
+                shown if state is not before else "",
+                happenings[happening.name].rstrip("."),
+                step.state.value,
+                ", ".join(action.name.lower().replace("_", " ") for action in step.actions),
+            ]
+        )
+        before = state
+    return rows
+
+
+def back_off_rows() -> list[Row]:
+    """How long a line waits after so many failures in a row."""
+    rows = [["Failures in a row", "silence, transport error, 4xx, 5xx", "credentials refused"]]
+    for failures in range(1, 8):
+        waits = [schedule.wait_s(failures) for schedule in (back_off.OUTAGE, back_off.REFUSED)]
+        rows.append([str(failures), *(f"{wait_s:g} s" for wait_s in waits)])
+    return rows
+
+
+def _named(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+TABLES: dict[str, Callable[[str], list[Row]]] = {
+    "server-options": lambda argument: option_rows(ServerSettings),
+    "user-options": lambda argument: option_rows(UserOptions),
+    "line-options": lambda argument: option_rows(LineOptions),
+    "route-options": lambda argument: option_rows(RouteOptions),
+    "events": lambda argument: event_rows(getattr(events, argument)),
+    "enum": lambda argument: enum_rows(_named(argument)),
+    "errors": lambda argument: error_rows(),
+    "link": link_rows,
+    "acts": lambda argument: act_rows(),
+    "failures": lambda argument: failure_rows(),
+    "line-states": lambda argument: state_rows(),
+    "back-off": lambda argument: back_off_rows(),
+}
+"""By name, as the directive `generated` has it."""

@@ -1,0 +1,231 @@
+"""Every block of Python in the documentation and the README, and every example, is run on the virtual network."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from tests.docs.stage import (
+    ACCOUNT,
+    MOBILE,
+    ROOT,
+    Block,
+    Stage,
+    blocks,
+    call_in,
+    dial_out,
+    make_server,
+    performed,
+    place_on,
+)
+
+from trunkline.events import CallSessionFailed
+from trunkline.testing import RegistrationRefused, VirtualNetwork
+
+Run = Callable[[Any], Any]
+Namespace = dict[str, Any]
+Scene = Callable[[Stage, Namespace], Awaitable[None]]
+
+BLOCKS = blocks()
+
+
+def of_kind(kind: str) -> list[Any]:
+    return [pytest.param(block, id=str(block)) for block in BLOCKS if block.kind.split(" ")[0] == kind]
+
+
+def test_every_block_of_python_says_how_it_is_run() -> None:
+    kinds = {block.kind.split(" ")[0] for block in BLOCKS}
+    assert kinds == {"program", "server", "handler", "tests", "script"}, [str(block) for block in BLOCKS]
+
+
+@pytest.mark.parametrize("block", of_kind("program"))
+def test_a_program_serves_calls_in_both_directions(
+    block: Block, run_virtual: Run, virtual_network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(block.code(), run_virtual, virtual_network, monkeypatch)
+
+
+def test_the_program_of_the_readme_serves_calls_in_both_directions(
+    run_virtual: Run, virtual_network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    serve(compile(program, "README.md", "exec"), run_virtual, virtual_network, monkeypatch)
+
+
+def serve(program: Any, run_virtual: Run, network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    place_on(network, monkeypatch)
+    namespace: Namespace = {"__name__": "example"}
+    exec(program, namespace)
+    assert inspect.iscoroutinefunction(namespace["main"])
+
+    async def main() -> None:
+        async with performed(namespace["server"], network) as at:
+            await dial_out(at)
+            await call_in(at)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("block", of_kind("server"))
+def test_a_fragment_runs_on_a_running_server(block: Block, run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def main() -> None:
+        async with performed(make_server(virtual_network), virtual_network) as at:
+            before = len(at.server.lines)
+            body = eval(block.code(ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), {"server": at.server})
+            if inspect.iscoroutine(body):
+                await body
+            assert len(at.server.lines) == before
+            assert not at.server.has_user("carol")
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("block", of_kind("script"))
+def test_a_script_of_the_test_kit_runs(block: Block) -> None:
+    namespace: Namespace = {"VirtualNetwork": VirtualNetwork}
+    exec(block.code(), namespace)
+    assert namespace["network"].links
+
+
+@pytest.mark.parametrize("block", of_kind("tests"))
+def test_the_tests_of_a_page_pass(block: Block, request: pytest.FixtureRequest) -> None:
+    namespace: Namespace = {"__name__": "example"}
+    exec(block.code(), namespace)
+    tests = [thing for name, thing in namespace.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for number, test in enumerate(tests):
+        names = list(inspect.signature(test).parameters)
+        values = {name: request.getfixturevalue(name) for name in names}
+        # the second test would find the first one's hosts
+        values["virtual_network"] = VirtualNetwork(number)
+        test(**values)
+
+
+# --- handlers -------------------------------------------------------------------------------------------------------------
+
+
+async def registrations(at: Stage, namespace: Namespace) -> None:
+    lobby = await at.phone("lobby", 7)
+    assert len(at.server.registrations("alice")) == 1
+    scanner = await at.phone("bob", 8, register=False)
+    with pytest.raises(RegistrationRefused) as refused:
+        await scanner.register(headers=[("User-Agent", "friendly-scanner")])
+    assert refused.value.status == 403
+    bob = await at.phone("bob", 9 + 1)
+    assert len(at.server.registrations("bob")) == 1
+    for phone in (lobby, scanner, bob):
+        await phone.stop()
+
+
+async def second_line(at: Stage, namespace: Namespace) -> None:
+    # nothing is at its address
+    at.server.add_line("first", username="1", server="nowhere.example", password="x")
+    await dial_out(at)
+    (failed,) = [event for event in at.server.recorder.events if isinstance(event, CallSessionFailed)]
+    assert (failed.status, failed.reason) == (503, "line first cannot be used: it is being registered")
+
+
+async def click_to_dial(at: Stage, namespace: Namespace) -> None:
+    alice = await at.phone("alice")
+    dialling = asyncio.create_task(namespace["click_to_dial"]("alice", MOBILE))
+    call = await alice.next_call()
+    assert call.caller_id == MOBILE
+    call.answer()
+    mobile = await at.itsp.next_call()
+    assert mobile.dialled == MOBILE
+    mobile.answer()
+    await dialling
+    mobile.hangup()
+    assert (await call.wait_ended()).how == "bye"
+    await alice.stop()
+
+
+SCENES: dict[str, Scene] = {
+    "registrations": registrations,
+    "second-line": second_line,
+    "click-to-dial": click_to_dial,
+}
+
+
+@pytest.mark.parametrize("block", of_kind("handler"))
+def test_a_handler_does_what_its_page_says(block: Block, run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    scene = SCENES[block.kind.split(" ")[1]]
+    namespace: Namespace = {"server": make_server(virtual_network)}
+    exec(block.code(), namespace)
+
+    async def main() -> None:
+        async with performed(namespace["server"], virtual_network) as at:
+            await scene(at, namespace)
+
+    run_virtual(main())
+
+
+# --- examples/ --------------------------------------------------------------------------------------------------------------
+
+
+async def tutorial(at: Stage, namespace: Namespace) -> None:
+    await dial_out(at)
+    await call_in(at)
+
+
+async def receptionist(at: Stage, namespace: Namespace) -> None:
+    """Alice has no phone, bob answers, the mobile hangs up."""
+    bob = await at.phone("bob", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    await mobile.wait_answered()
+    call = await bob.next_call()
+    assert call.caller_id == MOBILE
+    call.answer()
+    await call.wait_answered()
+    mobile.hangup()
+    assert (await call.wait_ended()).how == "bye"
+    await bob.stop()
+    await dial_out(at)
+
+
+async def overflow(at: Stage, namespace: Namespace) -> None:
+    """Alice is busy and bob answers; then neither is there."""
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await alice.next_call()).reject(486)
+    call = await bob.next_call()
+    call.answer()
+    await mobile.wait_answered()
+    call.hangup()
+    assert (await mobile.wait_ended()).how == "bye"
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await alice.next_call()).reject(486)
+    (await bob.next_call()).reject(486)
+    assert (await mobile.wait_ended()).status == 486
+    for one in at.server.calls:
+        await one.wait_closed()
+    await alice.stop()
+    await bob.stop()
+
+
+EXAMPLES: dict[str, Scene] = {"itsp": tutorial, "receptionist": receptionist, "overflow": overflow}
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_does_what_it_says(
+    name: str, run_virtual: Run, virtual_network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_on(virtual_network, monkeypatch)
+    namespace: Namespace = {"__name__": name}
+    path = ROOT / "examples" / f"{name}.py"
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+
+    async def main() -> None:
+        async with performed(namespace["server"], virtual_network) as at:
+            await EXAMPLES[name](at, namespace)
+
+    run_virtual(main())

@@ -1,0 +1,227 @@
+"""A real server, its scripted parties on sockets, and what the system, the loop and the server count of it.
+
+Timers run on a short T1, so that what RFC 3261 lets linger for 64*T1 is gone in seconds; timer D is 32 s all the same (§17.1.1.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.soak.party import Call, Heard, Party
+from tests.soak.scripts import KINDS, MIX, PHONE_PASSWORD
+from trunkline import CallSession, SipServer
+from trunkline.errors import CallFailed
+from trunkline.events import CallSessionClosed
+from trunkline.server.platform import Machine, SipDriver, SipOptions
+
+__all__ = ["World", "open_world"]
+
+T1_S = 0.05
+AT_ONCE = 60
+"""Calls that go on at a time; a fifth of them wait for 64*T1. So few that the first 4,000 take longer than timer D."""
+REST_S = 60.0
+"""How long the slowest timer may take, on a busy machine."""
+MOST_GROWN = 25
+
+
+class QuickMachine(Machine):
+    """The real machine with a short T1."""
+
+    def sip_driver(self, options: SipOptions) -> SipDriver:
+        return super().sip_driver(replace(options, t1_s=T1_S))
+
+
+class World:
+    """The server and its parties."""
+
+    def __init__(self) -> None:
+        self.server = SipServer(
+            platform=QuickMachine(),
+            realm="soak.example",
+            listen=["udp://127.0.0.1:0"],
+            media_ports=(20_000, 29_999),
+            media_workers=1,
+            handler_threads=1,
+            recorded_entries=100,
+            flood_rate=1e6,
+            flood_burst=1e6,
+        )
+        self.caller = Party("15550100")
+        self.phone = Party("alice")
+        self.callee = Party("callee", self._invited)
+        self.closed: Counter[tuple[str, str]] = Counter()
+        self._meetings: dict[str, asyncio.Future[Call]] = {}
+        self._scripts: set[asyncio.Task[None]] = set()
+        self._census: Counter[str] = Counter()
+        self.server.on_incoming_call(self._route)
+        self.server.on_call_session_closed(self._note_closed)
+
+    async def start(self) -> None:
+        """Open the parties' sockets, the server's, and the one thread of its handlers."""
+        await self.caller.open("127.0.0.1")
+        await self.callee.open("127.0.0.1")
+        # by another address: who calls from a line's is believed without a proof
+        await self.phone.open("127.0.0.2")
+        for name, party in (("callers", self.caller), ("callees", self.callee)):
+            self.server.add_line(
+                name, username=name, password="line secret", server=f"{party.host}:{party.port}", register=False
+            )
+        self.server.add_user("alice", password=PHONE_PASSWORD)
+        await self.server.start()
+        for party in (self.caller, self.callee, self.phone):
+            party.server = self.server.local_address()
+        dispatcher: Any = self.server._dispatcher
+        await asyncio.get_running_loop().run_in_executor(dispatcher._pool, gc.collect)
+        self._census = census()
+
+    async def stop(self) -> None:
+        """Close everything."""
+        for party in (self.caller, self.callee, self.phone):
+            party.close()
+        await self.server.stop()
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    async def place(self, numbers: Iterable[int]) -> None:
+        """Place the calls with these numbers, many at once, each to its end."""
+        left = iter(numbers)
+
+        async def work() -> None:
+            for number in left:
+                await self._place(number)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(work())
+
+    async def _place(self, number: int) -> None:
+        kind = MIX[number % len(MIX)]
+        dialled = f"{kind}-{number}"
+        party = self.phone if KINDS[kind].from_phone else self.caller
+        meeting = self._meetings[dialled] = asyncio.get_running_loop().create_future()
+        call = party.call(dialled)
+        try:
+            await KINDS[kind].caller(call, meeting)
+        finally:
+            del self._meetings[dialled]
+            party.finish(call)
+
+    def _invited(self, call: Call, invite: Heard) -> None:
+        if invite.uri.removeprefix("sip:").partition("@")[0] not in self._meetings:
+            self.callee.late += 1  # a repeat from long ago
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(call, invite))
+        self._scripts.add(task)
+        task.add_done_callback(self._scripts.discard)
+
+    async def _answer(self, call: Call, invite: Heard) -> None:
+        dialled = invite.uri.removeprefix("sip:").partition("@")[0]
+        meeting = self._meetings[dialled]
+        try:
+            await KINDS[dialled.partition("-")[0]].callee(call, invite)
+        except Exception as error:
+            if not meeting.done():
+                meeting.set_exception(error)
+        else:
+            if not meeting.done():
+                meeting.set_result(call)
+        finally:
+            self.callee.finish(call)
+
+    # --- the application ----------------------------------------------------------------------------------------------
+
+    async def _route(self, call: CallSession) -> None:
+        kind = KINDS[call.dial_number.partition("-")[0]]
+        with contextlib.suppress(CallFailed):
+            await call.accept(to_line="callees", timeout_s=kind.timeout_s)
+
+    def _note_closed(self, event: CallSessionClosed) -> None:
+        self.closed[event.call.dial_number.partition("-")[0], event.reason.name] += 1
+
+    # --- counting -----------------------------------------------------------------------------------------------------
+
+    def count(self) -> dict[str, int]:
+        """What is open now, as the system, the loop and the parts of the server count it."""
+        running: Any = self.server._running
+        dispatcher: Any = self.server._dispatcher
+        loop: Any = asyncio.get_running_loop()
+        sip, media = running.endpoint.driver.counters(), running.media.driver.counters()
+        return {
+            "file descriptors": len(os.listdir("/proc/self/fd")),
+            "UDP sockets": _udp_sockets(),
+            "threads": len(os.listdir("/proc/self/task")),
+            "tasks": len(asyncio.all_tasks()),
+            "timers": sum(not timer.cancelled() for timer in loop._scheduled),
+            "sessions": len(self.server.calls),
+            "handlers": dispatcher.running + len(dispatcher._queues) + len(dispatcher._deciding),
+            "legs": running.media.open_legs,
+            **{f"waited for: {name}": value for name, value in running.endpoint.live.items()},
+            **{f"SIP thread: {name}": sip[name] for name in ("client_transactions", "server_transactions")},
+            **{f"SIP thread: {name}": sip[name] for name in ("dialogs", "connections")},
+            **{f"media workers: {name}": media[name] for name in ("legs", "ports_used")},
+        }
+
+    async def rest(self, start: dict[str, int]) -> None:
+        """Wait until everything is as at the start.
+
+        Raises:
+            AssertionError: It is not, when the slowest timer has run out; says what is left.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + REST_S
+        while (now := self.count()) != start:
+            if loop.time() > deadline:
+                left = {
+                    name: f"{now[name]}, {value} at the start" for name, value in start.items() if now[name] != value
+                }
+                raise AssertionError(f"left: {left}; grown: {(census() - self._census).most_common(MOST_GROWN)}")
+            await asyncio.sleep(0.1)
+        for party in (self.caller, self.callee, self.phone):
+            party.forget_finished()
+        record: Any = self.server.recorder
+        record._entries.clear()  # it keeps calls that are over, as many as it is told to
+
+
+def census() -> Counter[str]:
+    """How many objects of each class there are."""
+    gc.collect()
+    return Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects())
+
+
+def resident_bytes() -> int:
+    """Memory of the process, with what the allocator keeps for later given back."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _udp_sockets() -> int:
+    """The process's UDP sockets, by the system's table of them."""
+    own = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            own.add(os.readlink(link))
+    tables = Path("/proc/net/udp").read_text() + Path("/proc/net/udp6").read_text()
+    inodes = re.findall(r"^ *\d+: (?:\S+ +){8}(\d+)", tables, re.MULTILINE)
+    return sum(f"socket:[{inode}]" in own for inode in inodes)
+
+
+@contextlib.asynccontextmanager
+async def open_world() -> AsyncIterator[World]:
+    """A world that is closed in the end."""
+    world = World()
+    await world.start()
+    try:
+        yield world
+    finally:
+        await world.stop()
