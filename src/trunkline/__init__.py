@@ -3,7 +3,7 @@
 The public names, and nothing else.
 """
 
-from importlib.metadata import version
+from importlib.metadata import version as _version
 
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
 from trunkline.calls.placement import Placement
@@ -17,7 +17,6 @@ from trunkline.errors import (
     CallStateError,
     ConfigurationError,
     Declined,
-    LineError,
     ListenError,
     NoAnswer,
     NoMediaPorts,
@@ -45,7 +44,6 @@ __all__ = [
     "ConfigurationError",
     "Declined",
     "Line",
-    "LineError",
     "LineState",
     "ListenError",
     "NoAnswer",
@@ -61,4 +59,4 @@ __all__ = [
     "UnknownPeer",
 ]
 
-__version__ = version("trunkline")
+__version__ = _version("trunkline")

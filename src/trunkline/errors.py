@@ -6,7 +6,6 @@
     ├── UnknownPeer               no user or line of that name
     ├── NoMediaPorts              the port range is used up
     ├── StorageError              the database cannot be opened or written
-    ├── LineError                 a line cannot do what was asked: not registered, refused, removed
     └── CallError                 a call did not come about or is over
         ├── CallEnded             a party hung up or the session was closed: no error of the handler
         ├── CallStateError        the call is not in a state for this (a programming error)
@@ -29,7 +28,6 @@ __all__ = [
     "CallStateError",
     "ConfigurationError",
     "Declined",
-    "LineError",
     "ListenError",
     "NoAnswer",
     "NoMediaPorts",
@@ -75,22 +73,6 @@ class NoMediaPorts(TrunklineError):
 
 class StorageError(TrunklineError):
     """The database cannot be opened, is of a newer version, or cannot be written."""
-
-
-class LineError(TrunklineError):
-    """A line cannot do what was asked.
-
-    Args:
-        line: Its name.
-        status: What the provider answered; 0 when it did not answer.
-        reason: Why, in words.
-    """
-
-    def __init__(self, line: str, status: int, reason: str) -> None:
-        super().__init__(f"line {line}: {status} {reason}" if status else f"line {line}: {reason}")
-        self.line = line
-        self.status = status
-        self.reason = reason
 
 
 class CallError(TrunklineError):

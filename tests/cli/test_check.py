@@ -56,6 +56,47 @@ def test_storage_in_a_directory_that_is_not_there_is_told(tmp_path: Path) -> Non
     assert "none does not exist" in result.output
 
 
+def test_storage_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    held = tmp_path / "pbx.db"
+    with socket.socket(socket.AF_UNIX) as endpoint:  # a file that not even root can open
+        endpoint.bind(str(held))
+        for path, problem in (("/proc/pbx.db", "nothing can be written into /proc"), (held, "cannot be written: ")):
+            result = check(tmp_path, FILE.format(port=0).replace("[users", f'storage = "{path}"\n[users'))
+            assert result.exit_code == 2
+            assert f"✗ storage: {problem}" in result.output.replace(f"{held} ", "")
+    assert not list(tmp_path.glob("tmp*"))
+
+
+def test_a_media_address_that_is_not_this_machines_is_told(tmp_path: Path) -> None:
+    text = FILE.format(port=0).replace("[users", 'media_address = "192.0.2.1"\n[users')
+    result = check(tmp_path, text)
+    assert result.exit_code == 2
+    assert "✗ media_address: this machine has no address 192.0.2.1" in result.output
+
+
+def test_what_serve_would_refuse_is_told_a_line_each(tmp_path: Path) -> None:
+    wrong = """
+[users."bob smith"]
+password = ""
+
+[lines.itsp]
+username = "1555"
+server = "sip example"
+expires_s = 5
+accept_from = ["198.51.100.0/24", "nonsense"]
+"""
+    result = check(tmp_path, FILE.format(port=0) + wrong)
+    assert result.exit_code == 2
+    found = [line.split(":")[0] for line in result.output.splitlines()]
+    assert found == [
+        "✗ users.bob smith",
+        "✗ users.bob smith.password",
+        "✗ lines.itsp.server",
+        "✗ lines.itsp.expires_s",
+        "✗ lines.itsp.accept_from",
+    ]
+
+
 def test_a_file_that_is_not_there_is_one_line() -> None:
     result = CliRunner().invoke(commands, ["check", "none.toml"])
     assert result.exit_code == 2

@@ -132,9 +132,19 @@ def test_serve_runs_a_server_from_code(tmp_path: Path) -> None:
 )
 def test_a_bad_configuration_is_one_line_and_status_2(tmp_path: Path, text: str, line: str) -> None:
     (tmp_path / "pbx.toml").write_text(text)
+    refused(tmp_path, "pbx.toml", line=line)
 
+
+@pytest.mark.timeout(60)
+def test_a_pcap_that_cannot_be_written_is_one_line_and_status_2(tmp_path: Path) -> None:
+    (tmp_path / "pbx.toml").write_text('[server]\nrealm = "x"\nlisten = ["udp://127.0.0.1:0"]')
+    line = "trunkline: pcap: none/sip.pcap cannot be written: No such file or directory"
+    refused(tmp_path, "pbx.toml", "--pcap", "none/sip.pcap", line=line)
+
+
+def refused(tmp_path: Path, *arguments: str, line: str) -> None:
     async def main() -> None:
-        command = [sys.executable, "-m", "trunkline.cli", "serve", "pbx.toml"]
+        command = [sys.executable, "-m", "trunkline.cli", "serve", *arguments]
         process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
         _, stderr = await process.communicate()
         assert process.returncode == 2

@@ -123,11 +123,7 @@ def house(scenario: Callable[[H], Coroutine[Any, Any, None]], kind: type[H]) -> 
         built = kind()
         built.lines.start()
         await scenario(built)
-        for line in built.lines:
-            built.lines._stop_locating(line.name)
-            registration = built.lines._registrations.get(line.name)
-            if registration is not None:
-                registration.close()
+        await built.lines.close()
         await asyncio.sleep(0)
 
     run(main())

@@ -60,8 +60,21 @@ def test_behind_nat_the_advertised_address_is_told() -> None:
         assert addresses.media(PHONE) == ("192.0.2.1", "203.0.113.1")
 
 
-def test_media_may_be_told_another_address() -> None:
-    assert own(media_address="203.0.113.9").media(PHONE) == ("192.0.2.1", "203.0.113.9")
+def test_a_machine_with_several_addresses_binds_media_on_the_one_configured() -> None:
+    addresses = own(Listening(), media_address="198.51.100.9", advertise={"192.0.2.1": "203.0.113.1"})
+    assert addresses.media(PHONE) == ("198.51.100.9", "198.51.100.9")
+    assert addresses.contact(PHONE, USER, "tok") == "<sip:tok@203.0.113.1>"
+
+
+@pytest.mark.parametrize("local", ["10.0.0.5", "0.0.0.0"])
+def test_behind_nat_a_media_address_of_its_own_is_told_as_advertised(local: str) -> None:
+    addresses = own(Listening(), media_address="10.0.0.5", advertise={local: "203.0.113.5"})
+    assert addresses.media(PHONE) == ("10.0.0.5", "203.0.113.5")
+
+
+def test_a_media_address_is_for_peers_of_its_family() -> None:
+    addresses = own(Listening(), Listening(host="2001:db8::1"), media_address="198.51.100.9")
+    assert addresses.media(Flow("udp", ("2001:db8::7", 5060))) == ("2001:db8::1", "2001:db8::1")
 
 
 def test_media_is_bound_where_the_peer_meets_us() -> None:

@@ -105,13 +105,42 @@ def test_a_lost_connection_takes_what_was_reached_over_it() -> None:
     assert table.drop_connection(7) == []
 
 
+def test_a_lost_connection_leaves_what_can_be_connected_to() -> None:
+    table = BindingTable()
+    stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
+    behind_a_proxy = dataclasses.replace(origin(call_id="d", flow=stream), path=("<sip:192.0.2.7:5070;lr>",))
+    own_port = wanted("192.0.2.7:40000")  # the connection's: nobody listens there
+    table.apply("alice", [wanted("192.0.2.7"), own_port], origin(flow=stream), maximum=5)
+    table.apply("alice", [wanted("10.0.0.1")], behind_a_proxy, maximum=5)
+    assert [binding.uri.port for binding in table.drop_connection(7)] == [40000]
+    assert {binding.uri.host: binding.flow for binding in table.of("alice", 1)} == {
+        "192.0.2.7": Flow("tcp", ("192.0.2.7", 5060)),
+        "10.0.0.1": Flow("tcp", ("192.0.2.7", 5070)),
+    }
+    assert table.drop_connection(7) == []
+
+
+def test_what_is_restored_doubles_nothing_and_replaces_nothing_newer() -> None:
+    table = BindingTable()
+    table.apply("alice", [wanted("a")], origin(now=10), maximum=5)
+    (standing,) = table.of("alice", 11)
+    assert not table.restore(dataclasses.replace(standing, updated_at=5.0, expires_at=65.0))
+    assert not table.restore(standing)
+    assert table.of("alice", 11) == [standing]
+    newer = dataclasses.replace(standing, updated_at=12.0, expires_at=80.0)
+    assert table.restore(newer)
+    assert table.of("alice", 13) == [newer]
+    assert table.restore(dataclasses.replace(newer, uri=Uri.parse("sip:alice@b")))
+    assert len(table) == 2
+
+
 def test_a_phone_that_can_be_connected_to_anew_outlasts_its_connection() -> None:
     table = BindingTable()
     stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)
     table.apply("alice", [wanted("192.0.2.7"), wanted("a")], origin(flow=stream), maximum=5)
     assert hosts(table.drop_connection(7)) == ["a"]
     (binding,) = table.of("alice", 1)
-    assert (binding.uri.host, binding.flow) == ("192.0.2.7", Flow("tcp", ("192.0.2.7", 40000)))
+    assert (binding.uri.host, binding.flow) == ("192.0.2.7", Flow("tcp", ("192.0.2.7", 5060)))
     assert next_hop(binding.uri, binding.flow) == Flow("tcp", ("192.0.2.7", 5060))
 
 

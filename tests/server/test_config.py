@@ -70,6 +70,22 @@ def test_a_good_file_has_its_users_lines_and_routes(tmp_path: Path) -> None:
             '[server]\nrealm = "x"\n[users.a]\npassword="p"\n[[routes]]\nto_user = "a"\nnumber = "("',
             "routes.1.number: is no regular",
         ),
+        (
+            '[server]\nrealm = "x"\nadvertise = {"10.0.0.1" = "pbx.example"}',
+            "server.advertise: 'pbx.example' is no address",
+        ),
+        (
+            '[server]\nrealm = "x"\nadvertise = {"10.0.0.1" = "2001:db8::1"}',
+            "server.advertise: 10.0.0.1 and 2001:db8::1",
+        ),
+        ('[server]\nrealm = "x"\n[users."a b"]\npassword = "p"', "users.a b: a name is printable text"),
+        ('[server]\nrealm = "x"\n[lines.a]\nusername="1"\nserver="a b"', "lines.a.server: a name or address"),
+        ('[server]\nrealm = "x"\nmedia_address = "0.0.0.0"', "server.media_address: '0.0.0.0' is no address of this"),
+        ('[server]\nrealm = "x"\n[users.a]\npassword = "p"\nnumbers = ["1 2"]', "users.a.numbers.1: "),
+        (
+            '[server]\nrealm = "x"\nregistration_expiry_s = [0, 0, 90]',
+            "server.registration_expiry_s: a registration lasts",
+        ),
         ("[server", "is no valid TOML"),
     ],
 )

@@ -92,6 +92,30 @@ def test_every_event_is_recorded_though_nobody_handles_it() -> None:
     run(main())
 
 
+def test_plain_functions_that_decide_for_long_hold_up_no_notification() -> None:
+    async def main() -> None:
+        dispatcher, order = Dispatcher(Recorder(), threads=1), list[str]()
+        answered = threading.Event()
+
+        def decide(call: CallSession) -> None:
+            order.append("connected in time" if answered.wait(5) else "starved")
+
+        def connected(event: CallSessionConnected) -> None:
+            answered.set()
+
+        dispatcher.add(IncomingCall, decide)
+        dispatcher.add(CallSessionConnected, connected)
+        dispatcher.start(Owner())
+        for number in range(3):
+            dispatcher.emit(incoming(a_call(number)))
+        dispatcher.emit(CallSessionConnected(a_call(9)))
+        await until(lambda: len(order) == 3)
+        await dispatcher.stop()
+        assert order == ["connected in time"] * 3
+
+    run(main())
+
+
 def test_plain_functions_get_a_calls_notifications_one_after_another() -> None:
     async def main() -> None:
         dispatcher, order = Dispatcher(Recorder()), list[str]()

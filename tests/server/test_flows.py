@@ -30,6 +30,7 @@ from trunkline.events import (
     IncomingCall,
 )
 from trunkline.server.server import SipServer
+from trunkline.sip.endpoint import Uri
 from trunkline.testing import CallRefused, VirtualNetwork
 
 Run = Callable[[Any], Any]
@@ -584,6 +585,63 @@ def test_phones_call_each_other_over_either_transport(
             assert at.call_events == ANSWERED
             await alice.stop()
             await bob.stop()
+
+    run_virtual(main())
+
+
+def test_a_phone_cannot_show_a_number_that_is_not_its_users(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def main() -> None:
+        async with world(virtual_network, line={"from_user": "caller"}) as at:
+            route(at.server)
+            at.server.add_user("carol", password="secret of carol", numbers=["15550001"])
+            carol = await at.phone("carol")
+            for claimed, shown in (("911", "carol"), ("+15550001", "15550001")):
+                call = carol.place(
+                    Uri("sip", MOBILE, carol.realm),
+                    carol.server_flow,
+                    local=carol.address_of(claimed),
+                    remote=carol.address_of(MOBILE),
+                    credentials=carol._credentials,
+                )
+                mobile = await at.itsp.next_call()
+                assert mobile.caller_id == shown
+                assert at.events_of(IncomingCall)[-1].caller_id == shown
+                mobile.reject(486)
+                with pytest.raises(CallRefused):
+                    await call.wait_answered()
+            await all_closed(at)
+            await carol.stop()
+
+    run_virtual(main())
+
+
+def test_calls_that_ring_count_towards_a_lines_limit(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def main() -> None:
+        async with world(virtual_network, line={"max_calls": 1}) as at:
+            await asyncio.sleep(1)  # the line is registered
+            dialling = [asyncio.ensure_future(at.server.dial(MOBILE, line="itsp", timeout_s=30)) for _ in range(3)]
+            mobile = await at.itsp.next_call()
+            mobile.ring()
+            for refused in dialling[1:]:
+                with pytest.raises(CallFailed, match="line itsp has its 1 calls"):
+                    await refused
+            with pytest.raises(CallFailed, match="line itsp has its 1 calls"):
+                await at.server.dial(MOBILE, line="itsp")
+            mobile.answer()
+            call = await dialling[0]
+            with pytest.raises(CallFailed, match="line itsp has its 1 calls"):
+                await at.server.dial(MOBILE, line="itsp")
+            call.close()
+            await mobile.wait_ended()
+            await all_closed(at)
+            next_one = asyncio.ensure_future(at.server.dial(MOBILE, line="itsp", timeout_s=30))
+            (await at.itsp.next_call()).reject(486)
+            with pytest.raises(Busy):
+                await next_one
+            again = asyncio.ensure_future(at.server.dial(MOBILE, line="itsp", timeout_s=30))
+            (await at.itsp.next_call()).answer()
+            (await again).close()
+            await all_closed(at)
 
     run_virtual(main())
 

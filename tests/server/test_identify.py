@@ -23,7 +23,8 @@ ELSEWHERE = at("203.0.113.50")
 def identifying(scenario: Callable[[House, Identifier], None], *lines: dict[str, Any]) -> None:
     async def main(h: House) -> None:
         users = Users()
-        users.add(User.with_password("alice", "secret", realm=REALM, display_name="Alice"))
+        numbers = ["+15551234567", "4930111"]
+        users.add(User.with_password("alice", "secret", realm=REALM, display_name="Alice", numbers=numbers))
         for settings in lines:
             h.add(**settings)
         await h.settle()
@@ -101,6 +102,28 @@ def test_credentials_prove_a_user() -> None:
         assert (found.party.peer_type, found.party.name, found.line) == (PeerType.USER, "alice", None)
         assert (found.caller_name, found.caller_id, found.dial_number) == ("Alice", "alice", "00491")
         assert found.party.nat  # its Via says another address than it came from
+
+    identifying(scenario, {})
+
+
+@pytest.mark.parametrize(
+    ("claimed", "shown"),
+    [
+        ("alice", "alice"),
+        ("911", "alice"),
+        ("ALICE", "alice"),
+        ("bob", "alice"),
+        ("+15551234567", "+15551234567"),
+        ("1-555-123-4567", "+15551234567"),
+        ("+4930111", "4930111"),
+    ],
+)
+def test_a_user_shows_its_name_or_a_number_of_its_own_and_nothing_else(claimed: str, shown: str) -> None:
+    def scenario(h: House, identifier: Identifier) -> None:
+        proof = credentials("alice", "secret", "INVITE")
+        found = invite(identifier, f"sip:0049@{REALM}", from_=f'"Al" <sip:{claimed}@{REALM}>;tag=a', credentials=proof)
+        assert isinstance(found, Caller)
+        assert (found.caller_name, found.caller_id) == ("Al", shown)
 
     identifying(scenario, {})
 

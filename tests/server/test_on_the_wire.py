@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from trunkline.errors import ConfigurationError
 from trunkline.events import (
     Event,
     LineRegisterFailed,
@@ -18,11 +21,13 @@ from trunkline.events import (
     UnregisterUser,
 )
 from trunkline.server.line import LineState
+from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
-from trunkline.sip.resolver import ResolutionError
+from trunkline.sip.endpoint import Flow, Message
+from trunkline.sip.resolver import DnsLookup, Found, ResolutionError
 from trunkline.testing.clock import run
 from trunkline.testing.itsp import Itsp
-from trunkline.testing.network import VirtualNetwork
+from trunkline.testing.network import VirtualDriver, VirtualNetwork
 from trunkline.testing.phone import Phone, RegistrationRefused
 
 REALM = "pbx.example"
@@ -109,6 +114,185 @@ def test_a_wrong_password_is_refused_and_told() -> None:
     town(scenario)
 
 
+def test_what_is_added_before_the_start_is_stored_where_it_is_to_be(tmp_path: Path) -> None:
+    async def scenario(t: Town) -> None:
+        first = t.server()
+        first.add_user("bob", password="secret of bob", stored=True, media_timeout_s=7)
+        first.add_line("itsp", username="15551234", server="itsp.example", register=False, stored=True)
+        async with first:
+            pass
+        async with t.server() as second:
+            assert second.has_user("bob")
+            assert second._users["bob"].media_timeout_s == 7
+            assert [line.name for line in second.lines] == ["itsp"]
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_nobody_can_ask_before_the_server_knows_whom_to_challenge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    listen, challenge = VirtualDriver.listen, VirtualDriver.set_challenge
+
+    def listening(driver: VirtualDriver, *args: Any) -> Any:
+        steps.append("listen")
+        asyncio.get_running_loop().call_soon(steps.append, "others run")
+        return listen(driver, *args)
+
+    def challenging(driver: VirtualDriver, realm: str, *args: Any, **options: Any) -> None:
+        steps.append(f"challenge for {realm}")
+        challenge(driver, realm, *args, **options)
+
+    async def scenario(t: Town) -> None:
+        async with t.server(), t.phone() as alice:
+            await alice.register()
+        monkeypatch.setattr(VirtualDriver, "listen", listening)
+        monkeypatch.setattr(VirtualDriver, "set_challenge", challenging)
+        steps.clear()
+        async with t.server() as server:
+            assert len(server.registrations("alice")) == 1
+            assert steps == [f"challenge for {REALM}", "listen", "listen"]
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_trace_file_that_cannot_be_written_stops_the_start_before_anything_is_open(tmp_path: Path) -> None:
+    async def scenario(t: Town) -> None:
+        server = t.server()
+        server.trace(tmp_path / "none" / "sip.pcap")
+        threads = set(threading.enumerate())
+        with pytest.raises(ConfigurationError, match=r"pcap: .*none/sip\.pcap cannot be written: No such file"):
+            await server.start()
+        assert set(threading.enumerate()) == threads
+        assert not (tmp_path / "pbx.db").exists()
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_trace_file_named_while_the_server_runs_is_written_from_then_on(tmp_path: Path) -> None:
+    path = tmp_path / "sip.pcap"
+
+    async def scenario(t: Town) -> None:
+        async with t.server() as server, t.phone() as alice:
+            with pytest.raises(ConfigurationError, match="cannot be written"):
+                server.trace(tmp_path / "none" / "sip.pcap")
+            assert server.recorder.messages == []
+            server.trace(path)
+            server.trace(path)
+            await alice.register()
+            assert path.read_bytes().count(b"REGISTER sip:") == 2
+
+    town(scenario)
+
+
+def test_whatever_fails_while_it_stops_everything_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(t: Town) -> None:
+        async def broken(*args: object) -> None:
+            raise RuntimeError("a bug")
+
+        closed: list[str] = []
+        server = t.server()
+        server.trace(tmp_path / "sip.pcap")
+        server.add_line("itsp", username="15551234", server="itsp.example", register=False)
+        await server.start()
+        running = server._now
+        close = running.store.close if running.store is not None else broken
+
+        async def closing() -> None:
+            closed.append("store")
+            await close()
+
+        monkeypatch.setattr(running.store, "close", closing)
+        monkeypatch.setattr(running.exchange, "close_all", broken)
+        monkeypatch.setattr(running._dispatcher, "stop", broken)
+        with pytest.raises((RuntimeError, ExceptionGroup)):
+            await server.stop()
+        assert closed == ["store"]
+        assert isinstance(running.endpoint.driver, VirtualDriver)
+        assert running.endpoint.driver.closed
+        assert not [task for task in asyncio.all_tasks() if "locate line" in task.get_name()]
+        running._dispatcher._watch.stop()
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_lookup_that_runs_ends_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(lookup: DnsLookup, host: str) -> Found:
+        await asyncio.sleep(3_600)
+        raise AssertionError
+
+    monkeypatch.setattr(DnsLookup, "__call__", silent)
+
+    async def main() -> None:
+        server = SipServer(realm=REALM, listen=[f"udp://{SERVER}:5060"], platform=VirtualNetwork().host(SERVER))
+        server.add_line("itsp", username="15551234", server="itsp.example", register=False)
+        async with server:
+            await asyncio.sleep(0.1)
+            assert [task for task in asyncio.all_tasks() if task.get_name().startswith("resolve ")]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+
+
+class Counting:
+    """Counts what a stranger is answered."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+
+    def on_response(self, tx: int, message: Message, flow: Flow) -> None:
+        self.statuses[message.status] += 1
+
+    def on_failure(self, tx: int, reason: str | None) -> None:
+        self.statuses[0] += 1
+
+
+@pytest.mark.parametrize(("method", "served"), [("OPTIONS", 200), ("REGISTER", 404)])
+def test_what_nobody_is_challenged_for_is_bounded_a_source(method: str, served: int) -> None:
+    async def scenario(t: Town) -> None:
+        server = t.server()
+
+        @server.on_register_user
+        async def decide(request: RegisterRequest) -> None:
+            request.accept()
+
+        async with server, t.phone("10.0.3.1") as stranger, t.phone() as alice:
+            answers = Counting()
+
+            def ask(number: int) -> None:
+                headers = [
+                    ("From", f"<sip:nobody@{REALM}>;tag={number}"), ("To", f"<sip:nobody@{REALM}>"),
+                    ("Call-ID", f"call{number}"), ("CSeq", f"1 {method}"), ("Max-Forwards", "70"),
+                ]  # fmt: skip
+                stranger.endpoint.send_request(
+                    method, f"sip:{REALM}", headers, b"", Flow("udp", (SERVER, 5060)), answers
+                )
+
+            for number in range(300):
+                ask(number)
+            await asyncio.sleep(1)
+            assert 100 <= answers.statuses[served] <= 130
+            assert answers.statuses[503] == 300 - answers.statuses[served]
+            await alice.register()  # nobody else suffers
+            await asyncio.sleep(10)
+            ask(1000)
+            await asyncio.sleep(1)
+            assert answers.statuses[served] > 100
+            assert sum(answers.statuses.values()) == 301
+
+    town(scenario)
+
+
+def test_without_a_store_nothing_can_be_stored() -> None:
+    server = SipServer(realm=REALM)
+    with pytest.raises(ConfigurationError, match=r"users\.bob\.stored: nothing is stored"):
+        server.add_user("bob", password="x", stored=True)
+    with pytest.raises(ConfigurationError, match=r"lines\.itsp\.stored: nothing is stored"):
+        server.add_line("itsp", username="1", server="itsp.example", stored=True)
+    assert not server.has_user("bob")
+
+
 def test_a_register_lost_and_repeated_binds_once() -> None:
     async def scenario(t: Town) -> None:
         for pair in (("10.0.1.1", SERVER), (SERVER, "10.0.1.1")):
@@ -136,15 +320,19 @@ def test_bindings_survive_a_restart_on_a_file(tmp_path: Path) -> None:
     town(scenario, storage=tmp_path / "pbx.db")
 
 
-def test_a_phone_on_tcp_is_unregistered_when_its_connection_goes() -> None:
+def test_a_phone_on_tcp_is_called_over_a_new_connection_when_its_own_is_gone() -> None:
     async def scenario(t: Town) -> None:
         async with t.server() as server, t.phone(transport="tcp") as alice:
             await alice.register()
             (binding,) = server.registrations("alice")
             t.network.hosts["10.0.1.1"].driver.close_stream(binding.flow.connection)
             await asyncio.sleep(1)
-            assert server.registrations("alice") == ()
-        assert [event.lapsed for event in t.events if isinstance(event, UnregisterUser)] == [True]
+            (binding,) = server.registrations("alice")
+            assert binding.flow.connection == 0
+            calling = asyncio.ensure_future(server.dial_user("alice"))
+            (await alice.next_call()).answer()
+            (await calling).close()
+        assert t.of(UnregisterUser) == []
 
     town(scenario)
 

@@ -33,7 +33,7 @@ class Routed(House):
         self.registrar = Registrar(
             self.endpoint, self.users, authenticator, self.addresses, self.events.append, wall_clock=lambda: 0.0
         )
-        self.calls = 0
+        self.calls: list[Placing | None] = []
         self.routing = Routing(
             self.users, self.registrar, self.lines, domain=REALM, active_calls=lambda line: self.calls
         )
@@ -187,9 +187,9 @@ def test_a_line_has_no_more_calls_than_its_limit() -> None:
     async def scenario(h: Routed) -> None:
         h.add(max_calls=2)
         await h.grant()
-        h.calls = 1
+        h.calls = [None]
         await h.to_line()
-        h.calls = 2
+        h.calls = [None, None]
         assert await h.refused(h.to_line()) == (503, "line itsp has its 2 calls")
 
     routed(scenario)

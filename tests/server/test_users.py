@@ -82,7 +82,14 @@ def test_a_removed_user_is_told_and_unknown(users: Users) -> None:
 
 def test_a_record_says_the_same_without_the_password() -> None:
     user = User.with_password(
-        "carol", "pw", realm=REALM, display_name="Carol", codecs=[Codec("opus", 48000, 2, fmtp="x=1")], stored=True
+        "carol",
+        "pw",
+        realm=REALM,
+        display_name="Carol",
+        codecs=[Codec("opus", 48000, 2, fmtp="x=1")],
+        media_timeout_s=7.5,
+        numbers=["15551234"],
+        stored=True,
     )
     again = User.of_record(user.record())
     assert again == user

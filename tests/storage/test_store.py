@@ -22,7 +22,9 @@ from trunkline.storage.migrations import migrate
 from trunkline.storage.schema import METADATA
 from trunkline.storage.store import BATCH_ROWS
 
-USER = UserRecord("alice", "pbx.example", "a" * 32, "b" * 64, "Alice", ({"name": "PCMU", "clock_rate": 8000},), 10)
+USER = UserRecord(
+    "alice", "pbx.example", "a" * 32, "b" * 64, "Alice", ({"name": "PCMU", "clock_rate": 8000},), 10, 5.0, ("1555",)
+)
 LINE = LineRecord("itsp", "s3cret", {"username": "15551234", "numbers": ["+15551234"]})
 BINDING = BindingRecord(
     "alice", "sip:alice@192.0.2.7", "", 1.0, "c1", 2**31, 2000.5, 1000.5, ("<sip:edge.example;lr>",), True, "phone/1",
@@ -39,7 +41,9 @@ def test_what_is_put_is_there_after_a_restart(tmp_path: Path) -> None:
         again = await Store.open(tmp_path / "pbx.db")
         snapshot = await again.load()
         await again.close()
-        assert [(u.name, u.ha1_md5, list(u.codecs)) for u in snapshot.users] == [("alice", "a" * 32, list(USER.codecs))]
+        assert [dataclasses.replace(u, codecs=tuple(u.codecs), numbers=tuple(u.numbers)) for u in snapshot.users] == [
+            USER
+        ]
         assert [(line.password, line.settings) for line in snapshot.lines] == [("s3cret", LINE.settings)]
         assert [token.token for token in snapshot.tokens] == ["tok"]
         assert [dataclasses.replace(b, path=tuple(b.path)) for b in snapshot.bindings] == [BINDING]
@@ -212,6 +216,28 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     asyncio.run(scenario())
     assert set(modes) == {0o600}
     assert len(modes) > 1  # the write-ahead log beside it too
+
+
+def test_a_file_of_the_first_revision_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "pbx.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        migrate(connection, "0001")
+        row = ("old", "pbx.example", "a" * 32, "b" * 64, "Old", "[]", 3)
+        connection.exec_driver_sql("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    engine.dispose()
+
+    async def scenario() -> None:
+        store = await Store.open(path)
+        (user,) = (await store.load()).users
+        assert (user.name, user.max_contacts, user.media_timeout_s, user.numbers) == ("old", 3, 60.0, [])
+        store.put(dataclasses.replace(user, media_timeout_s=0.0))
+        await store.flush()
+        (user,) = (await store.load()).users
+        assert user.media_timeout_s == 0.0
+        await store.close()
+
+    asyncio.run(scenario())
 
 
 def test_migrations_end_at_the_schema_that_the_code_uses() -> None:

@@ -148,6 +148,11 @@ class Channel:
         return leg
 
     @property
+    def placing(self) -> Placing | None:
+        """What it is being placed for; None before that and from the answer on."""
+        return self._outgoing.placing if self._outgoing is not None else None
+
+    @property
     def offer(self) -> RemoteOffer | None:
         """What the caller offered, before it was answered."""
         return self._offer

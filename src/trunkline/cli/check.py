@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def _media(settings: FileSettings) -> Iterator[Finding]:
     yield True, f"media_ports {first}-{last}: room for {calls} calls"
     address = settings.server.media_address
     if address is not None and try_to_bind("udp", address, 0) is not None:
-        yield False, f"media_address: this machine has no address {address}"
+        yield False, f"media_address: this machine has no address {address} (public ones belong into advertise)"
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < calls * FILES_PER_CALL + SPARE_FILES:
         held = max((soft - SPARE_FILES) // FILES_PER_CALL, 0)
@@ -76,7 +77,23 @@ def _storage(settings: FileSettings) -> Iterator[Finding]:
     elif not path.parent.is_dir():
         yield False, f"storage: the directory {path.parent} does not exist"
     else:
-        yield True, f"storage: {path}"
+        error = _cannot_write(path)
+        yield error is None, f"storage: {path}" if error is None else f"storage: {error}"
+
+
+def _cannot_write(path: Path) -> str | None:
+    """What stands in the way of writing a database there: it needs its directory too, for the log beside it."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        return f"nothing can be written into {path.parent}: {error.strerror}"
+    try:
+        if path.exists():
+            path.open("r+b").close()
+    except OSError as error:
+        return f"{path} cannot be written: {error.strerror}"
+    return None
 
 
 def _peers(settings: FileSettings) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """Where a server of the command line comes from: a TOML file, or `module:attribute` in code.
 
-Used by `serve` and `check`.
+Used by `serve`; `check` reads the file alone and imports no code.
 """
 
 from __future__ import annotations

@@ -53,8 +53,9 @@ class OwnAddresses:
     Args:
         domains: The realm and further domains that are ours.
         advertise: For each address that we listen on (or that the system sends from) the one that peers are told,
-        behind NAT. media_address: The address in SDP instead of `advertise`; None for the same. line: Finds a line's
-        settings by name. source: Which address of ours packets to a peer leave from.
+        behind NAT. media_address: The local address to bind RTP on, for peers of its family; None for the one that
+        signalling meets. line: Finds a line's settings by name. source: Which address of ours packets to a peer leave
+        from.
     """
 
     def __init__(
@@ -91,8 +92,11 @@ class OwnAddresses:
 
     def media(self, flow: Flow) -> tuple[str, str]:
         """The local address to bind RTP on for a peer on `flow`, and the address to write into SDP."""
-        bind = self._local_host(flow)
-        return bind, self._media_address or self._public(bind, flow)
+        bind = self._media_address
+        if bind is None or (":" in bind) != (":" in flow.remote[0]):
+            met = self._local_host(flow)
+            return met, self._public(met, flow)
+        return bind, self._advertise.get(bind) or self._advertise.get("::" if ":" in bind else "0.0.0.0") or bind
 
     def _place_token(self, party: Party, token: str) -> tuple[str, list[tuple[str, str | None]]]:
         settings = self._line(party.name) if party.peer_type is PeerType.LINE else None

@@ -6,20 +6,17 @@ all or none, then acts on the `Outcome`; `routing` asks where a user is.
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
-from trunkline.sip.endpoint import Flow
-
-if TYPE_CHECKING:
-    from trunkline.sip.endpoint import Uri
+from trunkline.sip.endpoint import Flow, NameAddr, Uri
 
 __all__ = ["Binding", "BindingTable", "OutOfOrder", "Outcome", "Wanted"]
+
+SIP_PORT = 5060
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +142,14 @@ class BindingTable:
         self._set(user, [])
         return Outcome(removed=standing)
 
-    def restore(self, binding: Binding) -> None:
-        """Take back a binding from before a restart."""
-        self._set(binding.user, [*self._by_user.get(binding.user, ()), binding])
+    def restore(self, binding: Binding) -> bool:
+        """Take back a binding from before a restart. False where the phone has one that is as new."""
+        standing = self._by_user.get(binding.user, [])
+        same = [old for old in standing if _same(old, binding)]
+        if any(old.updated_at >= binding.updated_at for old in same):
+            return False
+        self._set(binding.user, [*(old for old in standing if old not in same), binding])
+        return True
 
     def drop_user(self, user: str) -> list[Binding]:
         """Remove what a user has, for the user is gone."""
@@ -156,18 +158,17 @@ class BindingTable:
         return gone
 
     def drop_connection(self, connection: int) -> list[Binding]:
-        """Remove what is reached over a connection alone, for it is gone; whom we can connect to stays."""
+        """Remove what is reached over a connection alone, for the connection is gone; what can be connected to stays."""
         gone: list[Binding] = []
         for user in self._by_connection.get(connection, set()).copy():
             kept: list[Binding] = []
             for binding in self._by_user[user]:
                 if binding.flow.connection != connection:
                     kept.append(binding)
-                elif binding.nat or not _is_address(binding.uri.host):
+                elif _needs_its_connection(binding):
                     gone.append(binding)
                 else:
-                    flow = Flow(binding.flow.transport, binding.flow.remote)
-                    kept.append(dataclasses.replace(binding, flow=flow))
+                    kept.append(replace(binding, flow=_new_connection(binding)))
             self._set(user, kept)
         return gone
 
@@ -245,6 +246,19 @@ def _same(old: Binding, new: Binding) -> bool:
     # Two phones behind different NATs may both call themselves 192.168.1.2.
     other_phone = old.instance and new.instance and old.nat and new.nat and old.flow.remote[0] != new.flow.remote[0]
     return not other_phone
+
+
+def _needs_its_connection(binding: Binding) -> bool:
+    """Whether nothing but the connection that it registered over reaches it: its Contact names nothing that listens."""
+    if binding.nat or binding.path:
+        return binding.nat
+    return not _is_address(binding.uri.host) or (binding.uri.port or SIP_PORT) == binding.flow.remote[1]
+
+
+def _new_connection(binding: Binding) -> Flow:
+    """To the port that its phone, or the proxy before it, listens on."""
+    hop = NameAddr.parse(binding.path[0]).uri if binding.path else binding.uri
+    return Flow(binding.flow.transport, (binding.flow.remote[0], hop.port or SIP_PORT))
 
 
 def _distinct(wanted: Sequence[Wanted]) -> list[Wanted]:

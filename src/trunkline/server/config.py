@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
 from trunkline.server.line_settings import LineSettings
-from trunkline.server.users import DEFAULT_MAX_CONTACTS
+from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
 
 __all__ = [
     "FileSettings",
@@ -74,8 +75,34 @@ def _ports(ports: tuple[int, int]) -> tuple[int, int]:
     return ports
 
 
+def _advertised(addresses: dict[str, str]) -> dict[str, str]:
+    for pair in addresses.items():
+        for text in pair:
+            if not _is_address(text):
+                raise ValueError(f"{text!r} is no address; give both as 203.0.113.1 or 2001:db8::1")
+        if len({":" in text for text in pair}) > 1:
+            raise ValueError(f"{pair[0]} and {pair[1]} are of two families")
+    return addresses
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _local_address(text: str) -> str:
+    if not _is_address(text) or ipaddress.ip_address(text).is_unspecified:
+        raise ValueError(f"{text!r} is no address of this machine; name one, as 192.0.2.1")
+    return text
+
+
 def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
     lowest, usual, highest = bounds
+    if lowest < 1:
+        raise ValueError("a registration lasts at least a second")
     if not lowest <= usual <= highest:
         raise ValueError("the three values are lowest, default and highest, in this order")
     return bounds
@@ -100,8 +127,8 @@ class ServerSettings(Options):
     """Further domains that are ours."""
     listen: tuple[Annotated[str, AfterValidator(_listen)], ...] = ("udp://0.0.0.0:5060",)
     """Where to listen: `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT`; port 0 lets the system choose."""
-    advertise: dict[str, str] = {}
-    """Public address by local address, for a server behind 1:1 NAT."""
+    advertise: Annotated[dict[str, str], AfterValidator(_advertised)] = {}
+    """Public address by local address, for a server behind 1:1 NAT; `0.0.0.0` or `::` stands for all of a family."""
     user_agent: Annotated[str, Field(max_length=200)] = "trunkline"
     """The User-Agent and Server header field; empty sends none."""
     session_name: Annotated[str, Field(min_length=1, max_length=100)] = "-"
@@ -110,8 +137,9 @@ class ServerSettings(Options):
     """What users and lines may use where they say nothing, in order of preference."""
     media_ports: Annotated[tuple[Port, Port], AfterValidator(_ports)] = (16384, 32767)
     """First and last UDP port of RTP and RTCP."""
-    media_address: str | None = None
-    """The local address for media; the one that signalling came in on unless given."""
+    media_address: Annotated[str, AfterValidator(_local_address)] | None = None
+    """The local address to bind RTP on, for peers of its family; the one that signalling came in on unless given.
+    Peers are told what `advertise` says of it."""
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Threads that relay media; 0 for one a core."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
@@ -127,7 +155,8 @@ class ServerSettings(Options):
     decision_timeout_s: Annotated[float, Field(ge=1, le=3_600)] = 180.0
     """How long an incoming call waits for a decision."""
     handler_threads: Annotated[int, Field(ge=1, le=1_000)] = 32
-    """Threads for handlers that are plain functions."""
+    """Threads for plain functions that decide about calls and registrations, and as many for all other plain functions. A
+    handler waits for a free one; while more than 5,000 wait, new calls get 503."""
     flood_rate: Annotated[float, Field(gt=0)] = 500.0
     """Packets a second that one address may send; those of lines are not counted."""
     flood_burst: Annotated[float, Field(gt=0)] = 2_000.0
@@ -149,8 +178,32 @@ class UserOptions(Options):
     """As the server's unless given."""
     max_contacts: Annotated[int, Field(ge=1, le=100)] = DEFAULT_MAX_CONTACTS
     """Phones that may be registered at a time."""
+    numbers: tuple[
+        Annotated[str, Field(pattern=r"^[+*#0-9A-Za-z._-]*[0-9A-Za-z][+*#0-9A-Za-z._-]*$", max_length=128)], ...
+    ] = ()
+    """The caller ids that its phones may show besides its name; what else their From says is replaced by the name."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """As the server's unless given."""
+
+    def user(self, name: str, server: ServerSettings, *, stored: bool = False) -> User:
+        """The user of these options. ConfigurationError where the name or another value cannot be used.
+
+        Args:
+            name: Its name.
+            server: Says what they leave open.
+            stored: Whether the store keeps it.
+        """
+        return User.with_password(
+            name,
+            self.password.get_secret_value(),
+            realm=server.realm,
+            display_name=self.display_name,
+            codecs=codecs_named(self.codecs or server.codecs, key=f"users.{name}.codecs"),
+            max_contacts=self.max_contacts,
+            media_timeout_s=server.media_timeout_s if self.media_timeout_s is None else self.media_timeout_s,
+            numbers=self.numbers,
+            stored=stored,
+        )
 
     def arguments(self) -> dict[str, Any]:
         """As keyword arguments of `SipServer.add_user`."""
@@ -177,6 +230,14 @@ def _line_fields() -> dict[str, Any]:
 
 class LineOptionsBase(Options):
     """The options of a line: the fields of `LineSettings`, as `LineOptions` has them."""
+
+    def values(self, name: str, server: ServerSettings) -> dict[str, Any]:
+        """The fields of the `LineSettings` of that name, but for the name; `server` says what is left open."""
+        values = self.arguments()
+        values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
+        if values.get("media_timeout_s") is None:
+            values["media_timeout_s"] = server.media_timeout_s
+        return values
 
     def arguments(self) -> dict[str, Any]:
         """As keyword arguments of `SipServer.add_line`."""
@@ -283,7 +344,11 @@ def _load(path: Path) -> tuple[FileSettings | None, list[ConfigurationError]]:
 
 
 def _inconsistent(settings: FileSettings) -> Iterator[ConfigurationError]:
-    """What single keys do not show."""
+    """What single keys do not show, and what the classes that are made of them refuse."""
+    for login, user in settings.users.items():
+        yield from User.problems(login, user.password.get_secret_value())
+    for title, line in settings.lines.items():
+        yield from LineSettings.problems(title, **line.values(title, settings.server))
     for number, route in enumerate(settings.routes, 1):
         key = f"routes.{number}"
         if (route.to_user is None) == (route.to_line is None):

@@ -1,7 +1,8 @@
 """Hands events to the application's handlers: recorded first, started in order, never on the way of the stack.
 
-`async def` handlers run as tasks on the loop, plain `def` handlers in a thread pool. A call's notifications reach a `def` handler one after
-another; the handlers that may decide (incoming_call, failed, timeout, register_user) run beside them, since they may take long.
+`async def` handlers run as tasks on the loop, plain `def` handlers in threads. A call's notifications reach a `def` handler one after
+another; the handlers that may decide (incoming_call, failed, timeout, register_user) run beside them in threads of their own, since they
+may wait as long as a call rings. Where no thread is free a handler waits for one; with too many waiting, new calls are shed.
 The facade owns one `Dispatcher`; the layers below know it as the sink of their events.
 """
 
@@ -62,14 +63,15 @@ class Dispatcher:
 
     Args:
         recorder: Gets every event before its handlers.
-        threads: Size of the pool for `def` handlers.
+        threads: For `def` handlers that decide, and as many for all others.
     """
 
     def __init__(self, recorder: Recorder, *, threads: int = 32) -> None:
         self._recorder = recorder
         self._handlers: dict[type[Event], list[Handler]] = {}
         self._owner: HandlerOwner | None = None
-        self._pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-handler")
+        self._decide = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-decide")
+        self._notify = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-notify")
         self._tasks: set[asyncio.Task[None]] = set()
         self._deciding: dict[Hashable, int] = {}
         self._queues: dict[Hashable, deque[tuple[Event, Handler]]] = {}
@@ -107,7 +109,8 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watch.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._decide, self._notify):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._owner = None
 
     @property
@@ -161,7 +164,7 @@ class Dispatcher:
 
     async def _run(self, event: Event, handler: Handler) -> None:
         try:
-            await self._call(handler, _argument(event))
+            await self._call(handler, event)
         except CallEnded:
             pass  # the call is over: no error of the handler
         except Exception as error:
@@ -170,14 +173,16 @@ class Dispatcher:
             if isinstance(event, DECIDING):
                 self._decided(event)
 
-    async def _call(self, handler: Handler, argument: Any) -> None:
+    async def _call(self, handler: Handler, event: Event) -> None:
+        argument = _argument(event)
         if inspect.iscoroutinefunction(_unwrapped(handler)):
             with self._watch.handler(_name(handler)):
                 await handler(argument)  # type: ignore[misc]
             return
+        pool = self._decide if isinstance(event, DECIDING) else self._notify
         self._count_waiting(1)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, handler, argument)
+            await asyncio.get_running_loop().run_in_executor(pool, handler, argument)
         finally:
             self._count_waiting(-1)
 

@@ -16,7 +16,7 @@ from trunkline.server.auth import Authenticator
 from trunkline.server.line import Line
 from trunkline.server.lines import Lines
 from trunkline.server.registrar import OwnDomains
-from trunkline.server.users import Users
+from trunkline.server.users import User, Users
 from trunkline.sip.dialog import behind_nat
 from trunkline.sip.endpoint import Message, RequestReceived, SipParseError, Uri
 
@@ -99,7 +99,7 @@ class Identifier:
         message = request.message
         party = user.party(nat=behind_nat(message, request.flow))
         name, number = _caller(message)
-        return Caller(party, name or user.display_name, number or user.name, _dialled(message))
+        return Caller(party, name or user.display_name, _permitted(user, number), _dialled(message))
 
     def _by_server(self, request: RequestReceived) -> Identified | None:
         return self._of_lines(self._lines.at(request.flow), request)
@@ -131,6 +131,11 @@ def _from_line(line: Line, request: RequestReceived) -> Caller:
     name, number = _caller(request.message)
     line.counters.calls_in += 1
     return Caller(line.party(), name, number, _called(request.message, line), line)
+
+
+def _permitted(user: User, number: str) -> str:
+    """The caller id that a proven user claims, if it is one of its own; else its name. From itself proves nothing."""
+    return next((own for own in user.numbers if same_number(own, number)), user.name)
 
 
 def _caller(message: Message) -> tuple[str, str]:

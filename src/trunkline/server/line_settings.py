@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
@@ -82,26 +82,38 @@ class LineSettings:
     """Added at run time: the store keeps it."""
 
     def __post_init__(self) -> None:
-        self._check("name", _is_name(self.name), "a name of printable characters without spaces is needed")
-        self._check("username", _is_name(self.username), "the account's name is needed, without spaces")
-        self._check(
-            "server", _is_host_port(self.server), "a name or address is needed, as sip.example.com or 192.0.2.1:5080"
-        )
-        proxy = self.outbound_proxy
-        self._check(
-            "outbound_proxy", proxy is None or _is_host_port(proxy), "a name or address is needed, maybe with :port"
-        )
-        self._check("expires_s", 10 <= self.expires_s <= 86_400, "10 to 86400 seconds are sensible")
-        self._check("codecs", bool(self.codecs), "at least one codec is needed")
-        self._check("max_calls", self.max_calls is None or self.max_calls > 0, "a positive number is needed, or none")
-        self._check("token_in", self.token_in in ("user", "parameter"), 'either "user" or "parameter"')
-        self._check("from_user", self.from_user in ("account", "caller"), 'either "account" or "caller"')
-        for network in self.accept_from:
-            self._check("accept_from", _network(network) is not None, f"{network} is no network, as 198.51.100.0/24")
+        for problem in self._wrong():
+            raise problem
 
-    def _check(self, key: str, good: bool, problem: str) -> None:
-        if not good:
-            raise ConfigurationError(f"lines.{self.name}.{key}", problem)
+    @classmethod
+    def problems(cls, name: str, **values: Any) -> list[ConfigurationError]:
+        """Everything that is wrong with values of which no `LineSettings` can be made."""
+        draft = object.__new__(cls)
+        for each in dataclasses.fields(cls):
+            object.__setattr__(draft, each.name, values.get(each.name, each.default))
+        object.__setattr__(draft, "name", name)
+        return list(draft._wrong())
+
+    def _wrong(self) -> Iterator[ConfigurationError]:
+        for key, good, problem in self._rules():
+            if not good:
+                yield ConfigurationError(f"lines.{self.name}.{key}", problem)
+
+    def _rules(self) -> Iterator[tuple[str, bool, str]]:
+        """Key, whether it is right, and what would be."""
+        proxy = self.outbound_proxy
+        yield "name", _is_name(self.name), "a name of printable characters without spaces is needed"
+        yield "username", _is_name(self.username), "the account's name is needed, without spaces"
+        server = "a name or address is needed, as sip.example.com or 192.0.2.1:5080"
+        yield "server", _is_host_port(self.server), server
+        yield "outbound_proxy", proxy is None or _is_host_port(proxy), "a name or address is needed, maybe with :port"
+        yield "expires_s", 10 <= self.expires_s <= 86_400, "10 to 86400 seconds are sensible"
+        yield "codecs", bool(self.codecs), "at least one codec is needed"
+        yield "max_calls", self.max_calls is None or self.max_calls > 0, "a positive number is needed, or none"
+        yield "token_in", self.token_in in ("user", "parameter"), 'either "user" or "parameter"'
+        yield "from_user", self.from_user in ("account", "caller"), 'either "account" or "caller"'
+        for network in self.accept_from:
+            yield "accept_from", _network(network) is not None, f"{network} is no network, as 198.51.100.0/24"
 
     @property
     def networks(self) -> tuple[Network, ...]:

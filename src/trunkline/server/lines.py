@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Protocol
 
@@ -167,7 +167,7 @@ class Lines:
         await self.unregister(name)
         if self._lines.get(name) is not line:
             raise UnknownPeer(f"no line {name}")  # removed by somebody else meanwhile
-        self._stop_locating(name)
+        locating = self._locating.pop(name, None)
         del self._lines[name], self._tokens[line.token]
         registration = self._registrations.pop(name, None)
         if registration is not None:
@@ -176,6 +176,7 @@ class Lines:
             self._store.delete(TokenRecord(name, line.token))
             self._store.delete(line.settings.record())
         self.on_change()
+        await _cancelled([locating] if locating is not None else [])
         return line
 
     # --- registering ------------------------------------------------------------------------------------------------
@@ -189,11 +190,16 @@ class Lines:
     async def stop(self) -> None:
         """Unregister all lines at once; the wait for silent providers is bounded."""
         self._running = False
-        for name in list(self._locating):
-            self._stop_locating(name)
         async with asyncio.TaskGroup() as group:
             for registration in self._registrations.values():
                 group.create_task(registration.unregister())
+        await self.close()
+
+    async def close(self) -> None:
+        """End what runs without a word to the providers. Idempotent."""
+        self._running = False
+        locating, self._locating = list(self._locating.values()), {}
+        await _cancelled(locating)
         for registration in self._registrations.values():
             registration.close()
         self._registrations.clear()
@@ -250,7 +256,8 @@ class Lines:
                 log.warning("line %s: the provider cannot be found: %s", line.name, error)
             await asyncio.sleep(LOCATE_S * (1 + 0.1 * self._random.random()))
 
-    def _stop_locating(self, name: str) -> None:
-        task = self._locating.pop(name, None)
-        if task is not None:
-            task.cancel()
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,8 +1,8 @@
 """Whom Rust challenges and whom it never sheds: computed from users' handlers and lines, pushed when that changes.
 
 The facade makes one `ChallengePolicy` and connects it to `Lines.on_change`. Providers never authenticate to their
-customers, so their addresses and the tokens of our Contacts pass; everybody else proves himself before a request
-reaches Python.
+customers, so their addresses and the tokens of our Contacts pass; everybody else is challenged before a request
+reaches Python. What nobody is challenged for is bounded a source by `rate`.
 """
 
 from __future__ import annotations

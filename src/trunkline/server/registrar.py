@@ -224,12 +224,11 @@ class Registrar:
         now, wall_now = self._endpoint.now_s, self._wall_clock()
         for record in sorted(records, key=lambda record: record.updated_at):
             binding = of_record(record, now=now, wall_now=wall_now, listens=listens)
-            if binding is None or record.user not in self._users:
-                if self._store is not None:
-                    self._store.delete(record)
-                continue
-            self._table.restore(binding)
-            self._keep_open(binding)
+            if binding is not None and record.user in self._users:
+                if self._table.restore(binding):
+                    self._keep_open(binding)
+            elif self._store is not None:
+                self._store.delete(record)
         self._arm()
         return len(self._table)
 

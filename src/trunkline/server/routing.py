@@ -35,7 +35,8 @@ class Routing:
         registrar: Knows where they are.
         lines: The providers' accounts.
         domain: Ours, for From and To of calls to users.
-        active_calls: How many calls a line has, for lines with a limit.
+        active_calls: What a line's calls are, for lines with a limit: for each that is being placed what it is
+        placed for, and None for each that came in or was answered.
     """
 
     def __init__(
@@ -45,13 +46,14 @@ class Routing:
         lines: Lines,
         *,
         domain: str,
-        active_calls: Callable[[str], int] = lambda line: 0,
+        active_calls: Callable[[str], Sequence[Placing | None]] = lambda line: (),
     ) -> None:
         self._users = users
         self._registrar = registrar
         self._lines = lines
         self._domain = domain
         self._active_calls = active_calls
+        self._let_through: dict[str, dict[int, Placing]] = {}
         self._of: dict[PeerType, Callable[[Placing], Awaitable[Sequence[Target]]]] = {
             PeerType.USER: self._user_targets,
             PeerType.LINE: self._line_targets,
@@ -101,6 +103,7 @@ class Routing:
         if not placing.dial_number:
             raise PlacementError(484, f"no number to dial over line {line.name}")
         self._check_usable(line)
+        self._check_limit(placing, line)
         flow = await _server_flow(line)
         line.counters.calls_out += 1
         return [_server_target(placing, line, flow)]
@@ -108,9 +111,20 @@ class Routing:
     def _check_usable(self, line: Line) -> None:
         if not line.usable:
             raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
+
+    def _check_limit(self, placing: Placing, line: Line) -> None:
+        """Let as many calls through as the line may have. Those being placed count from here on, in the order asked."""
         limit = line.settings.max_calls
-        if limit is not None and self._active_calls(line.name) >= limit:
+        if limit is None:
+            return
+        calls = self._active_calls(line.name)
+        placed = {id(call) for call in calls if call is not None}
+        before = self._let_through.get(line.name, {})
+        through = {key: call for key, call in before.items() if key in placed}
+        if calls.count(None) + len(through) >= limit:
             raise PlacementError(503, f"line {line.name} has its {limit} calls")
+        # kept by identity: two calls may be placed for the same
+        self._let_through[line.name] = {**through, id(placing): placing}
 
 
 def _flow_to(binding: Binding) -> Flow:

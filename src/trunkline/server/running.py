@@ -7,13 +7,15 @@ of its own beyond which part a request outside a dialog belongs to.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from trunkline.calls.channel import Channel
 from trunkline.calls.exchange import CallOptions, Exchange
-from trunkline.calls.session import CallSession
+from trunkline.calls.peers import Placing
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, ListenError
 from trunkline.events import CallEvent, Event, RegisterUser
@@ -28,21 +30,28 @@ from trunkline.server.lines import Lines
 from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
 from trunkline.server.ports import listen_error
+from trunkline.server.rate import SourceRate
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import Routing
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
-from trunkline.sip.resolver import Resolver
+from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
 from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
-from trunkline.storage.records import LineRecord, UserRecord
+from trunkline.storage.records import LineRecord, Snapshot, UserRecord
 from trunkline.storage.store import Store
 from trunkline.trace.recorder import Recorder
 
 __all__ = ["Running"]
 
 log = logging.getLogger("trunkline.server")
+
+UNCHALLENGED_PER_S = 20.0
+UNCHALLENGED_BURST = 100
+"""OPTIONS, and REGISTER that a handler decides about, that one source may send: an office of phones behind one address."""
+
+RETRY_AFTER_S = 5
 
 
 class Running:
@@ -54,7 +63,7 @@ class Running:
         dispatcher: Hands events to handlers.
         recorder: Gets what the endpoint traces.
         users: Who may register.
-        resolver: Finds lines' servers.
+        resolver: Finds lines' servers; None for one of its own, which asks the system's DNS.
         store: What outlives the process; None for nothing.
         wall_clock: Seconds since the epoch.
     """
@@ -67,11 +76,12 @@ class Running:
         dispatcher: Dispatcher,
         recorder: Recorder,
         users: Users,
-        resolver: Resolver,
+        resolver: Resolver | None,
         store: Store | None,
         wall_clock: Callable[[], float],
     ) -> None:
         self._settings = settings
+        self._own_resolver = CachingResolver(DnsLookup(), lambda: self.endpoint.now_s) if resolver is None else None
         self._dispatcher = dispatcher
         self._recorder = recorder
         self.users = users
@@ -100,7 +110,9 @@ class Running:
             bounds=ExpiryBounds(*settings.registration_expiry_s),
             store=store,
         )
-        self.lines = Lines(self.endpoint, resolver, self.addresses, emit, random.Random(), store=store)
+        names = resolver or self._own_resolver
+        assert names is not None
+        self.lines = Lines(self.endpoint, names, self.addresses, emit, random.Random(), store=store)
         self._policy = ChallengePolicy(
             self.endpoint,
             self.lines,
@@ -117,6 +129,9 @@ class Running:
             stop_timeout_s=settings.stop_timeout_s,
         )
         self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, dispatcher, options)
+        self._unchallenged = {
+            method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
+        }
         self._served: dict[str, Callable[[RequestReceived], None]] = {
             "INVITE": self._invite,
             "REGISTER": self.registrar.register,
@@ -126,7 +141,7 @@ class Running:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self, lines: Iterable[LineSettings], *, traced: bool) -> None:
-        """Open the listeners, take back what was stored, register the lines.
+        """Take back what was stored, open the listeners, register the lines.
 
         Raises:
             ListenError: An address cannot be listened on; nothing stays open.
@@ -142,37 +157,49 @@ class Running:
         self.media.attach()
         self._dispatcher.start(self)
         self._driver.set_trace(traced)
+        snapshot = await self.store.load() if self.store is not None else None
+        self._restore(lines, snapshot)
+        # before anybody can ask: nobody is challenged with a wrong realm
+        self.handlers_changed()
         for url in self._settings.listen:
             self.listen(url)
-        await self._restore(lines)
-        self.handlers_changed()
-        self._policy.push()
+        # no await since the first listener: no REGISTER comes before what was bound
+        if snapshot is not None:
+            self.registrar.restore(snapshot.bindings, self.addresses.listens)
         self.lines.start()
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, write what waits, close everything."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.exchange.close_all())
-            group.create_task(self.lines.stop())
-        await self.abandon()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.exchange.close_all())
+                group.create_task(self.lines.stop())
+        finally:
+            await self.abandon()
 
     async def abandon(self) -> None:
-        """Close everything without a word to anybody."""
-        await self._dispatcher.stop()
-        self.registrar.close()
-        self.endpoint.detach()
-        self.media.detach()
-        if self.store is not None:
-            await self.store.close()
+        """Close everything without a word to anybody. Whatever one part raises, the others are closed."""
+        async with contextlib.AsyncExitStack() as last_first:
+            if self.store is not None:
+                last_first.push_async_callback(self.store.close)
+            last_first.callback(self.media.detach)
+            last_first.callback(self.endpoint.detach)
+            last_first.callback(self.registrar.close)
+            if self._own_resolver is not None:
+                last_first.push_async_callback(self._own_resolver.close)
+            last_first.push_async_callback(self.lines.close)
+            last_first.push_async_callback(self._dispatcher.stop)
 
-    async def _restore(self, configured: Iterable[LineSettings]) -> None:
-        snapshot = await self.store.load() if self.store is not None else None
+    def _restore(self, configured: Iterable[LineSettings], snapshot: Snapshot | None) -> None:
         if snapshot is not None:
             self.lines.restore_tokens(snapshot.tokens)
         for settings in configured:
             self.lines.add(settings)
-        if snapshot is None:
+        if snapshot is None or self.store is None:
             return
+        for added in self.users:
+            if added.stored:
+                self.store.put(added.record())
         # code and files go before the store
         for user in snapshot.users:
             if user.name not in self.users:
@@ -180,7 +207,6 @@ class Running:
         for line in snapshot.lines:
             if line.name not in self.lines:
                 _restored("line", line.name, partial(self._restore_line, line))
-        self.registrar.restore(snapshot.bindings, self.addresses.listens)
 
     def _restore_user(self, record: UserRecord) -> None:
         self.users.add(User.of_record(record))
@@ -246,8 +272,18 @@ class Running:
         self._driver.set_trace(enabled)
 
     def _request(self, request: RequestReceived) -> None:
-        if not refuse(self.endpoint, request):
+        if self._is_too_much(request):
+            # no words and no work: whoever floods learns and costs as little as possible
+            self.endpoint.respond(request.tx, 503, None, [("Retry-After", str(RETRY_AFTER_S))])
+        elif not refuse(self.endpoint, request):
             self._served[request.message.method](request)
+
+    def _is_too_much(self, request: RequestReceived) -> bool:
+        """Whether it is one that nobody is challenged for, and its source sends too many of those."""
+        method = request.message.method
+        if request.trusted or not (method == "OPTIONS" or (method == "REGISTER" and self.registrar.asks)):
+            return False
+        return not self._unchallenged[method].allows(request.flow.remote[0], self.endpoint.now_s)
 
     def _invite(self, request: RequestReceived) -> None:
         found = self._identifier.identify(request)
@@ -278,13 +314,16 @@ class Running:
     def _line_settings(self, name: str) -> LineSettings | None:
         return self.lines.settings(name)
 
-    def _calls_of_line(self, name: str) -> int:
-        return sum(1 for call in self.exchange.sessions if _uses_line(call, name))
+    def _calls_of_line(self, name: str) -> list[Placing | None]:
+        channels = [channel for call in self.exchange.sessions for channel in (call.zero, call.one) if channel]
+        return [channel.placing for channel in channels if _uses_line(channel, name)]
 
 
-def _uses_line(call: CallSession, name: str) -> bool:
-    parties = [channel.party for channel in (call.zero, call.one) if channel is not None]
-    return any(party is not None and (party.peer_type, party.name) == (PeerType.LINE, name) for party in parties)
+def _uses_line(channel: Channel, name: str) -> bool:
+    placing, party = channel.placing, channel.party
+    if placing is not None:
+        return (placing.peer_type, placing.peer_name) == (PeerType.LINE, name)
+    return party is not None and (party.peer_type, party.name) == (PeerType.LINE, name)
 
 
 def _restored(kind: str, name: str, restore: Callable[[], None]) -> None:

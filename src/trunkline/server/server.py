@@ -19,7 +19,6 @@ from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, TrunklineError
 from trunkline.events import Event
 from trunkline.server.bindings import Binding
-from trunkline.server.codecs import codecs_named
 from trunkline.server.config import LineOptions, ServerSettings, UserOptions, validated
 from trunkline.server.dispatch import Dispatcher
 from trunkline.server.handlers import Handlers
@@ -27,8 +26,8 @@ from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.platform import Machine, Platform
 from trunkline.server.running import Running
-from trunkline.server.users import User, Users
-from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
+from trunkline.server.users import Users
+from trunkline.sip.resolver import Resolver
 from trunkline.storage.store import Store
 from trunkline.trace.log import log_to
 from trunkline.trace.pcap import PcapWriter
@@ -103,35 +102,42 @@ class SipServer(Handlers):
 
         Raises:
             ListenError: An address cannot be listened on: taken (by whom, if known), not ours, or not allowed.
+            ConfigurationError: The file of `trace` cannot be written.
             StorageError: The database cannot be used.
             TrunklineError: It runs already.
         """
         if self._running is not None:
             raise TrunklineError("the server runs already")
         loop = asyncio.get_running_loop()
-        store = await Store.open(self.settings.storage) if self.settings.storage is not None else None
+        if self._pcap is not None:
+            self._write_pcap(self._pcap, loop.time())
+        try:
+            store = await Store.open(self.settings.storage) if self.settings.storage is not None else None
+            self._running = running = self._made(store)
+            try:
+                await running.start(self._configured_lines.values(), traced=self._traced)
+            except BaseException:
+                self._running = None
+                await running.abandon()
+                raise
+        except BaseException:
+            self._open_files.close()
+            raise
+
+    def _made(self, store: Store | None) -> Running:
         self._dispatcher = Dispatcher(self.recorder, threads=self.settings.handler_threads)
         for kind, handler in self._handlers:
             self._dispatcher.add(kind, handler)
-        running = Running(
+        return Running(
             self.settings,
             platform=self._platform,
             dispatcher=self._dispatcher,
             recorder=self.recorder,
             users=self._users,
-            resolver=CachingResolver(DnsLookup(), loop.time) if self._resolver is None else self._resolver,
+            resolver=self._resolver,
             store=store,
             wall_clock=self._wall_clock,
         )
-        self._open_pcap(loop.time())
-        self._running = running
-        try:
-            await running.start(self._configured_lines.values(), traced=self._traced)
-        except BaseException:
-            self._running = None
-            await running.abandon()
-            self._open_files.close()
-            raise
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, and close everything. Idempotent.
@@ -140,8 +146,10 @@ class SipServer(Handlers):
         """
         running, self._running = self._running, None
         if running is not None:
-            await running.stop()
-            self._open_files.close()
+            try:
+                await running.stop()
+            finally:
+                self._open_files.close()
 
     async def __aenter__(self) -> SipServer:
         await self.start()
@@ -194,25 +202,15 @@ class SipServer(Handlers):
 
         Args:
             name: The user part of its address and its digest login.
-            stored: Keep it in the store, so that it is there after a restart; for users added at run time.
-            options: Those of `UserOptions`: `password`, `display_name`, `codecs`, `max_contacts`, `media_timeout_s`.
+            stored: Keep it in the store, so that it is there after a restart without being added again.
+            options: Those of `UserOptions`: `password`, `display_name`, `codecs`, `max_contacts`, `media_timeout_s`,
+            and `numbers`, the caller ids that its phones may show besides its name.
 
         Raises:
-            ConfigurationError: An option is wrong, or the name is taken.
+            ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.
         """
-        given = validated(UserOptions, options, key=f"users.{name}")
-        server = self.settings
-        timeout_s = server.media_timeout_s if given.media_timeout_s is None else given.media_timeout_s
-        user = User.with_password(
-            name,
-            given.password.get_secret_value(),
-            realm=server.realm,
-            display_name=given.display_name,
-            codecs=codecs_named(given.codecs or server.codecs, key=f"users.{name}.codecs"),
-            max_contacts=given.max_contacts,
-            media_timeout_s=timeout_s,
-            stored=stored,
-        )
+        user = validated(UserOptions, options, key=f"users.{name}").user(name, self.settings, stored=stored)
+        self._check_store(f"users.{name}", stored)
         self._users.add(user)
         if stored and self._running is not None and self._running.store is not None:
             self._running.store.put(user.record())
@@ -238,13 +236,14 @@ class SipServer(Handlers):
 
         Args:
             name: What routes call it.
-            stored: Keep it in the store, so that it is there after a restart; for lines added at run time.
+            stored: Keep it in the store, so that it is there after a restart without being added again.
             options: Those of `LineSettings`: `username`, `server`, `password` and the rest.
 
         Raises:
-            ConfigurationError: An option is wrong, or the name is taken.
+            ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.
         """
         settings = self._line_settings(name, options, stored=stored)
+        self._check_store(f"lines.{name}", stored)
         if self._running is not None:
             self._running.lines.add(settings)
             if stored:
@@ -285,11 +284,7 @@ class SipServer(Handlers):
         return tuple(self._now.lines)
 
     def _line_settings(self, name: str, options: dict[str, Any], *, stored: bool) -> LineSettings:
-        key = f"lines.{name}"
-        values = validated(LineOptions, options, key=key).arguments()
-        values["codecs"] = codecs_named(values.get("codecs") or self.settings.codecs, key=f"{key}.codecs")
-        if values.get("media_timeout_s") is None:
-            values["media_timeout_s"] = self.settings.media_timeout_s
+        values = validated(LineOptions, options, key=f"lines.{name}").values(name, self.settings)
         return LineSettings(name=name, stored=stored, **values)
 
     # --- calls --------------------------------------------------------------------------------------------------------
@@ -354,18 +349,25 @@ class SipServer(Handlers):
         """Record every SIP message from now on; for debugging, since it costs.
 
         Args:
-            pcap: Also write them to this file, from the start of the server on.
+            pcap: Also write them to this file: from now on, or from the start of the server on.
+
+        Raises:
+            ConfigurationError: The file cannot be written; told by `start` where the server does not run yet.
         """
+        if self._running is not None:
+            if pcap is not None and pcap != self._pcap:
+                self._write_pcap(pcap, self._running.endpoint.now_s)
+            self._running.trace(True)
         self._traced = True
         self._pcap = pcap or self._pcap
-        if self._running is not None:
-            self._running.trace(True)
 
-    def _open_pcap(self, now_s: float) -> None:
-        if self._pcap is not None:
-            file = self._open_files.enter_context(self._pcap.open("wb", buffering=0))
-            stop = self.recorder.listen(PcapWriter(file, wall_offset_s=self._wall_clock() - now_s).add)
-            self._open_files.callback(stop)
+    def _write_pcap(self, path: Path, now_s: float) -> None:
+        try:
+            file = self._open_files.enter_context(path.open("wb", buffering=0))
+        except OSError as error:
+            raise ConfigurationError("pcap", f"{path} cannot be written: {error.strerror}") from error
+        stop = self.recorder.listen(PcapWriter(file, wall_offset_s=self._wall_clock() - now_s).add)
+        self._open_files.callback(stop)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -376,6 +378,10 @@ class SipServer(Handlers):
             self._dispatcher.add(kind, handler)
         if self._running is not None:
             self._running.handlers_changed()
+
+    def _check_store(self, key: str, stored: bool) -> None:
+        if stored and self.settings.storage is None:
+            raise ConfigurationError(f"{key}.stored", "nothing is stored without a file; set the option storage")
 
     @property
     def _now(self) -> Running:

@@ -26,6 +26,8 @@ DEFAULT_MAX_CONTACTS = 10
 MAX_NAME = 128
 """Characters of a name."""
 
+BAD_NAME = 'a name is printable text without spaces and without @ : ; , < > "'
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -46,18 +48,15 @@ class User:
     max_contacts: int = DEFAULT_MAX_CONTACTS
     media_timeout_s: float = 0.0
     """Silence after which its calls count as lost; 0 for never."""
+    numbers: tuple[str, ...] = ()
+    """What it may show as its caller id besides its name."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
     def __post_init__(self) -> None:
         key = f"users.{self.name}"
-        if (
-            not self.name
-            or len(self.name) > MAX_NAME
-            or not self.name.isprintable()
-            or set(self.name) & set(' @:;,<>"')
-        ):
-            raise ConfigurationError(key, 'a name is printable text without spaces and without @ : ; , < > "')
+        if not _is_user_part(self.name):
+            raise ConfigurationError(key, BAD_NAME)
         if self.max_contacts < 1:
             raise ConfigurationError(f"{key}.max_contacts", "at least one contact must be possible")
         if not self.codecs:
@@ -74,6 +73,7 @@ class User:
         codecs: Sequence[Codec] = DEFAULT_CODECS,
         max_contacts: int = DEFAULT_MAX_CONTACTS,
         media_timeout_s: float = 0.0,
+        numbers: Sequence[str] = (),
         stored: bool = False,
     ) -> User:
         """The user whose digest answers are made from `password`; the password itself is not kept.
@@ -81,8 +81,8 @@ class User:
         Raises:
             ConfigurationError: The name or another value cannot be used.
         """
-        if not password:
-            raise ConfigurationError(f"users.{name}.password", "an empty password lets everybody in")
+        for problem in cls.problems(name, password):
+            raise problem
         return cls(
             name,
             realm,
@@ -92,8 +92,17 @@ class User:
             tuple(codecs),
             max_contacts,
             media_timeout_s,
+            tuple(numbers),
             stored,
         )
+
+    @staticmethod
+    def problems(name: str, password: str) -> Iterator[ConfigurationError]:
+        """What is wrong with a name and a password."""
+        if not _is_user_part(name):
+            yield ConfigurationError(f"users.{name}", BAD_NAME)
+        if not password:
+            yield ConfigurationError(f"users.{name}.password", "an empty password lets everybody in")
 
     def ha1(self, algorithm: str) -> str:
         """H(name:realm:password) in hex for a digest algorithm; "" where it is not known."""
@@ -107,7 +116,15 @@ class User:
         """What the store keeps."""
         codecs = [codec_json(codec) for codec in self.codecs]
         return UserRecord(
-            self.name, self.realm, self.ha1_md5, self.ha1_sha256, self.display_name, codecs, self.max_contacts
+            name=self.name,
+            realm=self.realm,
+            ha1_md5=self.ha1_md5,
+            ha1_sha256=self.ha1_sha256,
+            display_name=self.display_name,
+            codecs=codecs,
+            max_contacts=self.max_contacts,
+            media_timeout_s=self.media_timeout_s,
+            numbers=list(self.numbers),
         )
 
     @classmethod
@@ -121,8 +138,14 @@ class User:
             record.display_name,
             tuple(codec_of_json(codec) for codec in record.codecs),
             record.max_contacts,
+            record.media_timeout_s,
+            tuple(record.numbers),
             stored=True,
         )
+
+
+def _is_user_part(text: str) -> bool:
+    return 0 < len(text) <= MAX_NAME and text.isprintable() and not set(text) & set(' @:;,<>"')
 
 
 def codec_json(codec: Codec) -> dict[str, object]:

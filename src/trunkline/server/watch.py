@@ -45,9 +45,10 @@ class LoopWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching; at once, though the loop is held by whoever calls."""
         self._stopped.set()
-        self._busy.set()
+        for wait in (self._busy, self._alive):
+            wait.set()
         if self._thread is not None:
             self._thread.join()
 
@@ -75,6 +76,8 @@ class LoopWatch:
 
     def _asked(self) -> bool:
         self._alive.clear()
+        if self._stopped.is_set():
+            return False  # `stop` may have been before the line above
         assert self._loop is not None
         try:
             self._loop.call_soon_threadsafe(self._alive.set)

@@ -29,6 +29,10 @@ class UserRecord:
     display_name: str
     codecs: Sequence[Json]
     max_contacts: int
+    media_timeout_s: float
+    """Silence after which its calls count as lost; 0 for never."""
+    numbers: Sequence[str]
+    """What it may show as its caller id besides its name."""
 
     @property
     def key(self) -> Key:

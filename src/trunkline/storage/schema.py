@@ -29,6 +29,8 @@ USERS = Table(
     Column("display_name", String, nullable=False),
     Column("codecs", JSON, nullable=False),
     Column("max_contacts", Integer, nullable=False),
+    Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
+    Column("numbers", JSON, nullable=False, server_default="[]"),
 )
 
 LINES = Table(

@@ -19,8 +19,12 @@ from trunkline.errors import StorageError
 __all__ = ["migrate"]
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the database behind `connection` to the newest schema.
+
+    Args:
+        connection: In a transaction.
+        revision: Where to stop, for tests of upgrades.
 
     Raises:
         StorageError: Its schema is one that this version does not know.
@@ -30,7 +34,7 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    for revision in MigrationContext.configure(connection).get_current_heads():
-        if revision not in known:
-            raise StorageError(f"the database has schema version {revision}, which a newer trunkline has written")
-    command.upgrade(config, "head")
+    for current in MigrationContext.configure(connection).get_current_heads():
+        if current not in known:
+            raise StorageError(f"the database has schema version {current}, which a newer trunkline has written")
+    command.upgrade(config, revision)

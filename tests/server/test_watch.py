@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+
+import pytest
+
+from trunkline.server.watch import HELD_S, LoopWatch
+
+
+class Told(threading.Event):
+    """A sign of life that says when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited_for = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited_for.set()
+        return super().wait(timeout)
+
+
+@pytest.mark.timeout(5)
+def test_stopping_waits_for_no_sign_of_life_and_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> float:
+        watch = LoopWatch()
+        watch._alive = alive = Told()
+        watch.start(asyncio.get_running_loop())
+        with watch.handler("held"):
+            alive.waited_for.wait()  # holds the loop, as `stop` itself does
+            started = time.perf_counter()
+            watch.stop()
+            return time.perf_counter() - started
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(main()) < HELD_S
+    assert caplog.records == []
+
+
+@pytest.mark.timeout(5)
+def test_a_held_loop_is_told_with_the_handler_and_where_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def hold() -> None:
+        deadline = time.perf_counter() + 3
+        while not caplog.records and time.perf_counter() < deadline:
+            time.sleep(0.01)
+
+    async def main() -> None:
+        watch = LoopWatch()
+        watch.start(asyncio.get_running_loop())
+        with watch.handler("slow"):
+            hold()
+        watch.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    (record,) = caplog.records
+    assert "handlers that run: slow" in record.getMessage()
+    assert "in hold" in record.getMessage()
