@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,10 +229,10 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> StartSite:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[_reports] = report
-    return report  # type: ignore[return-value]
+    return report
 
 
 _reports = pytest.StashKey[pytest.TestReport]()
