@@ -466,7 +466,7 @@ def test_a_phone_that_can_be_connected_to_outlasts_its_connection() -> None:
         h.register(("Contact", "<sip:alice@192.0.2.7;transport=tcp>"), flow=stream)
         h.registrar.flow_closed(stream)
         (binding,) = h.registrar.bindings("alice")
-        assert binding.flow == Flow("tcp", ("192.0.2.7", 5060))  # where its Contact listens
+        assert binding.flow == Flow("tcp", ("192.0.2.7", 5060))
         assert not any(isinstance(event, UnregisterUser) for event in h.events)
 
     house(scenario)
