@@ -22,6 +22,7 @@ PACKAGES = {
     "kamailio": "kamailio",
     "baresip": "baresip-core",
     "linphonec": "linphone-cli",
+    "tcpdump": "tcpdump",
 }
 
 NAMESPACE = ("ip", "iptables", "setpriv")
@@ -32,6 +33,7 @@ SUITES = {
     "baresip": (*NAMESPACE, "baresip"),
     "linphone": (*NAMESPACE, "linphonec"),
 }
+"""tcpdump is in no suite: tests/trace reads a trace file with it."""
 
 
 def missing_programs() -> list[str]:
