@@ -1,4 +1,4 @@
-"""A NUL in a head: what is copied from it into an answer or into a later request could not be sent."""
+"""A NUL in a head outside of a quoted pair: what is copied from it into an answer or a later request could not be sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def options(port: int, header: str) -> bytes:
     "header",
     [
         "Require: a\0b",
-        'Record-Route: "a\\\0b" <sip:192.0.2.1;lr>',
+        'Record-Route: "a\\\\\0b" <sip:192.0.2.1;lr>',
         'Path: "a\0b" <sip:192.0.2.1;lr>',
         "Subject: a\r\n \0",
     ],

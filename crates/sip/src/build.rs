@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::header::{CSeq, Name, Via, is_token, split_list};
+use crate::header::{CSeq, Name, Via, has_bare_nul, is_token, split_list};
 use crate::message::Message;
 
 /// Headers in the order in which they are written.
@@ -115,7 +115,7 @@ impl Writer {
 }
 
 fn breaks_a_line(text: &str) -> bool {
-    text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+    text.contains(['\r', '\n']) || has_bare_nul(text.as_bytes())
 }
 
 /// Check headers that an application gives: names are tokens, values stay on their line, none of `reserved` is among them. Content-Length

@@ -19,6 +19,6 @@ pub use cseq::CSeq;
 pub use name::Name;
 pub use params::Params;
 pub(crate) use params::{find_raw, scan as scan_params};
-pub(crate) use text::{is_token, trim};
+pub(crate) use text::{has_bare_nul, is_token, trim};
 pub use text::{parse_integer, split_list};
 pub use via::Via;

@@ -27,6 +27,16 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
+/// Whether there is a NUL that no backslash stands before: the grammar has it in a quoted pair alone (RFC 3261 §25.1).
+pub(crate) fn has_bare_nul(bytes: &[u8]) -> bool {
+    let mut escaped = false;
+    bytes.iter().any(|byte| {
+        let bare = *byte == 0 && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        bare
+    })
+}
+
 /// The length of the quoted string that `text` begins with, both quotes included.
 pub(super) fn quoted_length(text: &str) -> Option<usize> {
     if !text.starts_with('"') {

@@ -1,7 +1,7 @@
 //! Where the parts of a message lie: start line, header lines, body (RFC 3261 §7, §25.1).
 
 use super::{Limits, ParseError};
-use crate::header::Name;
+use crate::header::{Name, has_bare_nul};
 
 /// Header lines that a message usually has at most; the index is allocated for so many.
 const USUAL_LINES: usize = 24;
@@ -239,8 +239,8 @@ impl Iterator for HeadLines<'_> {
         if line.contains(&b'\r') {
             self.fault.get_or_insert("CR within a line");
         }
-        if line.contains(&0) {
-            // RFC 3261 §25.1 has it in a quoted pair at most; what is copied from such a line could not be sent.
+        if has_bare_nul(line) {
+            // What is copied from such a line could not be sent.
             self.fault.get_or_insert("NUL within a line");
         }
         Some((from, from + line.len()))
