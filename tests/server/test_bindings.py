@@ -105,6 +105,14 @@ def test_a_lost_connection_takes_what_was_reached_over_it() -> None:
     assert table.drop_connection(7) == []
 
 
+@pytest.mark.parametrize(("port", "stays"), [(5060, True), (40000, False)])
+def test_a_phone_that_connects_from_the_port_that_it_listens_on_stays(port: int, stays: bool) -> None:
+    table = BindingTable()
+    stream = Flow("tcp", ("192.0.2.7", port), ("192.0.2.1", 5060), 7)
+    table.apply("alice", [wanted(f"192.0.2.7:{port}")], origin(flow=stream), maximum=5)
+    assert (table.drop_connection(7) == []) is stays
+
+
 def test_a_lost_connection_leaves_what_can_be_connected_to() -> None:
     table = BindingTable()
     stream = Flow("tcp", ("192.0.2.7", 40000), ("192.0.2.1", 5060), 7)

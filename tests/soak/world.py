@@ -81,7 +81,8 @@ class World:
         for party in (self.caller, self.callee, self.phone):
             party.server = self.server.local_address()
         dispatcher: Any = self.server._dispatcher
-        await asyncio.get_running_loop().run_in_executor(dispatcher._pool, gc.collect)
+        for pool in (dispatcher._decide, dispatcher._notify):
+            await asyncio.get_running_loop().run_in_executor(pool, gc.collect)
         self._census = census()
 
     async def stop(self) -> None:

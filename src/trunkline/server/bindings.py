@@ -18,6 +18,9 @@ __all__ = ["Binding", "BindingTable", "OutOfOrder", "Outcome", "Wanted"]
 
 SIP_PORT = 5060
 
+FIRST_DYNAMIC_PORT = 32_768
+"""Ports from here on are what systems give to a connection by themselves (Linux; IANA's range begins at 49152)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -252,7 +255,8 @@ def _needs_its_connection(binding: Binding) -> bool:
     """Whether nothing but the connection that it registered over reaches it: its Contact names nothing that listens."""
     if binding.nat or binding.path:
         return binding.nat
-    return not _is_address(binding.uri.host) or (binding.uri.port or SIP_PORT) == binding.flow.remote[1]
+    port, own_port = binding.uri.port or SIP_PORT, binding.flow.remote[1]
+    return not _is_address(binding.uri.host) or (port == own_port and own_port >= FIRST_DYNAMIC_PORT)
 
 
 def _new_connection(binding: Binding) -> Flow:

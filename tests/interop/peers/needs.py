@@ -1,7 +1,8 @@
 """What each suite of interop tests needs of the machine: one table for `install`, conftest.py and `tests.skipped`.
 
-A suite is what one of conftest.py's fixtures drives. It is skipped, with a reason, on a machine that lacks something,
-unless TRUNKLINE_REQUIRE_INTEROP=1 is set: then that is a failure. Standard library alone: `install` runs first of all.
+A suite is what one of conftest.py's fixtures drives, or a program that other tests need. It is skipped, with a reason,
+on a machine that lacks something, unless TRUNKLINE_REQUIRE_INTEROP=1 is set: then that is a failure. Standard library
+alone: `install` runs first of all.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ SUITES = {
     "sipp": (*NAMESPACE, "sipp"),
     "baresip": (*NAMESPACE, "baresip"),
     "linphone": (*NAMESPACE, "linphonec"),
+    "pcap": ("tcpdump",),  # tests/trace reads a trace file with it
 }
-"""tcpdump is in no suite: tests/trace reads a trace file with it."""
 
 
 def missing_programs() -> list[str]:
@@ -56,7 +57,9 @@ def why_skipped(suite: str) -> str:
     missing = [program for program in missing_programs() if program in SUITES[suite]]
     if missing:
         return f"{suite}: no {', '.join(missing)} on this machine (see tests/interop/install)"
-    return "" if may_make_namespaces() else f"{suite}: may not make network namespaces (needs root)"
+    if not set(NAMESPACE) & set(SUITES[suite]) or may_make_namespaces():
+        return ""
+    return f"{suite}: may not make network namespaces (needs root)"
 
 
 def skipped_suites() -> dict[str, str]:
