@@ -7,7 +7,7 @@ mod events;
 mod real;
 mod sans_io;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use trunkline_sip::endpoint::{ChallengeMode, Command, Config, Counters, Network}
 use trunkline_sip::flow::Transport;
 use trunkline_sip::token::Minter;
 
-use crate::values::PyFlow as Flow;
+use crate::flow::{PyFlow as Flow, socket_addr, transport};
 pub use events::ServerTransaction;
 
 /// The default of `body`.
@@ -350,21 +350,8 @@ fn duration(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(value_error)
 }
 
-fn transport(name: &str) -> PyResult<Transport> {
-    match name {
-        "udp" => Ok(Transport::Udp),
-        "tcp" => Ok(Transport::Tcp),
-        _ => Err(PyValueError::new_err(format!("unknown transport {name:?}: \"udp\" or \"tcp\""))),
-    }
-}
-
 fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
-    Ok(SocketAddr::new(ip(host)?, port))
-}
-
-fn ip(host: &str) -> PyResult<IpAddr> {
-    host.parse()
-        .map_err(|_| PyValueError::new_err(format!("not an IP address: {host:?}")))
+    socket_addr((host.to_owned(), port))
 }
 
 fn networks(texts: &[String]) -> PyResult<Vec<Network>> {
@@ -410,7 +397,7 @@ fn config(
     let advertise = advertise.map(pairs).transpose()?.unwrap_or_default();
     let advertise = advertise
         .iter()
-        .map(|(from, to)| Ok((ip(from)?, ip(to)?)))
+        .map(|(from, to)| Ok((address(from, 0)?.ip(), address(to, 0)?.ip())))
         .collect::<PyResult<_>>()?;
     Ok(Config {
         node,

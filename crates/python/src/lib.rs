@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod digest;
 mod endpoint;
+mod flow;
 mod media;
 mod sdp;
 mod values;
@@ -13,6 +14,7 @@ mod values;
 fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     values::register(module)?;
+    flow::register(module)?;
     digest::register(module)?;
     sdp::register(module)?;
     endpoint::register(module)?;

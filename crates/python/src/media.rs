@@ -12,8 +12,8 @@ use trunkline_engine::media::{Engine, Event, Options};
 use trunkline_media::codec::Codec;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 
+use crate::flow::{Address, address, socket_addr};
 use crate::sdp::PyCodec;
-use crate::values::{Address, address, socket_addr};
 
 /// Counts of one leg; a snapshot.
 #[pyclass(frozen, get_all, module = "_trunkline", name = "LegStatistics")]

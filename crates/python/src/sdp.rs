@@ -12,7 +12,8 @@ use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 use trunkline_sip::message::ParseError;
 use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, MediaPlan, Ours, RemoteOffer};
 
-use crate::values::{Address, address, parse_error};
+use crate::flow::{Address, address};
+use crate::values::parse_error;
 
 /// The stable interface of Python 3.11 has no way to derive a native class from an exception, so this one is made by Python.
 const NEGOTIATION_ERROR_SOURCE: &std::ffi::CStr = c"

@@ -1,15 +1,12 @@
-//! The value classes: SipParseError, Uri, NameAddr, Via, Message, Flow, each around its Rust type.
+//! The value classes: SipParseError, Uri, NameAddr, Via, Message, each around its Rust type.
 //!
 //! `endpoint` and `sdp` make them through `From` and read them through `inner`, and raise SipParseError through [`parse_error`].
-
-use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyType};
-use trunkline_sip::flow::{ConnectionId, Flow, Transport};
 use trunkline_sip::header::{NameAddr, Params, Via};
 use trunkline_sip::message::{Limits, Message, ParseError};
 use trunkline_sip::uri::{Changes, Uri};
@@ -27,8 +24,6 @@ class SipParseError(ValueError):
 
 static PARSE_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
-/// An IP address in text and a port.
-pub(crate) type Address = (String, u16);
 type PairList = Vec<(String, Option<String>)>;
 type HeaderList = Vec<(String, String)>;
 
@@ -50,36 +45,6 @@ pub(crate) fn parse_error(py: Python<'_>, error: ParseError) -> PyErr {
     match parse_error_class(py).and_then(|class| class.call1((error.reason, error.status))) {
         Ok(instance) => PyErr::from_value(instance),
         Err(error) => error,
-    }
-}
-
-/// The address as Python sees it.
-pub(crate) fn address(address: SocketAddr) -> Address {
-    (address.ip().to_string(), address.port())
-}
-
-/// The address that Python gave; ValueError unless it is an IP address in text.
-pub(crate) fn socket_addr((host, port): Address) -> PyResult<SocketAddr> {
-    let ip: IpAddr = host
-        .parse()
-        .map_err(|_| PyValueError::new_err(format!("not an IP address: {host:?}")))?;
-    Ok(SocketAddr::new(ip, port))
-}
-
-/// The transport that Python named; ValueError for an unknown one.
-pub(crate) fn transport(name: &str) -> PyResult<Transport> {
-    match name {
-        "udp" => Ok(Transport::Udp),
-        "tcp" => Ok(Transport::Tcp),
-        _ => Err(PyValueError::new_err(format!("no transport: {name:?}; \"udp\" or \"tcp\""))),
-    }
-}
-
-/// The name of a transport in Python.
-pub(crate) fn transport_name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
     }
 }
 
@@ -492,69 +457,6 @@ impl PyMessage {
     }
 }
 
-/// Where a message came from or goes to.
-#[pyclass(frozen, eq, hash, module = "_trunkline", name = "Flow")]
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct PyFlow(Flow);
-
-impl From<Flow> for PyFlow {
-    fn from(flow: Flow) -> Self {
-        PyFlow(flow)
-    }
-}
-
-#[pymethods]
-impl PyFlow {
-    #[new]
-    #[pyo3(signature = (transport, remote, local=None, connection=0))]
-    fn new(transport: &str, remote: Address, local: Option<Address>, connection: ConnectionId) -> PyResult<PyFlow> {
-        let (transport, remote) = (self::transport(transport)?, socket_addr(remote)?);
-        Ok(PyFlow(Flow {
-            transport,
-            remote,
-            local: local.map(socket_addr).transpose()?,
-            connection,
-        }))
-    }
-
-    #[getter]
-    fn transport(&self) -> &'static str {
-        transport_name(self.0.transport)
-    }
-
-    #[getter]
-    fn remote(&self) -> Address {
-        address(self.0.remote)
-    }
-
-    #[getter]
-    fn local(&self) -> Option<Address> {
-        self.0.local.map(address)
-    }
-
-    #[getter]
-    fn connection(&self) -> ConnectionId {
-        self.0.connection
-    }
-
-    fn __repr__(&self) -> String {
-        let local = self.0.local.map_or_else(|| "None".to_owned(), |local| format!("\"{local}\""));
-        format!(
-            "Flow({:?}, \"{}\", {local}, {})",
-            transport_name(self.0.transport),
-            self.0.remote,
-            self.0.connection
-        )
-    }
-}
-
-impl PyFlow {
-    /// The Rust value.
-    pub(crate) fn inner(&self) -> Flow {
-        self.0
-    }
-}
-
 /// Add this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SipParseError", parse_error_class(module.py())?)?;
@@ -562,6 +464,5 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyNameAddr>()?;
     module.add_class::<PyVia>()?;
     module.add_class::<PyMessage>()?;
-    module.add_class::<PyFlow>()?;
     Ok(())
 }

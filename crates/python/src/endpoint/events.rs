@@ -5,7 +5,8 @@ use pyo3::types::PyBytes;
 use trunkline_sip::endpoint as sip;
 
 use crate::digest::PyCredentials as Credentials;
-use crate::values::{PyFlow as Flow, PyMessage as Message};
+use crate::flow::PyFlow as Flow;
+use crate::values::PyMessage as Message;
 
 /// The handle of a request that waits for our answer; frozen.
 #[pyclass(frozen, module = "_trunkline")]

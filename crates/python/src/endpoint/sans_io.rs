@@ -9,7 +9,7 @@ use trunkline_sip::endpoint::{Command, Endpoint, Event};
 use trunkline_sip::time::Time;
 
 use super::{Driver, EndpointCommands, Listener, address, config, counted, events, lock, transport};
-use crate::values::PyFlow as Flow;
+use crate::flow::PyFlow as Flow;
 
 /// An endpoint and the time that it was told.
 pub struct Machine {
