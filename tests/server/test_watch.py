@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from trunkline.server.watch import HELD_S, LoopWatch
+from trunkline.server.watch import LoopWatch
 
 
 class Told(threading.Event):
@@ -24,18 +24,16 @@ class Told(threading.Event):
 
 @pytest.mark.timeout(5)
 def test_stopping_waits_for_no_sign_of_life_and_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> float:
+    async def main() -> None:
         watch = LoopWatch()
         watch._alive = alive = Told()
         watch.start(asyncio.get_running_loop())
         with watch.handler("held"):
             alive.waited_for.wait()  # holds the loop, as `stop` itself does
-            started = time.perf_counter()
-            watch.stop()
-            return time.perf_counter() - started
+            watch.stop()  # waiting REPEAT_S would be longer than this test may take
 
     with caplog.at_level(logging.WARNING):
-        assert asyncio.run(main()) < HELD_S
+        asyncio.run(main())
     assert caplog.records == []
 
 

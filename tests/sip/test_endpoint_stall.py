@@ -1,12 +1,11 @@
-"""Python stops for ten seconds under load: no peer repeats what Rust can answer, nothing is lost that cannot be shed.
+"""Python stops for ten seconds under load: Rust answers what it can meanwhile, nothing is lost that cannot be shed.
 
-The peer is one socket; when something arrived is the kernel's time stamp, so that only the SIP thread is measured.
+That its answers come before a peer would repeat its request is shown in virtual time: crates/sip/tests/endpoint_stall.rs.
 """
 
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from collections import Counter
 from contextlib import closing
@@ -18,34 +17,29 @@ from _trunkline import ByeAnswered, Cancelled, Codec, MediaEngine, RequestReceiv
 from tests.sip.wire import DatagramPeer, Station, header, request, station, status
 
 STALL_S = 10.0
-T1_S = 0.5
-"""When a UDP peer repeats what has no answer (RFC 3261 §17.1.1.2, §17.1.2.2)."""
+ANSWER_LIMIT_S = 10.0
+"""How long to wait for the last answers; Python still stands."""
 DIALOGS = 100
 EVENT_QUEUE = 200
-SO_TIMESTAMPNS = 35
 
 Key = tuple[str, str]
 
 
 @dataclass
 class Load:
-    """A peer that sends at its own pace and notes when each first answer came."""
+    """A peer that sends at its own pace and notes what each request was answered."""
 
     peer: DatagramPeer
-    sent: dict[Key, float] = field(default_factory=dict)
-    first: dict[Key, float] = field(default_factory=dict)
     statuses: dict[Key, list[int]] = field(default_factory=dict)
     requests: dict[Key, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.peer.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self.peer.socket.setblocking(False)
 
     def send(self, method: str, call_id: str, **fields: object) -> Key:
         data = request(method, self.peer.address, call_id=call_id, **fields)  # type: ignore[arg-type]
         key = call_id, method
-        self.sent[key] = time.time()
         self.requests[key] = data
         self.peer.send(data)
         return key
@@ -54,15 +48,11 @@ class Load:
         """Note what has come, and acknowledge final answers to INVITE (RFC 3261 §17.1.1.3)."""
         while True:
             try:
-                data, ancillary, _, _ = self.peer.socket.recvmsg(65_536, 64)
+                data = self.peer.socket.recv(65_536)
             except BlockingIOError:
                 return
-            seconds, nanos = next(
-                struct.unpack("qq", value[:16]) for _, kind, value in ancillary if kind == SO_TIMESTAMPNS
-            )
             text = data.decode()
             key = header(text, "Call-ID"), header(text, "CSeq").split()[1]
-            self.first.setdefault(key, seconds + nanos / 1e9)
             self.statuses.setdefault(key, []).append(status(text))
             if key[1] == "INVITE" and status(text) >= 300:
                 self._acknowledge(key, header(text, "To"))
@@ -76,8 +66,12 @@ class Load:
         lines = ["ACK sip:alice@pbx.example SIP/2.0", *kept, f"To: {to}", "Content-Length: 0", "", ""]
         self.peer.send("\r\n".join(lines).encode())
 
+    @property
+    def unanswered(self) -> list[Key]:
+        return [key for key in self.requests if key not in self.statuses]
+
     def of(self, method: str) -> list[Key]:
-        return [key for key in self.sent if key[1] == method]
+        return [key for key in self.requests if key[1] == method]
 
     def finals(self, keys: list[Key]) -> Counter[int]:
         return Counter(code for key in keys for code in set(self.statuses.get(key, [])) if code >= 200)
@@ -105,8 +99,8 @@ def stall(it: Station, load: Load) -> list[Key]:
             load.send("CANCEL", victim[0], branch=branch)
             cancelled.append(victim)
         tick += 1
-    last = time.monotonic() + T1_S
-    while time.monotonic() < last:
+    last = time.monotonic() + ANSWER_LIMIT_S
+    while load.unanswered and time.monotonic() < last:
         load.take()
         time.sleep(0.002)
     return cancelled
@@ -126,10 +120,7 @@ def test_nobody_repeats_what_rust_can_answer_while_python_stands_still() -> None
 
         cancelled = stall(it, load)
 
-        unanswered = [key for key in load.sent if key not in load.first]
-        assert not unanswered
-        late = {key: load.first[key] - load.sent[key] for key in load.sent}
-        assert max(late.values()) < T1_S, sorted(late.items(), key=lambda item: -item[1])[:5]
+        assert load.unanswered == []
 
         known = [key for key in load.of("BYE") if key[0].startswith("dialog")]
         unknown = [key for key in load.of("BYE") if key[0].startswith("unknown")]

@@ -8,15 +8,14 @@ import pytest
 from trunkline.testing.clock import Deadlock, run
 
 
+@pytest.mark.timeout(10)
 def test_waiting_costs_no_real_time() -> None:
     async def nap() -> float:
         start = asyncio.get_running_loop().time()
         await asyncio.sleep(86_400)
         return asyncio.get_running_loop().time() - start
 
-    began = time.monotonic()
     assert run(nap()) == pytest.approx(86_400)
-    assert time.monotonic() - began < 10
 
 
 def test_timers_fire_in_the_order_of_their_times() -> None:
