@@ -33,12 +33,21 @@ __all__ = [
     "UserOptions",
     "load_file",
     "parse_listen",
+    "parse_url",
     "problems_in",
     "validated",
 ]
 
 TRANSPORTS = ("udp", "tcp")
 DEFAULT_SIP_PORT = 5060
+
+
+def parse_url(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of `SCHEME://ADDRESS:PORT`, all three given. ValueError for anything else."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port is None or parts.path or parts.query or parts.username is not None:
+        raise ValueError(f"{url!r} needs the form {parts.scheme or 'SCHEME'}://ADDRESS:PORT")
+    return parts.scheme, parts.hostname, parts.port
 
 
 def parse_listen(url: str) -> tuple[str, str, int]:
@@ -57,6 +66,20 @@ def parse_listen(url: str) -> tuple[str, str, int]:
 
 def _listen(url: str) -> str:
     parse_listen(url)
+    return url
+
+
+def _hep_server(url: str) -> str:
+    scheme, host, _ = parse_url(url)
+    if scheme != "udp" or not _is_address(host):
+        raise ValueError(f"{url!r} is no capture server: udp://ADDRESS:PORT with a literal address is needed")
+    return url
+
+
+def _metrics(url: str) -> str:
+    scheme, host, _ = parse_url(url)
+    if scheme != "http" or not _is_address(host):
+        raise ValueError(f"{url!r} needs the form http://ADDRESS:PORT, with an address of this machine")
     return url
 
 
@@ -165,6 +188,14 @@ class ServerSettings(Options):
     """This machine's number, carried in every token that it mints."""
     recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
     """Messages and events that the recorder keeps; an event keeps its call, some kilobytes."""
+    hep: Annotated[str, AfterValidator(_hep_server)] | None = None
+    """The capture server (Homer) that gets every SIP message as HEP version 3: `udp://ADDRESS:PORT`; none unless given."""
+    hep_agent_id: Annotated[int, Field(ge=0, le=4_294_967_295)] = 0
+    """The number that the capture server knows us by."""
+    hep_password: SecretStr | None = None
+    """Proves us to a capture server that asks for one."""
+    metrics: Annotated[str, AfterValidator(_metrics)] | None = None
+    """Where Prometheus reads `/metrics`: `http://ADDRESS:PORT`, port 0 lets the system choose; nowhere unless given."""
 
 
 class UserOptions(Options):

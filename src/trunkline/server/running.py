@@ -27,6 +27,7 @@ from trunkline.server.dispatch import Dispatcher
 from trunkline.server.identify import Caller, Identifier, Unproven
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
+from trunkline.server.metrics import Metrics
 from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
 from trunkline.server.ports import listen_error
@@ -129,6 +130,8 @@ class Running:
             stop_timeout_s=settings.stop_timeout_s,
         )
         self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, dispatcher, options)
+        self.metrics: Metrics | None = None
+        """What Prometheus reads; None where the option names no address."""
         self._unchallenged = {
             method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
         }
@@ -147,6 +150,7 @@ class Running:
             ListenError: An address cannot be listened on; nothing stays open.
             StorageError: The store cannot be read.
         """
+        self._serve_metrics()
         self.endpoint.on_request = self._request
         self.endpoint.on_flow = self._flow
         self.endpoint.on_shed = _shed
@@ -189,6 +193,13 @@ class Running:
                 last_first.push_async_callback(self._own_resolver.close)
             last_first.push_async_callback(self.lines.close)
             last_first.push_async_callback(self._dispatcher.stop)
+            if self.metrics is not None:
+                last_first.push_async_callback(self.metrics.close)
+
+    def _serve_metrics(self) -> None:
+        if self._settings.metrics is not None:
+            self.metrics = Metrics(self, self._recorder)
+            self.metrics.serve(self._settings.metrics)
 
     def _restore(self, configured: Iterable[LineSettings], snapshot: Snapshot | None) -> None:
         if snapshot is not None:
@@ -308,6 +319,18 @@ class Running:
 
     def _traced(self, event: Traced) -> None:
         self._recorder.add(traced_message(event))
+
+    # --- asked by others ----------------------------------------------------------------------------------------------
+
+    @property
+    def sip_counters(self) -> dict[str, int]:
+        """The endpoint's totals and live counts."""
+        return self._driver.counters()
+
+    @property
+    def media_counters(self) -> dict[str, int]:
+        """The media engine's."""
+        return self.media.driver.counters()
 
     # --- looked up ----------------------------------------------------------------------------------------------------
 

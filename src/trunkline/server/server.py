@@ -7,7 +7,6 @@ the start and while it runs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +25,11 @@ from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.platform import Machine, Platform
 from trunkline.server.running import Running
+from trunkline.server.trace_outputs import TraceOutputs
 from trunkline.server.users import Users
 from trunkline.sip.resolver import Resolver
 from trunkline.storage.store import Store
 from trunkline.trace.log import log_to
-from trunkline.trace.pcap import PcapWriter
 from trunkline.trace.recorder import Recorder
 
 __all__ = ["SipServer"]
@@ -89,8 +88,8 @@ class SipServer(Handlers):
         self._running: Running | None = None
         self._traced = False
         self._pcap: Path | None = None
-        self._open_files = contextlib.ExitStack()
         self._wall_clock: Callable[[], float] = time.time
+        self._outputs = TraceOutputs(self.recorder, lambda: self._wall_clock())
 
     def __repr__(self) -> str:
         return f"<SipServer {self.settings.realm} {'running' if self._running else 'stopped'}>"
@@ -108,20 +107,21 @@ class SipServer(Handlers):
         """
         if self._running is not None:
             raise TrunklineError("the server runs already")
-        loop = asyncio.get_running_loop()
-        if self._pcap is not None:
-            self._write_pcap(self._pcap, loop.time())
+        now_s = asyncio.get_running_loop().time()
         try:
+            if self._pcap is not None:
+                self._outputs.open_pcap(self._pcap, now_s)
+            self._outputs.open_hep(self.settings, now_s)
             store = await Store.open(self.settings.storage) if self.settings.storage is not None else None
             self._running = running = self._made(store)
             try:
-                await running.start(self._configured_lines.values(), traced=self._traced)
+                await running.start(self._configured_lines.values(), traced=self._is_traced)
             except BaseException:
                 self._running = None
                 await running.abandon()
                 raise
         except BaseException:
-            self._open_files.close()
+            self._outputs.close()
             raise
 
     def _made(self, store: Store | None) -> Running:
@@ -149,7 +149,7 @@ class SipServer(Handlers):
             try:
                 await running.stop()
             finally:
-                self._open_files.close()
+                self._outputs.close()
 
     async def __aenter__(self) -> SipServer:
         await self.start()
@@ -194,6 +194,12 @@ class SipServer(Handlers):
             if listener.transport == transport:
                 return listener.host, listener.port
         raise ConfigurationError("listen", f"there is no {transport} listener")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Address and port where Prometheus reads `/metrics`; None where the option `metrics` names none."""
+        metrics = self._now.metrics
+        return metrics.address if metrics is not None else None
 
     # --- users --------------------------------------------------------------------------------------------------------
 
@@ -356,18 +362,14 @@ class SipServer(Handlers):
         """
         if self._running is not None:
             if pcap is not None and pcap != self._pcap:
-                self._write_pcap(pcap, self._running.endpoint.now_s)
+                self._outputs.open_pcap(pcap, self._running.endpoint.now_s)
             self._running.trace(True)
         self._traced = True
         self._pcap = pcap or self._pcap
 
-    def _write_pcap(self, path: Path, now_s: float) -> None:
-        try:
-            file = self._open_files.enter_context(path.open("wb", buffering=0))
-        except OSError as error:
-            raise ConfigurationError("pcap", f"{path} cannot be written: {error.strerror}") from error
-        stop = self.recorder.listen(PcapWriter(file, wall_offset_s=self._wall_clock() - now_s).add)
-        self._open_files.callback(stop)
+    @property
+    def _is_traced(self) -> bool:
+        return self._traced or self.settings.hep is not None
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

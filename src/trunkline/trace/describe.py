@@ -11,7 +11,7 @@ from enum import Enum
 
 from trunkline.events import CallEvent, Event
 
-__all__ = ["describe", "event_name"]
+__all__ = ["describe", "event_name", "fields_of"]
 
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 MAX_TEXT = 200
@@ -32,20 +32,31 @@ def describe(event: Event) -> str:
         >>> describe(LineRegisterFailed("itsp", 403, "Forbidden", 300.0))
         'line_register_failed line=itsp status=403 reason=Forbidden retry_in_s=300'
     """
-    parts = [event_name(event)]
+    fields = fields_of(event)
+    return " ".join([event_name(event), *(f"{name}={_quoted(value)}" for name, value in fields.items())])
+
+
+def fields_of(event: Event) -> dict[str, str | int | float]:
+    """The event's plain fields by name, those that say something; a call by its number."""
+    fields: dict[str, str | int | float] = {}
     if isinstance(event, CallEvent):
-        parts.append(f"call={event.call.id}")
+        fields["call"] = event.call.id
     for item in dataclasses.fields(event):
         value = getattr(event, item.name)
         if isinstance(value, str | int | float | Enum) and value != "":
-            parts.append(f"{item.name}={_plain(value)}")
-    return " ".join(parts)
+            fields[item.name] = _plain(value)
+    return fields
 
 
-def _plain(value: str | float | Enum) -> str:
+def _plain(value: str | int | float | Enum) -> str | int | float:
     if isinstance(value, Enum):
         return value.name.lower()
+    if isinstance(value, str):
+        return "".join(each if each.isprintable() else "?" for each in value[:MAX_TEXT])
+    return value
+
+
+def _quoted(value: str | float) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    text = "".join(each if each.isprintable() else "?" for each in str(value)[:MAX_TEXT])
-    return f'"{text}"' if " " in text else text
+    return f'"{value}"' if " " in str(value) else str(value)

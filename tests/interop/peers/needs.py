@@ -24,6 +24,7 @@ PACKAGES = {
     "baresip": "baresip-core",
     "linphonec": "linphone-cli",
     "tcpdump": "tcpdump",
+    "sngrep": "sngrep",
 }
 
 NAMESPACE = ("ip", "iptables", "setpriv")
@@ -34,6 +35,7 @@ SUITES = {
     "baresip": (*NAMESPACE, "baresip"),
     "linphone": (*NAMESPACE, "linphonec"),
     "pcap": ("tcpdump",),  # tests/trace reads a trace file with it
+    "hep": ("sngrep", "tcpdump"),  # a capture server, and what reads its file
 }
 
 
