@@ -11,6 +11,7 @@ import sys
 import click
 
 from trunkline import __version__
+from trunkline.cli.calls import calls
 from trunkline.cli.check import check
 from trunkline.cli.demo import demo
 from trunkline.cli.serve import serve
@@ -25,7 +26,7 @@ def commands() -> None:
     """Phones and provider lines, decided in Python."""
 
 
-for command in (serve, demo, check):
+for command in (serve, demo, check, calls):
     commands.add_command(command)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from trunkline.errors import StorageError
+from trunkline.storage.call_history import forget_calls
 from trunkline.storage.migrations import migrate
 from trunkline.storage.records import BindingRecord, Key, LineRecord, Record, Snapshot, TokenRecord, UserRecord
 from trunkline.storage.schema import TABLES, record_of, row_of
@@ -81,6 +82,14 @@ class Database:
                     _replace(connection, kind, of_kind, rows[kind])
         except SQLAlchemyError as error:
             raise StorageError(f"the database cannot be written: {_words(error)}") from error
+
+    def forget_calls(self, before: float) -> int:
+        """Delete records of calls; see `Store.forget_calls`."""
+        try:
+            with self._engine.begin() as connection:
+                return forget_calls(connection, before)
+        except SQLAlchemyError as error:
+            raise StorageError(f"old records of calls cannot be deleted: {_words(error)}") from error
 
     def close(self) -> None:
         """Close it."""

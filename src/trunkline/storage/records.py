@@ -9,9 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["BindingRecord", "Key", "LineRecord", "Record", "Snapshot", "TokenRecord", "UserRecord"]
+__all__ = [
+    "AttemptRecord",
+    "BindingRecord",
+    "CallRecord",
+    "Json",
+    "Key",
+    "LineRecord",
+    "Record",
+    "Snapshot",
+    "TokenRecord",
+    "UserRecord",
+]
 
-Key = tuple[str, ...]
+Key = tuple[str | int, ...]
 """The primary key of a record inside its table."""
 
 Json = Mapping[str, object]
@@ -96,7 +107,90 @@ class BindingRecord:
         return (self.user, self.contact, self.instance)
 
 
-Record = UserRecord | LineRecord | TokenRecord | BindingRecord
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One INVITE that was sent for a call, and what became of it."""
+
+    call: str
+    """The `id` of the call's record."""
+    number: int
+    """Counted from 1 within the call."""
+    channel: int
+    """0 or 1: `ChannelId`."""
+    peer_type: str
+    """`user` or `line`."""
+    peer_name: str
+    """Whom it called, or through which line."""
+    target: str
+    """The Request-URI."""
+    server: str
+    """Where it was sent: address, port and transport."""
+    started_at: float
+    ended_at: float | None
+    """When its answer or failure came; None where the session ended first."""
+    answered: bool
+    status: int
+    """The SIP status that ended it, 0 where it was given up."""
+    reason: str
+    """In words."""
+
+    @property
+    def key(self) -> Key:
+        """The call and its number."""
+        return (self.call, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One session, from its beginning to its end: who, whom, how long, why it ended, how it sounded."""
+
+    id: str
+    """The session's token, unique beyond this server."""
+    from_type: str
+    """`user` or `line`: who called, or what was dialled first."""
+    from_name: str
+    """That user's or line's name."""
+    from_address: str
+    """Where the INVITE came from; "" for a dialled call."""
+    caller_id: str
+    caller_name: str
+    dial_number: str
+    to_type: str
+    """`user` or `line`: who was placed last; "" where nobody was."""
+    to_name: str
+    line: str
+    """The line that it went through or came from; "" between users."""
+    server: str
+    """The provider's server, as address, port and transport; "" between users."""
+    created_at: float
+    answered_at: float | None
+    """When the caller was answered (or the callee of a dialled call); None where that never was."""
+    closed_at: float
+    closed_reason: str
+    """As `ClosedReason`, in small letters."""
+    status: int
+    """The SIP status of the failure that ended it; 0 where it was answered."""
+    reason: str
+    """That failure in words."""
+    zero: Json
+    """Codec and quality of channel ZERO as numbers: see `calls.record`."""
+    one: Json
+    """The same of channel ONE; empty where there was none."""
+    explanation: Json
+    """Why it failed, what came back, what to change; empty for a call that did not fail."""
+
+    @property
+    def key(self) -> Key:
+        """Its id."""
+        return (self.id,)
+
+    @property
+    def talk_s(self) -> float:
+        """Seconds from the answer to the end; 0 where it was never answered."""
+        return 0.0 if self.answered_at is None else max(0.0, self.closed_at - self.answered_at)
+
+
+Record = UserRecord | LineRecord | TokenRecord | BindingRecord | CallRecord | AttemptRecord
 
 
 @dataclass(frozen=True, slots=True)

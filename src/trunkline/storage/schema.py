@@ -11,13 +11,21 @@ from typing import TypeVar
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, MetaData, Row, String, Table
 
-from trunkline.storage.records import BindingRecord, LineRecord, Record, TokenRecord, UserRecord
+from trunkline.storage.records import (
+    AttemptRecord,
+    BindingRecord,
+    CallRecord,
+    LineRecord,
+    Record,
+    TokenRecord,
+    UserRecord,
+)
 
 __all__ = ["METADATA", "TABLES", "record_of", "row_of"]
 
 METADATA = MetaData()
 
-R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord)
+R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord, CallRecord, AttemptRecord)
 
 USERS = Table(
     "users",
@@ -69,11 +77,55 @@ BINDINGS = Table(
     Column("local_port", Integer),
 )
 
+CALLS = Table(
+    "calls",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("from_type", String, nullable=False),
+    Column("from_name", String, nullable=False),
+    Column("from_address", String, nullable=False),
+    Column("caller_id", String, nullable=False),
+    Column("caller_name", String, nullable=False),
+    Column("dial_number", String, nullable=False),
+    Column("to_type", String, nullable=False),
+    Column("to_name", String, nullable=False),
+    Column("line", String, nullable=False),
+    Column("server", String, nullable=False),
+    Column("created_at", Float, nullable=False, index=True),
+    Column("answered_at", Float),
+    Column("closed_at", Float, nullable=False),
+    Column("closed_reason", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("zero", JSON, nullable=False),
+    Column("one", JSON, nullable=False),
+    Column("explanation", JSON, nullable=False),
+)
+
+ATTEMPTS = Table(
+    "attempts",
+    METADATA,
+    Column("call", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("channel", Integer, nullable=False),
+    Column("peer_type", String, nullable=False),
+    Column("peer_name", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("server", String, nullable=False),
+    Column("started_at", Float, nullable=False, index=True),
+    Column("ended_at", Float),
+    Column("answered", Boolean, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("reason", String, nullable=False),
+)
+
 TABLES: dict[type[Record], Table] = {
     UserRecord: USERS,
     LineRecord: LINES,
     TokenRecord: LINE_TOKENS,
     BindingRecord: BINDINGS,
+    CallRecord: CALLS,
+    AttemptRecord: ATTEMPTS,
 }
 
 

@@ -89,6 +89,13 @@ class Store:
         """Delete the row with this record's key, soon."""
         self._change((type(record), record.key), None)
 
+    def forget_calls(self, before: float) -> asyncio.Future[int]:
+        """Delete the records of calls that began before a time, in seconds since the epoch; how many those were.
+
+        The future raises StorageError where it cannot be done.
+        """
+        return self._on_thread(lambda: self._database.forget_calls(before))
+
     @property
     def pending(self) -> int:
         """Changes that are not written yet."""
