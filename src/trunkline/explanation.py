@@ -1,0 +1,52 @@
+"""Why a call or a registration failed, as one value: what was sent, what came back, which rule, what to change.
+
+`calls.explanation` and `server.line_explanation` make them. They stand in the events and exceptions of failures, in the
+records of calls, in the log and in what the command line says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Explanation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why something failed, and what to do about it.
+
+    Example:
+        >>> from trunkline.explanation import Explanation
+        >>> print(Explanation(
+        ...     problem="line itsp: the provider does not take the user name or password",
+        ...     sent="REGISTER sip:sip.itsp.example to 192.0.2.9:5060/udp",
+        ...     received="401 Unauthorized",
+        ...     rule="RFC 3261 §22.2",
+        ...     advice="check username, auth_username and password of the line",
+        ... ))
+        line itsp: the provider does not take the user name or password; check username, auth_username and password of the line
+    """
+
+    problem: str
+    """What is wrong, in one sentence without full stop."""
+    sent: str
+    """What we sent, and where to; "" where it did not come to that."""
+    received: str
+    """What came back; "nothing" where nobody answered."""
+    rule: str
+    """The RFC's section, or the rule of ours, that it follows from."""
+    advice: str
+    """What to change; "" where there is nothing to change: somebody was busy."""
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.advice}" if self.advice else self.problem
+
+    def as_json(self) -> dict[str, str]:
+        """Its five fields by name."""
+        return {
+            "problem": self.problem,
+            "sent": self.sent,
+            "received": self.received,
+            "rule": self.rule,
+            "advice": self.advice,
+        }
