@@ -284,7 +284,7 @@ class Channel:
         3264 §8.4): a call on hold is never lost for being silent.
         """
         plan = plan or self.plan
-        if self.leg is None or plan is None or self.party is None:
+        if plan is None or self.party is None or self.leg is None or not self.leg.is_open:
             return
         talking = self._watched and theirs(plan) == "sendrecv" and plan.remote_rtp is not None
         self.leg.apply(
@@ -322,7 +322,8 @@ class Channel:
     def finish(self) -> None:
         """It is over: everything is let go. Idempotent."""
         self.stage = Stage.OVER
-        if self.leg is not None:
+        self._watched = False
+        if self.leg is not None and self.leg.handler is not None:
             # first, so that nothing is said to a leg that goes
             self.leg.handler = None
             self.leg.close()
