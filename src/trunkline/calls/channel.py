@@ -132,6 +132,7 @@ class Channel:
     def place(self, placing: Placing, offering: Offering, timeout_s: float) -> None:
         """Start calling."""
         self._outgoing = Outgoing(self.env, self, placing, offering, timeout_s=timeout_s, log=self.log)
+        self._outgoing.start()
 
     def open_leg(self) -> Leg:
         """The media leg, opened when first needed.
