@@ -687,6 +687,13 @@ class LegFailed:
 MediaEvent = LegSilent | LegLatched | LegFailed
 
 @final
+class LegEnd:
+    """What is left of a leg that `MediaEngine.end_leg` closes."""
+
+    def statistics(self) -> LegStatistics | None:
+        """The last counts; waits for the worker where they are not there yet. None for an unknown leg, or one that failed."""
+
+@final
 class MediaEngine:
     """The media workers: threads with an epoll each, RTP sockets from a port range. Commands to unknown legs do nothing."""
 
@@ -735,6 +742,9 @@ class MediaEngine:
         """Start the leg's tone detector."""
     def heard(self, leg: int) -> Heard: ...
     def statistics(self, leg: int) -> LegStatistics | None: ...  # None for an unknown leg
-    def close_leg(self, leg: int) -> LegStatistics | None: ...
+    def close_leg(self, leg: int) -> LegStatistics | None:
+        """Close a leg and wait for it; its ports are free then. None for an unknown leg."""
+    def end_leg(self, leg: int) -> LegEnd:
+        """Close a leg without waiting. `open_leg` waits for its ports where no others are free."""
     def counters(self) -> dict[str, int]: ...  # legs, ports_used, workers, packets
     def close(self) -> None: ...

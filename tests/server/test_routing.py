@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -47,12 +47,16 @@ class Routed(House):
             )
         )  # fmt: skip
 
+    async def targets(self, placing: Placing) -> list[Target]:
+        found = self.routing.targets(placing)
+        return list(found if isinstance(found, Sequence) else await found)
+
     async def to_user(self, name: str = "alice", caller_id: str = "+4917", caller_name: str = "Bob") -> list[Target]:
-        return list(await self.routing.targets(Placing(PeerType.USER, name, "", caller_name, caller_id)))
+        return await self.targets(Placing(PeerType.USER, name, "", caller_name, caller_id))
 
     async def to_line(self, number: str = "+15550100", **caller: str) -> Target:
         values = {"caller_name": "", "caller_id": "alice", **caller}
-        (target,) = await self.routing.targets(Placing(PeerType.LINE, "itsp", number, **values))
+        (target,) = await self.targets(Placing(PeerType.LINE, "itsp", number, **values))
         return target
 
     async def refused(self, placing: Awaitable[Any]) -> tuple[int, str]:

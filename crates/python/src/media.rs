@@ -8,7 +8,7 @@ use std::time::Duration;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use trunkline_engine::media::{Engine, Event, Options};
+use trunkline_engine::media::{Engine, Event, LegEnd, Options};
 use trunkline_media::codec::Codec;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 
@@ -192,6 +192,20 @@ fn media_codec(codec: &trunkline_sip::sdp::Codec) -> PyResult<Codec> {
     made.ok_or_else(|| PyValueError::new_err(format!("codec {:?} has no usable payload type: {payload_type:?}", codec.name())))
 }
 
+/// What is left of a leg that `MediaEngine.end_leg` closes.
+#[pyclass(frozen, module = "_trunkline", name = "LegEnd")]
+struct PyLegEnd {
+    end: LegEnd,
+}
+
+#[pymethods]
+impl PyLegEnd {
+    /// The last counts of the leg.
+    fn statistics(&self, py: Python<'_>) -> PyResult<Option<PyLegStatistics>> {
+        Ok(py.detach(|| self.end.statistics())?.map(PyLegStatistics::from))
+    }
+}
+
 /// The media workers: threads with an epoll each, RTP sockets from a port range.
 #[pyclass(frozen, module = "_trunkline", name = "MediaEngine")]
 struct PyMediaEngine {
@@ -304,6 +318,13 @@ impl PyMediaEngine {
         Ok(py.detach(|| self.engine.close_leg(leg))?.map(PyLegStatistics::from))
     }
 
+    /// Close a leg without waiting for its worker.
+    fn end_leg(&self, leg: u64) -> PyResult<PyLegEnd> {
+        Ok(PyLegEnd {
+            end: self.engine.end_leg(leg)?,
+        })
+    }
+
     fn hold(&self) {
         self.engine.hold();
     }
@@ -334,6 +355,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLegSilent>()?;
     module.add_class::<PyLegLatched>()?;
     module.add_class::<PyLegFailed>()?;
+    module.add_class::<PyLegEnd>()?;
     module.add_class::<PyMediaEngine>()?;
     Ok(())
 }

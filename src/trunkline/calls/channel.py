@@ -132,6 +132,7 @@ class Channel:
     def place(self, placing: Placing, offering: Offering, timeout_s: float) -> None:
         """Start calling."""
         self._outgoing = Outgoing(self.env, self, placing, offering, timeout_s=timeout_s, log=self.log)
+        self._outgoing.start()
 
     def open_leg(self) -> Leg:
         """The media leg, opened when first needed.
@@ -284,7 +285,7 @@ class Channel:
         3264 §8.4): a call on hold is never lost for being silent.
         """
         plan = plan or self.plan
-        if self.leg is None or plan is None or self.party is None:
+        if plan is None or self.party is None or self.leg is None or not self.leg.is_open:
             return
         talking = self._watched and theirs(plan) == "sendrecv" and plan.remote_rtp is not None
         self.leg.apply(
@@ -322,7 +323,8 @@ class Channel:
     def finish(self) -> None:
         """It is over: everything is let go. Idempotent."""
         self.stage = Stage.OVER
-        if self.leg is not None:
+        self._watched = False
+        if self.leg is not None and self.leg.handler is not None:
             # first, so that nothing is said to a leg that goes
             self.leg.handler = None
             self.leg.close()

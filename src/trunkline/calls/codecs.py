@@ -8,6 +8,7 @@ offered anew).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer
 
@@ -30,6 +31,7 @@ TELEPHONE_EVENT = Codec("telephone-event", 8000, 1, None, "0-15")
 Key = tuple[str, int, int]
 
 
+@lru_cache(1_024)
 def _key(codec: Codec) -> Key:
     return (codec.name.lower(), codec.clock_rate, codec.channels)
 
@@ -40,7 +42,7 @@ def codec_keys(codecs: Iterable[Codec]) -> frozenset[Key]:
 
 
 def _is_event(codec: Codec) -> bool:
-    return codec.name.lower() == "telephone-event"
+    return _key(codec)[0] == "telephone-event"
 
 
 def speaks(codecs: Iterable[Codec]) -> bool:

@@ -7,7 +7,7 @@ them (RFC 3261 §16.7). `Channel` owns one at a time; how it ends goes to the se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -94,7 +94,22 @@ class Outgoing:
         self._failures: list[Failure] = []
         self._over = False
         self._timer = env.call_later(timeout_s, self._timeout)
-        self._lookup = env.spawn(self._find(), f"targets of {placing.peer_name}")
+        self._lookup: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look the targets up and call them: now, or when they are known. That it failed is said in a step of its own."""
+        try:
+            targets = self._env.directory.targets(self.placing)
+        except Exception as error:
+            self._failures.append(self._unknown(error))
+        else:
+            if not isinstance(targets, Sequence):
+                self._lookup = self._env.spawn(self._find(targets), f"targets of {self.placing.peer_name}")
+                return
+            self._start(targets)
+        if not self._attempts:
+            # whoever places it has begun to wait for the outcome by then
+            asyncio.get_running_loop().call_soon(self._settle)
 
     def give_up(self, headers: Headers = ()) -> None:
         """CANCEL everything; the owner hears no more. Idempotent."""
@@ -105,25 +120,26 @@ class Outgoing:
 
     # --- looking up and starting ------------------------------------------------------------------------------------
 
-    async def _find(self) -> None:
+    async def _find(self, asked: Awaitable[Sequence[Target]]) -> None:
         try:
-            targets = await self._env.directory.targets(self.placing)
-        except PlacementError as error:
-            failure: Failure | None = failure_of(error)
-        except Exception:
-            self._log.exception("the targets of %s could not be looked up", self.placing.peer_name)
-            failure = Failure(500, "the targets could not be looked up")
+            targets = await asked
+        except Exception as error:
+            self._failures.append(self._unknown(error))
         else:
-            failure = None if targets else Failure(480, "nobody to call")
-        if self._over:
-            return
-        if failure is not None:
-            self._failures.append(failure)
-        else:
-            self._start(targets)
+            if not self._over:
+                self._start(targets)
         self._settle()
 
+    def _unknown(self, error: Exception) -> Failure:
+        if isinstance(error, PlacementError):
+            return failure_of(error)
+        self._log.error("the targets of %s could not be looked up", self.placing.peer_name, exc_info=error)
+        return Failure(500, "the targets could not be looked up")
+
     def _start(self, targets: Sequence[Target]) -> None:
+        if not targets:
+            self._failures.append(Failure(480, "nobody to call"))
+            return
         if self._offering.max_forwards <= 0:
             # RFC 3261 §16.3, step 3: the call has gone through too many elements, or round and round through us
             self._failures.append(Failure(483, "Too Many Hops"))
@@ -230,8 +246,9 @@ class Outgoing:
     def _finish(self, kept: Leg | None) -> None:
         self._over = True
         self._timer.cancel()
-        if not self._lookup.done() and self._lookup is not asyncio.current_task():
-            self._lookup.cancel()
+        lookup = self._lookup
+        if lookup is not None and not lookup.done() and lookup is not asyncio.current_task():
+            lookup.cancel()
         for leg, _ in self._legs.values():
             if leg is not kept:
                 leg.close()

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -83,8 +83,8 @@ class PlacementError(Exception):
 class Directory(Protocol):
     """Finds the targets of a placing."""
 
-    async def targets(self, placing: Placing) -> Sequence[Target]:
-        """All targets that are to ring at once; at least one.
+    def targets(self, placing: Placing) -> Sequence[Target] | Awaitable[Sequence[Target]]:
+        """All targets that are to ring at once; at least one. To be awaited where somebody has to be asked for them.
 
         Raises:
             PlacementError: There is none.

@@ -8,10 +8,11 @@ the description is heard in any case.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
+
+from trunkline.sip.literal import IpAddress, literal
 
 __all__ = ["translated"]
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PRIVATE = tuple(
     map(
@@ -27,6 +28,7 @@ _PRIVATE = tuple(
 )
 
 
+@lru_cache(4_096)
 def translated(described: str, source: str, *, registered: bool) -> bool:
     """Whether what a peer describes cannot be where its media comes from.
 
@@ -38,24 +40,21 @@ def translated(described: str, source: str, *, registered: bool) -> bool:
         source: The address that its signalling comes from.
         registered: Whether that is where a registered user is.
     """
-    here, there = _literal(source), _literal(described)
+    here, there = _unmapped(source), _unmapped(described)
     if here is None or there is None or here == there:
         return False
     return registered or (_private(there) and _public(here))
 
 
-def _literal(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
+def _unmapped(text: str) -> IpAddress | None:
+    address = literal(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
 
-def _private(address: Address) -> bool:
+def _private(address: IpAddress) -> bool:
     return any(address in network for network in _PRIVATE)
 
 
-def _public(address: Address) -> bool:
+def _public(address: IpAddress) -> bool:
     return not (_private(address) or address.is_loopback or address.is_link_local or address.is_unspecified)

@@ -22,6 +22,12 @@ log = logging.getLogger("trunkline.media")
 Address = tuple[str, int]
 
 
+class Ending(Protocol):
+    """What is left of a leg that is being closed."""
+
+    def statistics(self) -> LegStatistics | None: ...
+
+
 class MediaDriver(Protocol):
     """What a `MediaEngine` drives."""
 
@@ -48,7 +54,7 @@ class MediaDriver(Protocol):
     def listen(self, leg: int) -> None: ...
     def heard(self, leg: int) -> Heard: ...
     def statistics(self, leg: int) -> LegStatistics | None: ...
-    def close_leg(self, leg: int) -> LegStatistics | None: ...
+    def end_leg(self, leg: int) -> Ending: ...
     def counters(self) -> dict[str, int]: ...
     def close(self) -> None: ...
 
@@ -82,7 +88,7 @@ class Leg:
         self.port = port
         self.handler: LegHandler | None = None
         self._plays = False
-        self._final: LegStatistics | None = None
+        self._ending: Ending | None = None
 
     def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
         """Make the leg do what an offer and its answer agreed.
@@ -140,8 +146,8 @@ class Leg:
 
     @property
     def statistics(self) -> LegStatistics | None:
-        """Counts up to now; after `close` the last ones."""
-        return self._final or self._driver.statistics(self.number)
+        """Counts up to now; after `close` the last ones. Waits for the worker, which takes microseconds."""
+        return self._driver.statistics(self.number) if self._ending is None else self._ending.statistics()
 
     @property
     def is_open(self) -> bool:
@@ -149,9 +155,9 @@ class Leg:
         return self._engine.has(self)
 
     def close(self) -> None:
-        """Close the ports; it relays no more. Idempotent."""
+        """Have the ports closed; it relays no more. Waits for nobody. Idempotent."""
         if self._engine.forget(self):
-            self._final = self._driver.close_leg(self.number)
+            self._ending = self._driver.end_leg(self.number)
 
 
 class MediaEngine:

@@ -13,7 +13,8 @@ import concurrent.futures
 import functools
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.errors import CallEnded
@@ -37,6 +38,19 @@ __all__ = ["Dispatcher", "Handler", "HandlerOwner"]
 
 Handler = Callable[[Any], Awaitable[None] | None]
 """What an application registers: `async def` or `def`, with one argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A handler, and what its events need to know of it."""
+
+    handler: Handler
+    name: str
+    on_loop: bool
+    """Whether it is an `async def`; else it runs in a thread."""
+    decides: bool
+    """Whether it may decide what happens next."""
+
 
 DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser)
 """Events whose handlers may decide what happens next."""
@@ -68,13 +82,13 @@ class Dispatcher:
 
     def __init__(self, recorder: Recorder, *, threads: int = 32) -> None:
         self._recorder = recorder
-        self._handlers: dict[type[Event], list[Handler]] = {}
+        self._handlers: dict[type[Event], list[Registered]] = {}
         self._owner: HandlerOwner | None = None
         self._decide = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-decide")
         self._notify = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-notify")
         self._tasks: set[asyncio.Task[None]] = set()
         self._deciding: dict[Hashable, int] = {}
-        self._queues: dict[Hashable, deque[tuple[Event, Handler]]] = {}
+        self._queues: dict[Hashable, deque[tuple[Event, Registered]]] = {}
         self._waiting = 0
         self._shedding = False
         self._watch = LoopWatch()
@@ -83,7 +97,9 @@ class Dispatcher:
 
     def add(self, kind: type[Event], handler: Handler) -> None:
         """Call `handler` with each event of this kind, after those added before it."""
-        self._handlers.setdefault(kind, []).append(handler)
+        on_loop = inspect.iscoroutinefunction(_unwrapped(handler))
+        registered = Registered(handler, _name(handler), on_loop, issubclass(kind, DECIDING))
+        self._handlers.setdefault(kind, []).append(registered)
 
     def handles(self, kind: type[Event]) -> bool:
         """Whether anybody handles this kind."""
@@ -108,6 +124,7 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.difference_update(tasks)  # one that never began has not forgotten itself
         self._watch.stop()
         for pool in (self._decide, self._notify):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -135,13 +152,12 @@ class Dispatcher:
         """Whether a handler that may still decide runs for this call."""
         return self._deciding.get(call, 0) > 0
 
-    def _begin(self, event: Event, handler: Handler) -> None:
-        deciding = isinstance(event, DECIDING)
-        if deciding:
+    def _begin(self, event: Event, handler: Registered) -> None:
+        if handler.decides:
             subject = _subject(event)
             self._deciding[subject] = self._deciding.get(subject, 0) + 1
-        if inspect.iscoroutinefunction(_unwrapped(handler)) or deciding:
-            self._spawn(self._run(event, handler), event)
+        if handler.on_loop or handler.decides:
+            self._spawn(self._run_alone(event, handler), event)
             return
         key = _subject(event)
         queue = self._queues.get(key)
@@ -150,39 +166,49 @@ class Dispatcher:
             self._spawn(self._run_in_turn(key, queue), event)
         queue.append((event, handler))
 
-    def _spawn(self, work: Any, event: Event) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=f"on_{event_name(event)}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None], event: Event) -> None:
+        self._tasks.add(asyncio.get_running_loop().create_task(work, name=f"on_{event_name(event)}"))
 
-    async def _run_in_turn(self, key: Hashable, queue: deque[tuple[Event, Handler]]) -> None:
+    def _forget(self, task: asyncio.Task[Any] | None) -> None:
+        """From a task as it ends: a callback of the task would cost the loop another step."""
+        if task is not None:
+            self._tasks.discard(task)
+
+    async def _run_in_turn(self, key: Hashable, queue: deque[tuple[Event, Registered]]) -> None:
         try:
             while queue:
                 await self._run(*queue.popleft())
         finally:
             self._queues.pop(key, None)
+            self._forget(asyncio.current_task())
 
-    async def _run(self, event: Event, handler: Handler) -> None:
+    async def _run_alone(self, event: Event, handler: Registered) -> None:
+        try:
+            await self._run(event, handler)
+        finally:
+            self._forget(asyncio.current_task())
+
+    async def _run(self, event: Event, handler: Registered) -> None:
         try:
             await self._call(handler, event)
         except CallEnded:
             pass  # the call is over: no error of the handler
         except Exception as error:
-            self._failed(event, error, _name(handler))
+            self._failed(event, error, handler.name)
         finally:
-            if isinstance(event, DECIDING):
+            if handler.decides:
                 self._decided(event)
 
-    async def _call(self, handler: Handler, event: Event) -> None:
+    async def _call(self, handler: Registered, event: Event) -> None:
         argument = _argument(event)
-        if inspect.iscoroutinefunction(_unwrapped(handler)):
-            with self._watch.handler(_name(handler)):
-                await handler(argument)  # type: ignore[misc]
+        if handler.on_loop:
+            with self._watch.handler(handler.name):
+                await handler.handler(argument)  # type: ignore[misc]
             return
-        pool = self._decide if isinstance(event, DECIDING) else self._notify
+        pool = self._decide if handler.decides else self._notify
         self._count_waiting(1)
         try:
-            await asyncio.get_running_loop().run_in_executor(pool, handler, argument)
+            await asyncio.get_running_loop().run_in_executor(pool, handler.handler, argument)
         finally:
             self._count_waiting(-1)
 

@@ -58,6 +58,7 @@ class Line:
         self.next_attempt_at: float | None = None
         """On the loop's clock: when the next REGISTER goes out."""
         self._statistics = LineStatistics()
+        self._party: Party | None = None
 
     def __repr__(self) -> str:
         return f"<Line {self.name} {self.state.value}>"
@@ -121,11 +122,13 @@ class Line:
 
     def party(self) -> Party:
         """The line as the peer of a call's channel."""
-        return Party(
-            PeerType.LINE,
-            self.name,
-            self.settings.codecs,
-            credentials=self.credentials,
-            media_timeout_s=self.settings.media_timeout_s,
-            accept_token=self.token,
-        )
+        if self._party is None:
+            self._party = Party(
+                PeerType.LINE,
+                self.name,
+                self.settings.codecs,
+                credentials=self.credentials,
+                media_timeout_s=self.settings.media_timeout_s,
+                accept_token=self.token,
+            )
+        return self._party

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from trunkline.server.line_settings import LineSettings
 from trunkline.sip.endpoint import Flow
+from trunkline.sip.literal import literal
 from trunkline.sip.resolver import ResolutionError, Resolver
 
 __all__ = ["LineServer"]
@@ -49,6 +50,14 @@ class LineServer:
     def flow(self) -> Flow | None:
         """Where requests go; None before the name was resolved."""
         return self._flow(self._current) if self._current else None
+
+    @property
+    def known(self) -> Flow | None:
+        """Where requests go now, if nobody has to be asked: the address that stands instead of a name. Else None."""
+        if not self._current or literal(self._host) is None:
+            return None
+        flow = self._flow(self._current)
+        return flow if self._reaches(flow) else None
 
     async def locate(self) -> Flow:
         """Resolve the name and say where requests go now. The address in use stays while it is among the answers.

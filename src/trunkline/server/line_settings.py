@@ -10,6 +10,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from trunkline.constants import Transport
@@ -169,6 +170,7 @@ def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
+@lru_cache(1_024)
 def split_host(text: str) -> HostPort:
     """Host (IPv6 without brackets) and port of `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address."""
     if text.startswith("["):

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-
 from trunkline.calls.peers import PlacementError, Placing, Target
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
@@ -54,27 +52,26 @@ class Routing:
         self._domain = domain
         self._active_calls = active_calls
         self._let_through: dict[str, dict[int, Placing]] = {}
-        self._of: dict[PeerType, Callable[[Placing], Awaitable[Sequence[Target]]]] = {
+        self._of: dict[PeerType, Callable[[Placing], Sequence[Target] | Awaitable[Sequence[Target]]]] = {
             PeerType.USER: self._user_targets,
             PeerType.LINE: self._line_targets,
         }
 
-    async def targets(self, placing: Placing) -> Sequence[Target]:
-        """All targets that are to ring at once; at least one.
+    def targets(self, placing: Placing) -> Sequence[Target] | Awaitable[Sequence[Target]]:
+        """All targets that are to ring at once; at least one. To be awaited where a provider's name is to be resolved.
 
         Raises:
             PlacementError: 404 for an unknown peer, 480 for a user with no phone registered, 484 without a number, 503
                 for a line that cannot be used now, 400 where what a caller said makes no address; and why.
         """
         try:
-            return await self._of[placing.peer_type](placing)
+            return self._of[placing.peer_type](placing)
         except SipParseError as error:
-            # escaped, a number or a caller's name may outgrow what a URI may have
-            raise PlacementError(400, f"the number or the caller makes no address: {error.reason}") from error
+            raise _no_address(error) from error
 
     # --- users ------------------------------------------------------------------------------------------------------
 
-    async def _user_targets(self, placing: Placing) -> Sequence[Target]:
+    def _user_targets(self, placing: Placing) -> Sequence[Target]:
         user = self._users.find(placing.peer_name)
         if user is None:
             raise PlacementError(404, f"no user {placing.peer_name}")
@@ -96,7 +93,7 @@ class Routing:
 
     # --- lines ------------------------------------------------------------------------------------------------------
 
-    async def _line_targets(self, placing: Placing) -> Sequence[Target]:
+    def _line_targets(self, placing: Placing) -> Sequence[Target] | Awaitable[Sequence[Target]]:
         line = self._lines.find(placing.peer_name)
         if line is None:
             raise PlacementError(404, f"no line {placing.peer_name}")
@@ -104,9 +101,8 @@ class Routing:
             raise PlacementError(484, f"no number to dial over line {line.name}")
         self._check_usable(line)
         self._check_limit(placing, line)
-        flow = await _server_flow(line)
-        line.counters.calls_out += 1
-        return [_server_target(placing, line, flow)]
+        flow = line.server.flow if line.registered else line.server.known
+        return _found_targets(placing, line) if flow is None else _targets_at(placing, line, flow)
 
     def _check_usable(self, line: Line) -> None:
         if not line.usable:
@@ -135,14 +131,24 @@ def _flow_to(binding: Binding) -> Flow:
     return next_hop(first, binding.flow)
 
 
-async def _server_flow(line: Line) -> Flow:
-    """The server that the line is registered at; for a line that isn't, where its name leads now."""
-    if line.registered and line.server.flow is not None:
-        return line.server.flow
+async def _found_targets(placing: Placing, line: Line) -> Sequence[Target]:
+    """For a line that is not registered: where its name leads now."""
     try:
-        return await line.server.locate()
+        return _targets_at(placing, line, await line.server.locate())
     except ResolutionError as error:
         raise PlacementError(503, f"line {line.name}: the provider cannot be found: {error}") from error
+    except SipParseError as error:
+        raise _no_address(error) from error
+
+
+def _targets_at(placing: Placing, line: Line, flow: Flow) -> Sequence[Target]:
+    line.counters.calls_out += 1
+    return [_server_target(placing, line, flow)]
+
+
+def _no_address(error: SipParseError) -> PlacementError:
+    """Escaped, a number or a caller's name may outgrow what a URI may have."""
+    return PlacementError(400, f"the number or the caller makes no address: {error.reason}")
 
 
 def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
@@ -150,7 +156,7 @@ def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
     params: list[tuple[str, str | None]] = [("user", "phone")] if settings.user_phone else []
     uri = Uri("sip", placing.dial_number, settings.aor_domain, settings.domain_port, params)
     return Target(
-        party=replace(line.party(), nat=False),
+        party=line.party(),
         uri=uri,
         flow=flow,
         local=_from(placing, settings),

@@ -11,8 +11,8 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 __all__ = ["LoopWatch"]
 
@@ -20,6 +20,8 @@ log = logging.getLogger("trunkline.server")
 
 HELD_S = 0.1
 """How long a handler may hold the loop unnoticed."""
+GRACE_S = 0.005
+"""A handler that runs no longer than this is none that holds the loop."""
 REPEAT_S = 10.0
 """Between two warnings while the loop stays held."""
 STACK_FRAMES = 12
@@ -52,27 +54,35 @@ class LoopWatch:
         if self._thread is not None:
             self._thread.join()
 
-    @contextmanager
-    def handler(self, name: str) -> Iterator[None]:
+    def handler(self, name: str) -> AbstractContextManager[None]:
         """While the block runs, a handler of this name may hold the loop."""
+        return _Running(self, name)
+
+    def _begin(self, name: str) -> None:
         self._names.append(name)
-        self._busy.set()
-        try:
-            yield
-        finally:
-            self._names.remove(name)
-            if not self._names and not self._stopped.is_set():
-                self._busy.clear()
+        if not self._busy.is_set():
+            self._busy.set()
+
+    def _end(self, name: str) -> None:
+        self._names.remove(name)
+        if not self._names and not self._stopped.is_set():
+            self._busy.clear()
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
             self._busy.wait()
-            if self._stopped.is_set() or not self._asked():
-                return
-            if not self._alive.wait(HELD_S):
-                self._warn()
-                self._alive.wait(REPEAT_S)
+            # most handlers are over by then, and their loop need not be asked
+            self._stopped.wait(GRACE_S)
+            if self._busy.is_set():
+                if not self._asked():
+                    return
+                self._listen()
             self._stopped.wait(HELD_S / 2)
+
+    def _listen(self) -> None:
+        if not self._alive.wait(HELD_S):
+            self._warn()
+            self._alive.wait(REPEAT_S)
 
     def _asked(self) -> bool:
         self._alive.clear()
@@ -95,3 +105,21 @@ class LoopWatch:
             names,
             stack,
         )
+
+
+class _Running(AbstractContextManager[None]):
+    """A handler that runs."""
+
+    __slots__ = ("_name", "_watch")
+
+    def __init__(self, watch: LoopWatch, name: str) -> None:
+        self._watch = watch
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._watch._begin(self._name)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._watch._end(self._name)

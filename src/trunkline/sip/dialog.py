@@ -6,11 +6,11 @@ builds the headers of requests inside it and judges the order of theirs. It send
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from trunkline.sip.endpoint import DialogKey, Flow, Message, NameAddr, SipParseError, Uri
+from trunkline.sip.literal import literal
 
 MAX_ROUTES = 20
 """Record-Route values believed at most: more is an attack or a loop."""
@@ -45,31 +45,25 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
     host name, a private address of a peer that came from a public one, or a connection that we may only use from its
     other end leave the flow as it was (RFC 5626's reasoning: what worked for their message works for ours).
     """
-    transport = (uri.param("transport") or received_over.transport).lower()
-    address = _address(uri.host)
-    source = _address(received_over.remote[0])
-    if address is None or source is None:
+    over, source = received_over.transport, received_over.remote[0]
+    transport = (uri.param("transport") or over).lower()
+    address = _believed(uri.host, source)
+    if address is None or transport not in ("udp", "tcp"):
         return received_over
-    if address.version != source.version or (address.is_private and not source.is_private) or address.is_unspecified:
+    if received_over.connection and transport == over == "tcp" and literal(address) == literal(source):
         return received_over
-    if received_over.connection and transport == "tcp" and received_over.transport == "tcp" and address == source:
-        return received_over
-    if transport not in ("udp", "tcp"):
-        return received_over
-    return Flow(
-        transport,
-        (str(address), uri.port or 5060),
-        received_over.local if transport == received_over.transport else None,
-    )
+    return Flow(transport, (address, uri.port or 5060), received_over.local if transport == over else None)
 
 
 @lru_cache(4_096)
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """A literal address; None for a name. Remembered, since few hosts stand in many messages and parsing is slow."""
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
+def _believed(host: str, source: str) -> str | None:
+    """The address that a host is, in its one form, where a peer at `source` can have it; else None."""
+    address, known = literal(host), literal(source)
+    if address is None or known is None or address.version != known.version:
         return None
+    if (address.is_private and not known.is_private) or address.is_unspecified:
+        return None
+    return str(address)
 
 
 def behind_nat(message: Message, source: Flow) -> bool:

@@ -27,6 +27,14 @@ class VirtualLeg:
     digits: str = ""
 
 
+class NothingCarried:
+    """What is left of a leg that carried nothing."""
+
+    def statistics(self) -> LegStatistics | None:
+        """Nothing was carried."""
+        return None
+
+
 class VirtualMedia:
     """Stands in for the media workers: allots ports and notes what it is told; `fall_silent` makes a leg's silence event."""
 
@@ -102,11 +110,11 @@ class VirtualMedia:
         """Nothing was carried."""
         return None
 
-    def close_leg(self, leg: int) -> LegStatistics | None:
+    def end_leg(self, leg: int) -> NothingCarried:
         """Free the port."""
         self.unlink(leg)
         self.legs.pop(leg, None)
-        return None
+        return NothingCarried()
 
     def counters(self) -> dict[str, int]:
         """Legs that are open."""

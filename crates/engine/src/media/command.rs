@@ -44,6 +44,8 @@ pub enum Command {
     Stop { leg: u64 },
     /// Close the sockets and answer with the last counts.
     Close { leg: u64, reply: SyncSender<Option<Statistics>> },
+    /// Answer when all that was told before is done.
+    Echo { reply: SyncSender<()> },
     /// End the thread.
     Quit,
     /// Panic at the leg's next packet.

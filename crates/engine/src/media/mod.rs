@@ -134,6 +134,8 @@ struct Registry {
 }
 
 struct Control {
+    /// Legs were closed that nobody has waited for: their ports may be free in a moment.
+    closing: AtomicBool,
     registry: Mutex<Registry>,
     ports: Arc<Ports>,
     events: Arc<events::Events>,
@@ -143,6 +145,40 @@ struct Control {
 
 /// The media workers.
 pub struct Engine(Arc<Control>);
+
+/// What is left of a leg that [`Engine::end_leg`] closes.
+pub struct LegEnd {
+    last: Mutex<Last>,
+    /// Of the worker, whose wake-up may be held back.
+    wake: Option<Arc<Wake>>,
+}
+
+/// The last counts of a leg: on their way, or here.
+enum Last {
+    Due(Receiver<Option<Statistics>>),
+    Known(Option<Statistics>),
+}
+
+impl LegEnd {
+    /// The last counts; waits for the worker where they are not here yet. `None` for an unknown leg, or one that failed.
+    ///
+    /// # Errors
+    /// `TimedOut` when the worker is stuck.
+    pub fn statistics(&self) -> io::Result<Option<Statistics>> {
+        let mut last = lock(&self.last);
+        let statistics = match &*last {
+            Last::Known(statistics) => return Ok(statistics.clone()),
+            Last::Due(answer) => {
+                if let Some(wake) = &self.wake {
+                    wake.wake();
+                }
+                answered(answer)?
+            }
+        };
+        *last = Last::Known(statistics.clone());
+        Ok(statistics)
+    }
+}
 
 /// Make a leg fall silent that any engine of this process holds: its call ended while Python was busy (`ByeAnswered`).
 pub fn stop_leg(leg: u64) {
@@ -166,6 +202,7 @@ impl Engine {
         let mut seeds = Random::new(u64::from_ne_bytes(seed));
         let ports = Arc::new(Ports::new(options.first_port, options.last_port, seeds.next_u64())?);
         let control = Arc::new(Control {
+            closing: AtomicBool::new(false),
             registry: Mutex::default(),
             ports,
             events: Arc::new(events::Events::new(options.event_queue)?),
@@ -205,7 +242,10 @@ impl Engine {
     /// # Errors
     /// `AddrInUse` when the range is used up; what the system says otherwise.
     pub fn open_leg(&self, address: IpAddr, beside: u64) -> io::Result<(u64, u16)> {
-        let sockets = self.0.ports.bind(address)?;
+        let sockets = match self.0.ports.bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.0.catch_up() => self.0.ports.bind(address),
+            bound => bound,
+        }?;
         let port = sockets.port();
         let leg = NEXT_LEG.fetch_add(1, Ordering::Relaxed);
         let seed = lock(&self.0.seeds).next_u64();
@@ -321,6 +361,22 @@ impl Engine {
         statistics
     }
 
+    /// Close a leg without waiting; its last counts are there when the worker has closed it. [`Engine::open_leg`] waits where it needs the ports.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the worker has too many commands waiting.
+    pub fn end_leg(&self, leg: u64) -> io::Result<LegEnd> {
+        let _ = self.unlink(leg);
+        let (reply, answer) = sync_channel(1);
+        self.0.closing.store(true, Ordering::Release);
+        let told = self.0.tell(leg, Command::Close { leg, reply });
+        let wake = lock(&self.0.registry).forget(leg);
+        told.map(|()| LegEnd {
+            last: Mutex::new(Last::Due(answer)),
+            wake,
+        })
+    }
+
     /// Let commands wait until [`Engine::release`], so that several of them wake a worker once; what waits for an answer is done at once.
     pub fn hold(&self) {
         for worker in &mut lock(&self.0.registry).workers {
@@ -402,12 +458,12 @@ impl Registry {
         }
     }
 
-    fn forget(&mut self, leg: u64) {
-        if let Some(placed) = self.legs.remove(&leg)
-            && let Some(handle) = self.workers.get_mut(placed.worker)
-        {
-            handle.legs -= 1;
-        }
+    /// Forget a leg; the wake-up of the worker that had it.
+    fn forget(&mut self, leg: u64) -> Option<Arc<Wake>> {
+        let placed = self.legs.remove(&leg)?;
+        let handle = self.workers.get_mut(placed.worker)?;
+        handle.legs -= 1;
+        Some(Arc::clone(&handle.wake))
     }
 
     fn send(&self, worker: usize, command: Command) -> io::Result<()> {
@@ -440,18 +496,37 @@ impl Control {
         }
     }
 
+    /// Wait until the ports of all legs that were closed are free; false when none was.
+    fn catch_up(&self) -> bool {
+        if !self.closing.swap(false, Ordering::AcqRel) {
+            return false;
+        }
+        let (reply, answer) = sync_channel(MAX_WORKERS);
+        for worker in &lock(&self.registry).workers {
+            if worker.send(Command::Echo { reply: reply.clone() }).is_ok() {
+                worker.wake_if_due();
+            }
+        }
+        drop(reply);
+        while answer.recv_timeout(PATIENCE).is_ok() {}
+        true
+    }
+
     fn ask<T>(&self, leg: u64, command: impl FnOnce(SyncSender<Option<T>>) -> Command) -> io::Result<Option<T>> {
         let (reply, answer): (_, Receiver<Option<T>>) = sync_channel(1);
         self.tell(leg, command(reply))?;
         lock(&self.registry).wake(leg);
-        match answer.recv_timeout(PATIENCE) {
-            Ok(answer) => Ok(answer),
-            // Nobody holds the other end: no such leg, or its code panicked while it answered.
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Ok(None),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the media worker does not answer"))
-            }
-        }
+        answered(&answer)
+    }
+}
+
+/// What a worker answers.
+fn answered<T>(answer: &Receiver<Option<T>>) -> io::Result<Option<T>> {
+    match answer.recv_timeout(PATIENCE) {
+        Ok(answer) => Ok(answer),
+        // Nobody holds the other end: no such leg, or its code panicked while it answered.
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Ok(None),
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(io::Error::new(io::ErrorKind::TimedOut, "the media worker does not answer")),
     }
 }
 

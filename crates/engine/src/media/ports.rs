@@ -13,8 +13,6 @@ use trunkline_media::random::Random;
 
 /// Pairs that others hold are stepped over up to this many times.
 const MAX_ATTEMPTS: usize = 1024;
-/// What the kernel may hold for a socket: more than a second of audio, and no more (it doubles the figure for its own needs).
-const BUFFER_BYTES: usize = 128 * 1024;
 /// Expedited forwarding (RFC 3246) in the upper six bits of the traffic class.
 const TRAFFIC_CLASS: u32 = 46 << 2;
 
@@ -119,14 +117,12 @@ fn bind_pair(address: IpAddr, port: u16) -> io::Result<(Socket, Socket)> {
 fn bind_one(address: IpAddr, port: u16) -> io::Result<Socket> {
     let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
-    // Both are wishes: containers may forbid the one and cap the other.
+    // A wish: a container may forbid it. The kernel's own buffers hold more than a second of audio and are left alone.
     let _ = if address.is_ipv4() {
         socket.set_tos_v4(TRAFFIC_CLASS)
     } else {
         socket.set_tclass_v6(TRAFFIC_CLASS)
     };
-    let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(BUFFER_BYTES);
     socket.bind(&SocketAddr::new(address, port).into())?;
     Ok(socket)
 }

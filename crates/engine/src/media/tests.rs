@@ -11,10 +11,14 @@ use super::*;
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn engine(workers: usize, first_port: u16) -> Engine {
+    engine_of(workers, first_port, first_port + 199)
+}
+
+fn engine_of(workers: usize, first_port: u16, last_port: u16) -> Engine {
     Engine::start(&Options {
         workers,
         first_port,
-        last_port: first_port + 199,
+        last_port,
         event_queue: 64,
     })
     .unwrap()
@@ -184,4 +188,37 @@ fn test_relinking_goes_on_with_the_same_stream() {
     x.send_to(&packet(0, 101), to_a).unwrap();
     z.send_to(&packet(0, 9001), to_c).unwrap();
     assert_eq!(receive(&y).sequence, first.sequence.wrapping_add(2));
+}
+
+#[test]
+fn test_a_leg_that_ends_tells_its_last_counts_whenever_it_is_asked() {
+    let engine = engine(1, 23_200);
+    let (x, y) = (peer(), peer());
+    let (a, to_a) = open(&engine, &x, 0, 0);
+    let (b, _) = open(&engine, &y, a, 0);
+    engine.link(a, b).unwrap();
+    engine.statistics(b).unwrap();
+    x.send_to(&packet(0, 1), to_a).unwrap();
+    receive(&y);
+    engine.hold();
+    let end = engine.end_leg(b).unwrap();
+    for _ in 0..2 {
+        assert_eq!(end.statistics().unwrap().unwrap().packets_sent, 1);
+    }
+    engine.release();
+    assert_eq!(engine.counters().legs, 1);
+    assert_eq!(engine.end_leg(b).unwrap().statistics().unwrap(), None);
+}
+
+#[test]
+fn test_the_ports_of_a_leg_that_ends_serve_the_next_one() {
+    let engine = engine_of(1, 23_400, 23_401);
+    let mut last = engine.open_leg(HERE, 0).unwrap();
+    for _ in 0..100 {
+        engine.end_leg(last.0).unwrap();
+        let next = engine.open_leg(HERE, 0).unwrap();
+        assert_eq!(next.1, last.1);
+        last = next;
+    }
+    assert_eq!(engine.open_leg(HERE, 0).err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
 }

@@ -99,6 +99,8 @@ struct Commands<T> {
     closed: bool,
     /// Nobody is woken for what is appended.
     held: bool,
+    /// Writers that wait for room. Without one nobody is told that there is some: telling is a system call, heard or not.
+    writers: usize,
 }
 
 impl<T> CommandQueue<T> {
@@ -107,6 +109,7 @@ impl<T> CommandQueue<T> {
             waiting: Vec::new(),
             closed: false,
             held: false,
+            writers: 0,
         });
         CommandQueue {
             state,
@@ -126,7 +129,9 @@ impl<T> CommandQueue<T> {
         let mut state = lock(&self.state);
         while state.waiting.len() >= self.bound && !state.closed {
             self.wake.notify_one();
+            state.writers += 1;
             state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.writers -= 1;
         }
         self.append(state, command).is_ok()
     }
@@ -180,7 +185,11 @@ impl<T> CommandQueue<T> {
     pub(super) fn take(&self, batch: &mut Vec<T>) {
         let mut state = lock(&self.state);
         std::mem::swap(&mut state.waiting, batch);
-        self.taken.notify_all();
+        let awaited = state.writers > 0;
+        drop(state);
+        if awaited {
+            self.taken.notify_all();
+        }
     }
 
     /// Refuse further commands and drop what waits: an answer that somebody waits for there ends with its channel.

@@ -199,8 +199,9 @@ async fn receive(core: Shared, listener: Rc<UdpListener>) {
             // The runtime is being shut down.
             return;
         }
-        core.borrow_mut().datagrams(&listener);
-        yield_now().await;
+        if core.borrow_mut().datagrams(&listener) {
+            yield_now().await;
+        }
     }
 }
 
@@ -305,10 +306,12 @@ impl Core {
 
     // --- what comes in ---
 
-    fn datagrams(&mut self, listener: &UdpListener) {
+    /// Take what has arrived, so much in one turn; whether there may be more.
+    fn datagrams(&mut self, listener: &UdpListener) -> bool {
         let now = self.now();
         self.note_backlog();
         let mut inbox = std::mem::replace(&mut self.inbox, Inbox::empty());
+        let mut more = true;
         for _ in 0..DATAGRAMS {
             match listener.receive(&mut inbox) {
                 Ok(Some(datagram)) => {
@@ -322,13 +325,17 @@ impl Core {
                         self.endpoint.receive(now, flow, datagram.data);
                     }
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    more = false;
+                    break;
+                }
                 // An error that some earlier datagram met on its way; the socket itself is sound.
                 Err(_) => {}
             }
         }
         self.inbox = inbox;
         self.settle(now);
+        more
     }
 
     /// Hand in bytes of a stream, and note whether there was a valid message among them.

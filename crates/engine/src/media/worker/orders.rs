@@ -35,6 +35,7 @@ impl Worker {
             Command::Statistics { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, _| slot.leg.statistics()))),
             Command::Stop { leg } => self.with(now, leg, |slot, now| slot.leg.stop(now)).unwrap_or(()),
             Command::Close { leg, reply } => drop(reply.try_send(self.close(now, leg))),
+            Command::Echo { reply } => drop(reply.try_send(())),
             Command::Quit => {}
             #[cfg(test)]
             Command::Fault { leg } => self.with(now, leg, |slot, _| slot.fault = true).unwrap_or(()),

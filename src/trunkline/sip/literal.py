@@ -1,0 +1,27 @@
+"""Literal IP addresses in messages and flows, parsed once each.
+
+A few hosts stand in very many messages, and parsing one costs more than most decisions that hang on it. `dialog` asks
+for the address of a Contact or Route, `calls` for that of a description.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+__all__ = ["IpAddress", "literal"]
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@lru_cache(4_096)
+def literal(host: str) -> IpAddress | None:
+    """The address that a host is; None for a name.
+
+    Args:
+        host: As a URI, a description or a flow has it.
+    """
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
