@@ -25,17 +25,21 @@ from trunkline.errors import (
     TrunklineError,
     UnknownPeer,
 )
+from trunkline.explanation import Explanation
 from trunkline.server.line import Line, LineState
 from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
+from trunkline.storage.records import AttemptRecord, CallRecord
 
 __all__ = [
+    "AttemptRecord",
     "BridgeEnd",
     "BridgeOutcome",
     "Busy",
     "CallEnded",
     "CallError",
     "CallFailed",
+    "CallRecord",
     "CallSession",
     "CallState",
     "CallStateError",
@@ -43,6 +47,7 @@ __all__ = [
     "ClosedReason",
     "ConfigurationError",
     "Declined",
+    "Explanation",
     "Line",
     "LineState",
     "ListenError",

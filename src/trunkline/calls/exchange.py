@@ -46,6 +46,8 @@ class Exchange:
     ) -> None:
         self._env = Environment(endpoint, media, directory, addresses, sink, options or CallOptions())
         self._sessions: dict[int, CallSession] = {}
+        self.on_over: Callable[[CallSession], None] = lambda call: call.course.ledger.forget()
+        """Hears of each session that is over, before its `closed` is told."""
         self._numbers = itertools.count(1)
         self._stopping = False
 
@@ -209,6 +211,7 @@ class Exchange:
 
     def _over(self, call: CallSession) -> None:
         self._sessions.pop(call.id, None)
+        self.on_over(call)
 
     def _arrive(self, call: CallSession, request: RequestReceived, party: Party) -> tuple[int, Headers, str] | None:
         """Give the INVITE to channel ZERO; or the status, headers and words to refuse it with."""

@@ -188,6 +188,8 @@ class ServerSettings(Options):
     """This machine's number, carried in every token that it mints."""
     recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
     """Messages and events that the recorder keeps; an event keeps its call, some kilobytes."""
+    call_records_days: Annotated[int, Field(ge=0, le=36_500)] = 365
+    """How long the records of calls stay in the file of `storage`; 0 keeps none."""
     hep: Annotated[str, AfterValidator(_hep_server)] | None = None
     """The capture server (Homer) that gets every SIP message as HEP version 3: `udp://ADDRESS:PORT`; none unless given."""
     hep_agent_id: Annotated[int, Field(ge=0, le=4_294_967_295)] = 0

@@ -25,6 +25,7 @@ from trunkline.events import (
     Event,
     IncomingCall,
     LineEvent,
+    RecordEvent,
     RegisterUser,
 )
 from trunkline.server.watch import LoopWatch
@@ -258,6 +259,8 @@ def _subject(event: Event) -> Hashable:
         return event.call
     if isinstance(event, RegisterUser):
         return event.request
+    if isinstance(event, RecordEvent):
+        return "records"
     return event.line if isinstance(event, LineEvent) else "registrations"
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from trunkline.calls.session import CallSession
 from trunkline.events import (
     AttemptFailed,
+    CallRecorded,
     CallSessionCancelled,
     CallSessionClosed,
     CallSessionConnected,
@@ -120,3 +121,5 @@ class Handlers:
     """A party hung up."""
     on_call_session_closed = On[CallSessionClosed](CallSessionClosed)
     """The session is over; always last, exactly once."""
+    on_call_recorded = On[CallRecorded](CallRecorded)
+    """The record of a session that is over: who, whom, how long, why it ended, how it sounded."""

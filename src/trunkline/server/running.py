@@ -18,10 +18,11 @@ from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.calls.peers import Placing
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, ListenError
-from trunkline.events import CallEvent, Event, RegisterUser
+from trunkline.events import CallEvent, CallRecorded, Event, RegisterUser
 from trunkline.media.engine import MediaEngine
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
+from trunkline.server.call_records import CallRecords
 from trunkline.server.config import ServerSettings, parse_listen
 from trunkline.server.dispatch import Dispatcher
 from trunkline.server.identify import Caller, Identifier, Unproven
@@ -132,6 +133,15 @@ class Running:
         self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, dispatcher, options)
         self.metrics: Metrics | None = None
         """What Prometheus reads; None where the option names no address."""
+        self._call_records = CallRecords(
+            emit,
+            lambda: dispatcher.handles(CallRecorded),
+            store=store,
+            keep_days=settings.call_records_days,
+            now_s=lambda: self.endpoint.now_s,
+            wall_clock=wall_clock,
+        )
+        self.exchange.on_over = self._call_records.session_over
         self._unchallenged = {
             method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
         }
@@ -171,6 +181,7 @@ class Running:
         if snapshot is not None:
             self.registrar.restore(snapshot.bindings, self.addresses.listens)
         self.lines.start()
+        self._call_records.start()
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, write what waits, close everything."""
@@ -178,6 +189,8 @@ class Running:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.exchange.close_all())
                 group.create_task(self.lines.stop())
+            # while there are handlers to tell and a media engine to ask
+            self._call_records.close()
         finally:
             await self.abandon()
 
@@ -186,6 +199,7 @@ class Running:
         async with contextlib.AsyncExitStack() as last_first:
             if self.store is not None:
                 last_first.push_async_callback(self.store.close)
+            last_first.callback(self._call_records.close)
             last_first.callback(self.media.detach)
             last_first.callback(self.endpoint.detach)
             last_first.callback(self.registrar.close)

@@ -9,7 +9,8 @@ import dataclasses
 import re
 from enum import Enum
 
-from trunkline.events import CallEvent, Event
+from trunkline.events import CallEvent, CallRecorded, Event
+from trunkline.explanation import Explanation
 
 __all__ = ["describe", "event_name", "fields_of"]
 
@@ -39,12 +40,16 @@ def describe(event: Event) -> str:
 def fields_of(event: Event) -> dict[str, str | int | float]:
     """The event's plain fields by name, those that say something; a call by its number."""
     fields: dict[str, str | int | float] = {}
+    if isinstance(event, CallRecorded):
+        return {"call": event.record.id, "reason": event.record.closed_reason, "talk_s": event.record.talk_s}
     if isinstance(event, CallEvent):
         fields["call"] = event.call.id
     for item in dataclasses.fields(event):
         value = getattr(event, item.name)
         if isinstance(value, str | int | float | Enum) and value != "":
             fields[item.name] = _plain(value)
+        elif isinstance(value, Explanation):
+            fields["explanation"] = _plain(str(value))
     return fields
 
 
