@@ -20,8 +20,6 @@ Protocol errors of the other side (`SipParseError`, `NegotiationError`) are valu
 
 from __future__ import annotations
 
-from trunkline.explanation import Explanation
-
 __all__ = [
     "Busy",
     "CallEnded",
@@ -99,22 +97,20 @@ class CallFailed(CallError):
         status: The best final status (RFC 3261 §16.7), or what stands for it: 408 silence, 503 transport, 480 nobody
         registered.
         reason: In words.
-        explanation: What was sent, what came back, what to change; None where nothing was to be sent.
     """
 
-    def __init__(self, status: int, reason: str, explanation: Explanation | None = None) -> None:
+    def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
-        self.explanation = explanation
 
     @classmethod
-    def of(cls, status: int, reason: str, explanation: Explanation | None = None) -> CallFailed:
+    def of(cls, status: int, reason: str) -> CallFailed:
         """The class of the tree that stands for the status of an answer.
 
         A 480 says that the callee is not available now (RFC 3261 §21.4.18), not why: it is no `NotRegistered`.
         """
-        return _BY_STATUS.get(status, CallFailed)(status, reason, explanation)
+        return _BY_STATUS.get(status, CallFailed)(status, reason)
 
 
 class Busy(CallFailed):

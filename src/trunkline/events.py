@@ -13,14 +13,11 @@ from trunkline.constants import ChannelId, ClosedReason, PeerType
 
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
-    from trunkline.explanation import Explanation
     from trunkline.server.registrar import RegisterRequest
-    from trunkline.storage.records import AttemptRecord, CallRecord
 
 __all__ = [
     "AttemptFailed",
     "CallEvent",
-    "CallRecorded",
     "CallSessionCancelled",
     "CallSessionClosed",
     "CallSessionConnected",
@@ -39,7 +36,6 @@ __all__ = [
     "LineUnregisterFailed",
     "LineUnregisterSuccess",
     "LineUnregisterTrying",
-    "RecordEvent",
     "RegisterUser",
     "RegisterUserFailed",
     "RegisterUserSuccess",
@@ -99,8 +95,6 @@ class AttemptFailed(CallEvent):
     """The Request-URI that was tried."""
     status: int
     reason: str
-    explanation: Explanation
-    """What was sent, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +106,6 @@ class CallSessionFailed(CallEvent):
     reason: str
     contact: str
     """The Contact of a 3xx; "" otherwise."""
-    explanation: Explanation
-    """What was sent, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,21 +239,4 @@ class LineUnregisterFailed(LineEvent):
     reason: str
 
 
-# --- records ----------------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEvent:
-    """Something was recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecorded(RecordEvent):
-    """The record of a session that is over: told shortly after its `closed`, when the last counts of its media are known."""
-
-    record: CallRecord
-    attempts: tuple[AttemptRecord, ...]
-    """Each INVITE that was sent for it, in order."""
-
-
-Event = CallEvent | RegistrationEvent | LineEvent | RecordEvent
+Event = CallEvent | RegistrationEvent | LineEvent

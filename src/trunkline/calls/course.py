@@ -21,7 +21,6 @@ from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
 from trunkline.calls.outgoing import HOPS, Offering
 from trunkline.calls.peers import Placing, Target
 from trunkline.calls.placement import Placement
-from trunkline.calls.record import Ledger
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.errors import CallEnded, CallFailed, CallStateError, NoAnswer, NoMediaPorts
 from trunkline.events import (
@@ -96,7 +95,6 @@ class Course:
         self.bridge: Bridge | None = None
         self.closed_reason: ClosedReason | None = None
         self.hops_left = HOPS
-        self.ledger = Ledger(env.endpoint.now_s)
         self._on_over = on_over
         self._placing: Placing | None = None
         self._placement: Placement | None = None
@@ -148,7 +146,6 @@ class Course:
         """Place channel ZERO."""
         placement = Placement(lambda: self.env.here)
         self._placing, self._placement = placing, placement
-        self.ledger.placed(placing)
         self._emit(CallSessionCreated(self.call))
         if self.closed_reason is None:
             self.zero.place(placing, Offering(codecs_for=lambda party: with_events(party.codecs)), timeout_s)
@@ -170,7 +167,6 @@ class Course:
         if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link is not None:
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
         self._decision.made()
-        self.ledger.placed(placing)
         one = Channel(self.env, self, ChannelId.ONE, self.log)
         self.one, self._placing, self._placement = one, placing, placement
         self.zero.link = one.link = Link(SESSION, self.zero, one, self)
@@ -291,18 +287,9 @@ class Course:
         """From a channel."""
         self._emit(CallSessionConnecting(self.call, channel.id, message.status, message.reason))
 
-    def on_target_tried(self, channel: Channel, target: Target) -> None:
-        """From a channel."""
-        self.ledger.tried(channel.id, target, self.env.endpoint.now_s)
-
     def on_target_failed(self, channel: Channel, target: Target, failure: Failure) -> None:
         """From a channel."""
-        explained = self.ledger.attempt_failed(channel.id, target, failure, self.env.endpoint.now_s)
-        self._emit(AttemptFailed(self.call, channel.id, str(target.uri), failure.status, failure.reason, explained))
-
-    def on_target_won(self, channel: Channel, target: Target) -> None:
-        """From a channel."""
-        self.ledger.attempt_won(target, self.env.endpoint.now_s)
+        self._emit(AttemptFailed(self.call, channel.id, str(target.uri), failure.status, failure.reason))
 
     def on_placed(self, channel: Channel) -> None:
         """From a channel: it was answered."""
@@ -318,15 +305,12 @@ class Course:
         if self.closed_reason is not None or self._placing is None:
             return
         refusal = Refusal(closed_by(failure), crossing(self._placing.peer_type, failure))
-        explained = self.ledger.placing_failed(failure)
-        contact = contact_of(failure)
-        event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact, explained)
-        self._placing_failed(channel, error_of(self._placing.peer_type, failure, explained), event, refusal)
+        event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact_of(failure))
+        self._placing_failed(channel, error_of(self._placing.peer_type, failure), event, refusal)
 
     def on_placing_timeout(self, channel: Channel) -> None:
         """From a channel: nobody answered in time."""
-        failure = Failure(408, "nobody answered in time")
-        error = NoAnswer(failure.status, failure.reason, self.ledger.placing_failed(failure))
+        error = NoAnswer(408, "nobody answered in time")
         self._placing_failed(channel, error, CallSessionTimeout(self.call), UNDECIDED)
 
     def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
@@ -419,7 +403,6 @@ class Course:
             return
         for channel in self._channels:
             channel.watch(True)
-        self.ledger.connected(self.env.endpoint.now_s)
         placement, self._placement = self._placement, None
         self._emit(CallSessionConnected(self.call))
         if placement is not None:
@@ -448,7 +431,6 @@ class Course:
             self._let_go()
         finally:
             self.log.info("closed: %s", closed.name.lower())
-            self.ledger.closed(self.env.endpoint.now_s)
             self._on_over(self.call)
             self._emit(CallSessionClosed(self.call, closed))
             for watcher in self._watchers:
@@ -457,8 +439,6 @@ class Course:
 
     def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self._channels
-        for channel in channels:
-            self.ledger.channel_over(channel.id, channel.party, channel.plan, channel.leg)
         for channel in channels:
             if channel.link is not None:
                 self._guarded(channel.link.tell, channel, happening, news)

@@ -48,9 +48,6 @@ class OutgoingOwner(Protocol):
     def on_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None, *, alone: bool) -> None:
         """A provisional of one attempt; `alone` when there is no other."""
 
-    def on_target_tried(self, target: Target) -> None:
-        """One of the targets is about to be sent an INVITE."""
-
     def on_target_failed(self, target: Target, failure: Failure) -> None:
         """One of the targets failed."""
 
@@ -178,7 +175,6 @@ class Outgoing:
             self._log.error("%s", error)
             self._fail(target, Failure(503, "no media port is free"))
             return
-        self._owner.on_target_tried(target)
         self._attempts.append(
             Attempt(
                 self._env,
