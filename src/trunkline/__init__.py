@@ -6,6 +6,7 @@ The public names, and nothing else.
 from importlib.metadata import version as _version
 
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
+from trunkline.calls.destinations import AtOnce, ToLine, ToUser
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
@@ -25,11 +26,13 @@ from trunkline.errors import (
     TrunklineError,
     UnknownPeer,
 )
+from trunkline.server.groups import LineGroup
 from trunkline.server.line import Line, LineState
 from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
 
 __all__ = [
+    "AtOnce",
     "BridgeEnd",
     "BridgeOutcome",
     "Busy",
@@ -44,6 +47,7 @@ __all__ = [
     "ConfigurationError",
     "Declined",
     "Line",
+    "LineGroup",
     "LineState",
     "ListenError",
     "NoAnswer",
@@ -54,6 +58,8 @@ __all__ = [
     "RegisterRequest",
     "SipServer",
     "StorageError",
+    "ToLine",
+    "ToUser",
     "Transport",
     "TrunklineError",
     "UnknownPeer",

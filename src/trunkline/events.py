@@ -28,6 +28,7 @@ __all__ = [
     "CallSessionLost",
     "CallSessionTimeout",
     "Event",
+    "FailedAttempt",
     "IncomingCall",
     "LineEvent",
     "LineRegisterFailed",
@@ -88,13 +89,34 @@ class CallSessionConnected(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed(CallEvent):
-    """One of the attempts of a channel failed; others may go on."""
+    """One of the attempts of a channel failed, or a line was passed over; others may go on, or come next."""
 
     channel: ChannelId
     target: str
-    """The Request-URI that was tried."""
+    """The Request-URI that was tried; "" where none was found."""
     status: int
     reason: str
+    peer_type: PeerType = PeerType.USER
+    peer_name: str = ""
+    """The user or line."""
+    server: str = ""
+    """Address and port where it went; "" where none was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that failed, or a line that was passed over, as a failure keeps it."""
+
+    peer_type: PeerType
+    peer_name: str
+    """The user or line."""
+    target: str
+    """The Request-URI; "" where none was found."""
+    server: str
+    """Address and port where it went; "" where none was found."""
+    status: int
+    reason: str
+    """The other side's words, or ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +128,16 @@ class CallSessionFailed(CallEvent):
     reason: str
     contact: str
     """The Contact of a 3xx; "" otherwise."""
+    attempts: tuple[FailedAttempt, ...] = ()
+    """All that failed or were passed over, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallSessionTimeout(CallEvent):
-    """`timeout_s` passed without an answer. As with `CallSessionFailed`, the handler may go on."""
+    """The time passed without an answer. As with `CallSessionFailed`, the handler may go on."""
+
+    attempts: tuple[FailedAttempt, ...] = ()
+    """All that failed, were passed over, or were not answered in time, in order."""
 
 
 @dataclass(frozen=True, slots=True)

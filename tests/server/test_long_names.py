@@ -24,7 +24,7 @@ def test_a_number_that_outgrows_a_uri_is_refused_in_words() -> None:
         h.dns["sip.itsp.example"] = ["198.51.100.5"]
         h.add()
         await h.grant()
-        status, _ = await h.refused(h.routing.targets(Placing(PeerType.LINE, "itsp", LONG, "", "alice")))
+        status, _ = await h.refused(h.targets(Placing(PeerType.LINE, "itsp", LONG, "", "alice")))
         assert status == 400
 
     routed(scenario)

@@ -15,11 +15,11 @@ from trunkline.calls.bridge import Bridge
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import passed_direction, theirs, with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
+from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.failure import closed_by, contact_of, crossing, error_of, reason, reasons_of, warning
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
-from trunkline.calls.outgoing import HOPS, Offering
-from trunkline.calls.peers import Placing, Target
+from trunkline.calls.outgoing import HOPS, NotPlaced, Offering
 from trunkline.calls.placement import Placement
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.errors import CallEnded, CallFailed, CallStateError, NoAnswer, NoMediaPorts
@@ -35,6 +35,7 @@ from trunkline.events import (
     CallSessionHangUp,
     CallSessionLost,
     CallSessionTimeout,
+    FailedAttempt,
     IncomingCall,
 )
 from trunkline.sip.endpoint import Message, NegotiationError
@@ -96,7 +97,7 @@ class Course:
         self.closed_reason: ClosedReason | None = None
         self.hops_left = HOPS
         self._on_over = on_over
-        self._placing: Placing | None = None
+        self._wanted: Wanted | None = None
         self._placement: Placement | None = None
         self._decision = Decision(
             env,
@@ -142,20 +143,20 @@ class Course:
         if self._undecided:
             self._decision.wait(NOBODY)
 
-    def dial(self, placing: Placing, timeout_s: float) -> Placement:
+    def dial(self, wanted: Wanted, timeout_s: float) -> Placement:
         """Place channel ZERO."""
         placement = Placement(lambda: self.env.here)
-        self._placing, self._placement = placing, placement
+        self._wanted, self._placement = wanted, placement
         self._emit(CallSessionCreated(self.call))
         if self.closed_reason is None:
-            self.zero.place(placing, Offering(codecs_for=lambda party: with_events(party.codecs)), timeout_s)
+            self.zero.place(wanted, Offering(codecs_for=lambda party: with_events(party.codecs)), timeout_s)
         else:
             placement.settle(self._ended())
         return placement
 
     # --- decisions --------------------------------------------------------------------------------------------------
 
-    def accept(self, placing: Placing, timeout_s: float, placement: Placement) -> None:
+    def accept(self, wanted: Wanted, timeout_s: float, placement: Placement) -> None:
         """Place channel ONE.
 
         Raises:
@@ -168,16 +169,16 @@ class Course:
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
         self._decision.made()
         one = Channel(self.env, self, ChannelId.ONE, self.log)
-        self.one, self._placing, self._placement = one, placing, placement
+        self.one, self._wanted, self._placement = one, wanted, placement
         self.zero.link = one.link = Link(SESSION, self.zero, one, self)
         try:
             offering = self._offering()
         except NoMediaPorts as error:
             self.log.error("%s", error)
             # in a step of its own, as every other failure: whoever accepts has begun to await it by then
-            asyncio.get_running_loop().call_soon(self.on_not_placed, one, Failure(503, "no media port is free"))
+            asyncio.get_running_loop().call_soon(self._not_placed, one, Failure(503, "no media port is free"))
             return
-        one.place(placing, offering, timeout_s)
+        one.place(wanted, offering, timeout_s)
 
     def answer(self) -> None:
         """Answer channel ZERO with nobody behind it.
@@ -287,31 +288,47 @@ class Course:
         """From a channel."""
         self._emit(CallSessionConnecting(self.call, channel.id, message.status, message.reason))
 
-    def on_target_failed(self, channel: Channel, target: Target, failure: Failure) -> None:
+    def on_attempt_failed(self, channel: Channel, attempt: FailedAttempt) -> None:
         """From a channel."""
-        self._emit(AttemptFailed(self.call, channel.id, str(target.uri), failure.status, failure.reason))
+        self.log.info("%s failed: %d %s", attempt.target or attempt.peer_name, attempt.status, attempt.reason)
+        self._emit(
+            AttemptFailed(
+                self.call,
+                channel.id,
+                target=attempt.target,
+                status=attempt.status,
+                reason=attempt.reason,
+                peer_type=attempt.peer_type,
+                peer_name=attempt.peer_name,
+                server=attempt.server,
+            )
+        )
 
     def on_placed(self, channel: Channel) -> None:
         """From a channel: it was answered."""
         if self.closed_reason is not None:
             return
+        if channel is self.zero and channel.party is not None:
+            # of several that were dialled, it is the one who answered
+            self.call.from_peer_type, self.call.from_peer_name = channel.party.peer_type, channel.party.name
         if channel.link is None:
             self._connected()
         else:
             channel.link.tell(channel, Happening.ANSWERED, News(plan=channel.plan))
 
-    def on_not_placed(self, channel: Channel, failure: Failure) -> None:
+    def on_not_placed(self, channel: Channel, why: NotPlaced) -> None:
         """From a channel: no attempt is left."""
-        if self.closed_reason is not None or self._placing is None:
+        if self.closed_reason is not None:
             return
-        refusal = Refusal(closed_by(failure), crossing(self._placing.peer_type, failure))
-        event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact_of(failure))
-        self._placing_failed(channel, error_of(self._placing.peer_type, failure), event, refusal)
+        failure, peer_type, attempts = why.failure, why.peer_type, why.attempts
+        refusal = Refusal(closed_by(failure), crossing(peer_type, failure))
+        event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact_of(failure), attempts)
+        self._placing_failed(channel, error_of(peer_type, failure, attempts), event, refusal)
 
-    def on_placing_timeout(self, channel: Channel) -> None:
+    def on_placing_timeout(self, channel: Channel, attempts: tuple[FailedAttempt, ...]) -> None:
         """From a channel: nobody answered in time."""
-        error = NoAnswer(408, "nobody answered in time")
-        self._placing_failed(channel, error, CallSessionTimeout(self.call), UNDECIDED)
+        error = NoAnswer(408, "nobody answered in time", attempts)
+        self._placing_failed(channel, error, CallSessionTimeout(self.call, attempts), UNDECIDED)
 
     def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
         """From channel ZERO: CANCEL, 487 has gone out."""
@@ -347,7 +364,7 @@ class Course:
         """From the link: they have no codec in common."""
         if self.one is not None and self.closed_reason is None:
             self.one.hang_up([reason(failure.status, failure.reason)])
-            self.on_not_placed(self.one, failure)
+            self._not_placed(self.one, failure)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -376,6 +393,13 @@ class Course:
         headers = (warning(words),) if status == 488 else ()
         self._decision.fail(Refusal(ClosedReason.FAILED, News(status=status, headers=headers)), ())
         return CallFailed.of(status, words)
+
+    def _not_placed(self, channel: Channel, failure: Failure) -> None:
+        """A failure of our own."""
+        if self._wanted is not None:
+            first = next(placings(self._wanted))
+            peer_type = channel.party.peer_type if channel.party is not None else first.peer_type
+            self.on_not_placed(channel, NotPlaced(failure, peer_type))
 
     def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: Refusal) -> None:
         if self.closed_reason is not None:
