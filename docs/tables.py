@@ -14,6 +14,7 @@ import itertools
 import types
 import typing
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,8 +25,16 @@ from pydantic.fields import FieldInfo
 from trunkline import CallFailed, PeerType, errors, events
 from trunkline.calls.failure import crossing_status
 from trunkline.calls.link import BRIDGE, SESSION, Act, End, Happening, Stage
+from trunkline.calls.plan import TABLE, Ending, Turning
 from trunkline.server import back_off, line_states
-from trunkline.server.config import LineOptions, RouteOptions, ServerSettings, UserOptions
+from trunkline.server.config import (
+    DestinationOptions,
+    GroupOptions,
+    LineOptions,
+    RouteOptions,
+    ServerSettings,
+    UserOptions,
+)
 from trunkline.server.line_settings import LineSettings
 from trunkline.trace.describe import event_name
 
@@ -42,6 +51,7 @@ __all__ = [
     "link_rows",
     "option_rows",
     "state_rows",
+    "turn_rows",
 ]
 
 Row = list[str]
@@ -81,6 +91,8 @@ _PLAIN: dict[Any, str] = {
     bool: "true or false",
     SecretStr: "secret text",
     Path: "path",
+    Decimal: "number",
+    DestinationOptions: "destination",
 }
 
 
@@ -256,6 +268,23 @@ def failure_rows() -> list[Row]:
     return [*rows, ["any other", "the same", "the same"]]
 
 
+def turn_rows() -> list[Row]:
+    """What is tried after which failure."""
+    rows = [["What failed", *(f"next of {_turning(each)}" for each in Turning), "Why"]]
+    said = attribute_docs(Ending)
+    for row in TABLE:
+        what = said[row.ending.name].split(":")[0].rstrip(".")
+        if row.ending is Ending.REFUSED:
+            what = str(row.first) if row.first == row.last else f"{row.first} to {row.last}"
+            what += ", after it rang" if row.rang else ""
+        rows.append([what, *("yes" if each in row.next else "no" for each in Turning), row.why])
+    return rows
+
+
+def _turning(turning: Turning) -> str:
+    return turning.name.lower()
+
+
 # --- lines ----------------------------------------------------------------------------------------------------------------
 
 
@@ -298,6 +327,9 @@ TABLES: dict[str, Callable[[str], list[Row]]] = {
     "user-options": lambda argument: option_rows(UserOptions),
     "line-options": lambda argument: option_rows(LineOptions),
     "route-options": lambda argument: option_rows(RouteOptions),
+    "destination-options": lambda argument: option_rows(DestinationOptions),
+    "group-options": lambda argument: option_rows(GroupOptions),
+    "turns": lambda argument: turn_rows(),
     "events": lambda argument: event_rows(getattr(events, argument)),
     "enum": lambda argument: enum_rows(_named(argument)),
     "errors": lambda argument: error_rows(),

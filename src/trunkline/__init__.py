@@ -6,6 +6,7 @@ The public names, and nothing else.
 from importlib.metadata import version as _version
 
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
+from trunkline.calls.destinations import AtOnce, ToLine, ToUser
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
@@ -26,12 +27,14 @@ from trunkline.errors import (
     UnknownPeer,
 )
 from trunkline.explanation import Explanation
+from trunkline.server.groups import LineGroup
 from trunkline.server.line import Line, LineState
 from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
 from trunkline.storage.records import AttemptRecord, CallRecord
 
 __all__ = [
+    "AtOnce",
     "AttemptRecord",
     "BridgeEnd",
     "BridgeOutcome",
@@ -49,6 +52,7 @@ __all__ = [
     "Declined",
     "Explanation",
     "Line",
+    "LineGroup",
     "LineState",
     "ListenError",
     "NoAnswer",
@@ -59,6 +63,8 @@ __all__ = [
     "RegisterRequest",
     "SipServer",
     "StorageError",
+    "ToLine",
+    "ToUser",
     "Transport",
     "TrunklineError",
     "UnknownPeer",

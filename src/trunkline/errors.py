@@ -20,6 +20,12 @@ Protocol errors of the other side (`SipParseError`, `NegotiationError`) are valu
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trunkline.events import FailedAttempt
+    from trunkline.explanation import Explanation
+
 __all__ = [
     "Busy",
     "CallEnded",
@@ -97,20 +103,36 @@ class CallFailed(CallError):
         status: The best final status (RFC 3261 §16.7), or what stands for it: 408 silence, 503 transport, 480 nobody
         registered.
         reason: In words.
+        attempts: All attempts that failed and lines that were passed over, in order.
+        explanation: What was sent, what came back, what to change.
     """
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        attempts: tuple[FailedAttempt, ...] = (),
+        explanation: Explanation | None = None,
+    ) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
+        self.attempts = attempts
+        self.explanation = explanation
 
     @classmethod
-    def of(cls, status: int, reason: str) -> CallFailed:
+    def of(
+        cls,
+        status: int,
+        reason: str,
+        attempts: tuple[FailedAttempt, ...] = (),
+        explanation: Explanation | None = None,
+    ) -> CallFailed:
         """The class of the tree that stands for the status of an answer.
 
         A 480 says that the callee is not available now (RFC 3261 §21.4.18), not why: it is no `NotRegistered`.
         """
-        return _BY_STATUS.get(status, CallFailed)(status, reason)
+        return _BY_STATUS.get(status, CallFailed)(status, reason, attempts, explanation)
 
 
 class Busy(CallFailed):

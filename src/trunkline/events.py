@@ -13,11 +13,14 @@ from trunkline.constants import ChannelId, ClosedReason, PeerType
 
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
+    from trunkline.explanation import Explanation
     from trunkline.server.registrar import RegisterRequest
+    from trunkline.storage.records import AttemptRecord, CallRecord
 
 __all__ = [
     "AttemptFailed",
     "CallEvent",
+    "CallRecorded",
     "CallSessionCancelled",
     "CallSessionClosed",
     "CallSessionConnected",
@@ -28,6 +31,7 @@ __all__ = [
     "CallSessionLost",
     "CallSessionTimeout",
     "Event",
+    "FailedAttempt",
     "IncomingCall",
     "LineEvent",
     "LineRegisterFailed",
@@ -36,6 +40,7 @@ __all__ = [
     "LineUnregisterFailed",
     "LineUnregisterSuccess",
     "LineUnregisterTrying",
+    "RecordEvent",
     "RegisterUser",
     "RegisterUserFailed",
     "RegisterUserSuccess",
@@ -88,13 +93,38 @@ class CallSessionConnected(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed(CallEvent):
-    """One of the attempts of a channel failed; others may go on."""
+    """One of the attempts of a channel failed, or a line was passed over; others may go on, or come next."""
 
     channel: ChannelId
     target: str
-    """The Request-URI that was tried."""
+    """The Request-URI that was tried; "" where none was found."""
     status: int
     reason: str
+    peer_type: PeerType = PeerType.USER
+    peer_name: str = ""
+    """The user or line."""
+    server: str = ""
+    """Address, port and transport where it went; "" where none was found."""
+    explanation: Explanation | None = None
+    """What was sent, what came back, what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that failed, or a line that was passed over, as a failure keeps it."""
+
+    peer_type: PeerType
+    peer_name: str
+    """The user or line."""
+    target: str
+    """The Request-URI; "" where none was found."""
+    server: str
+    """Address, port and transport where it went; "" where none was found."""
+    status: int
+    reason: str
+    """The other side's words, or ours."""
+    explanation: Explanation
+    """What was sent, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +136,18 @@ class CallSessionFailed(CallEvent):
     reason: str
     contact: str
     """The Contact of a 3xx; "" otherwise."""
+    attempts: tuple[FailedAttempt, ...] = ()
+    """All that failed or were passed over, in order."""
+    explanation: Explanation | None = None
+    """What was sent, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallSessionTimeout(CallEvent):
-    """`timeout_s` passed without an answer. As with `CallSessionFailed`, the handler may go on."""
+    """The time passed without an answer. As with `CallSessionFailed`, the handler may go on."""
+
+    attempts: tuple[FailedAttempt, ...] = ()
+    """All that failed, were passed over, or were not answered in time, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,4 +276,21 @@ class LineUnregisterFailed(LineEvent):
     reason: str
 
 
-Event = CallEvent | RegistrationEvent | LineEvent
+# --- records ----------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvent:
+    """Something was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecorded(RecordEvent):
+    """The record of a session that is over: told shortly after its `closed`, when the last counts of its media are known."""
+
+    record: CallRecord
+    attempts: tuple[AttemptRecord, ...]
+    """Each INVITE that was sent for it, and each line that was passed over, in order."""
+
+
+Event = CallEvent | RegistrationEvent | LineEvent | RecordEvent

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.calls.peers import Party, PlacementError, Placing, Target
+from trunkline.calls.plan import Step, Turning, Turns
 from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.errors import CallError
@@ -118,6 +120,8 @@ class House:
         self.events.exchange = self.exchange
         self.parties: dict[str, Party] = {}
         self.places: dict[str, list[Agent]] = {}
+        self.groups: dict[str, list[str]] = {}
+        self.silence_s: float | None = None
         self.agents: list[Agent] = []
         self.calls: list[CallSession] = []
         self.media_timeout_s = 0.0
@@ -191,6 +195,20 @@ class House:
         assert self.media.open_legs == 0
 
     # --- what the server is to calls --------------------------------------------------------------------------------
+
+    def plan(self, placing: Placing) -> Turns:
+        """All phones of that name at once; of a group's lines one after the other."""
+        lines = self.groups.get(placing.peer_name)
+        if lines is None:
+            return Turns([self._step(placing, self.silence_s)], Turning.LINES)
+        steps = [self._step(replace(placing, peer_name=line), self.silence_s) for line in lines]
+        return Turns(steps, Turning.LINES, f"line group {placing.peer_name}")
+
+    def _step(self, placing: Placing, silence_s: float | None) -> Step:
+        async def find() -> Sequence[Target]:
+            return await self.targets(placing)
+
+        return Step(find, placing.peer_type, placing.peer_name, silence_s=silence_s)
 
     async def targets(self, placing: Placing) -> Sequence[Target]:
         agents = self.places.get(placing.peer_name)

@@ -27,6 +27,9 @@ class FakeEnd:
     def join(self, source: Self) -> None:
         self.told.append("join")
 
+    def hush(self) -> None:
+        self.told.append("hush")
+
     def answer(self, source: Self, news: News) -> None:
         self.told.append("answer")
 

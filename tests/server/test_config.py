@@ -65,7 +65,7 @@ def test_a_good_file_has_its_users_lines_and_routes(tmp_path: Path) -> None:
         ),
         ('[server]\nrealm = "x"\n[lines.a]\nusername = "1"', "lines.a.server: is missing"),
         ('[server]\nrealm = "x"\n[[routes]]\nto_user = "nobody"', "routes.1.to_user: there is no user nobody"),
-        ('[server]\nrealm = "x"\n[[routes]]\nnumber = "1"', "routes.1: needs either to_user or to_line"),
+        ('[server]\nrealm = "x"\n[[routes]]\nnumber = "1"', "routes.1: needs exactly one of to_user, to_line and to"),
         (
             '[server]\nrealm = "x"\n[users.a]\npassword="p"\n[[routes]]\nto_user = "a"\nnumber = "("',
             "routes.1.number: is no regular",

@@ -24,7 +24,7 @@ NATTED = Flow("udp", ("198.51.100.9", 33000), ("192.0.2.1", 5060))
 WALL = 1_700_000_000.0
 
 
-class Rows(dict[tuple[str, ...], BindingRecord]):
+class Rows(dict[tuple[str | int, ...], BindingRecord]):
     """What would be stored."""
 
     def put(self, record: BindingRecord) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.server.provider import House, house
 from tests.server.recording import REALM, credentials, request
 from trunkline.calls.peers import PlacementError, Placing, Target
+from trunkline.calls.plan import Found, Step, Turns
 from trunkline.constants import PeerType
 from trunkline.server.auth import Authenticator
 from trunkline.server.registrar import Registrar
@@ -33,7 +34,7 @@ class Routed(House):
         self.registrar = Registrar(
             self.endpoint, self.users, authenticator, self.addresses, self.events.append, wall_clock=lambda: 0.0
         )
-        self.calls: list[Placing | None] = []
+        self.calls: list[object | None] = []
         self.routing = Routing(
             self.users, self.registrar, self.lines, domain=REALM, active_calls=lambda line: self.calls
         )
@@ -48,8 +49,8 @@ class Routed(House):
         )  # fmt: skip
 
     async def targets(self, placing: Placing) -> list[Target]:
-        found = self.routing.targets(placing)
-        return list(found if isinstance(found, Sequence) else await found)
+        """What the first step of a plan finds."""
+        return await first_targets(self.routing.plan(placing))
 
     async def to_user(self, name: str = "alice", caller_id: str = "+4917", caller_name: str = "Bob") -> list[Target]:
         return await self.targets(Placing(PeerType.USER, name, "", caller_name, caller_id))
@@ -63,6 +64,18 @@ class Routed(House):
         with pytest.raises(PlacementError) as caught:
             await placing
         return caught.value.status, caught.value.reason
+
+
+async def looked_up(step: Step) -> Sequence[Found]:
+    """What a step finds."""
+    found = step.find()
+    return found if isinstance(found, Sequence) else await found
+
+
+async def first_targets(turns: Turns) -> list[Target]:
+    """What rings first."""
+    found = await looked_up(turns.steps[0])
+    return [target for each in found for target in ([each] if isinstance(each, Target) else await first_targets(each))]
 
 
 def same(address: NameAddr, text: str) -> bool:

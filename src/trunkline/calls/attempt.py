@@ -96,6 +96,10 @@ class Attempt:
         self.target = target
         self.leg = leg
         self.address = address
+        self.rang = False
+        """The callee's phone has been ringing."""
+        self.answered = False
+        """There was a 2xx, whatever came of it."""
         self._offered = env.describer()
         self._early: dict[str, SessionDescriber] = {}
         self._said: set[tuple[str, int, bool]] = set()
@@ -118,6 +122,11 @@ class Attempt:
             nat=party.nat,
         )
 
+    @property
+    def heard(self) -> bool:
+        """Whether the other side has sent anything, be it a 100."""
+        return self._client.heard
+
     def start(self) -> None:
         """Send the INVITE."""
         self._client.start()
@@ -134,6 +143,7 @@ class Attempt:
         """From the client: ringing or progress, perhaps on a new early dialog."""
         if self._owner is None:
             return
+        self.rang = self.rang or message.status == 180
         plan = self._preview(message)
         said = (message.to_tag, message.status, plan is not None)
         if said in self._said or len(self._said) >= MAX_EARLY_DIALOGS * 8:
@@ -146,6 +156,7 @@ class Attempt:
         owner, self._owner = self._owner, None
         if owner is None:
             return
+        self.answered = True
         try:
             describer, plan = self._agree(message)
         except (NegotiationError, SipParseError, AnswerMissing) as error:

@@ -7,20 +7,22 @@ happens on it goes to the session's `Course`, and over its `Link` to the other s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
+from trunkline.calls.channel_owner import ChannelOwner
 from trunkline.calls.codecs import common, shared, theirs
+from trunkline.calls.destinations import Wanted
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, take_reoffer
 from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, News, Stage
-from trunkline.calls.outgoing import Offering, Outgoing
-from trunkline.calls.peers import Party, Placing, Target
+from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
+from trunkline.calls.peers import Party, Target
 from trunkline.calls.translated import translated
 from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError, NoMediaPorts
+from trunkline.events import FailedAttempt
 from trunkline.media.engine import Leg
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import (
@@ -38,41 +40,10 @@ from trunkline.sip.endpoint import (
 from trunkline.sip.invite_session import InviteSession, Reoffer
 from trunkline.sip.request import Failure
 
-__all__ = ["Channel", "ChannelOwner"]
+__all__ = ["Channel"]
 
 PASSED_PROVISIONALS = frozenset({180, 181, 182, 183})
 """What a waiting caller is told; 199 and private ones concern us alone."""
-
-
-class ChannelOwner(Protocol):
-    """The course of the session."""
-
-    def on_connecting(self, channel: Channel, message: Message) -> None:
-        """A provisional."""
-
-    def on_target_failed(self, channel: Channel, target: Target, failure: Failure) -> None:
-        """One attempt failed."""
-
-    def on_placed(self, channel: Channel) -> None:
-        """It was answered; its media is agreed."""
-
-    def on_not_placed(self, channel: Channel, failure: Failure) -> None:
-        """No attempt is left."""
-
-    def on_placing_timeout(self, channel: Channel) -> None:
-        """Nobody answered in time."""
-
-    def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
-        """CANCEL before the answer."""
-
-    def on_hangup(self, channel: Channel, message: Message) -> None:
-        """BYE."""
-
-    def on_lost(self, channel: Channel, reason: str) -> None:
-        """Silence, or a dead dialog."""
-
-    def on_released(self, channel: Channel, happening: Happening) -> None:
-        """The other side of the bridge is gone."""
 
 
 class Channel:
@@ -129,9 +100,9 @@ class Channel:
         self._incoming = Incoming(self.env.endpoint, request, self, contact=contact)
         self.stage = Stage.RINGING
 
-    def place(self, placing: Placing, offering: Offering, timeout_s: float) -> None:
+    def place(self, wanted: Wanted, offering: Offering, timeout_s: float) -> None:
         """Start calling."""
-        self._outgoing = Outgoing(self.env, self, placing, offering, timeout_s=timeout_s, log=self.log)
+        self._outgoing = Outgoing(self.env, self, wanted, offering, timeout_s=timeout_s, log=self.log)
         self._outgoing.start()
 
     def open_leg(self) -> Leg:
@@ -148,10 +119,12 @@ class Channel:
         self._take_leg(leg, address)
         return leg
 
-    @property
-    def placing(self) -> Placing | None:
-        """What it is being placed for; None before that and from the answer on."""
-        return self._outgoing.placing if self._outgoing is not None else None
+    def holds(self, line: str) -> list[object | None]:
+        """Its calls over a line: None where it is one, and while it is placed what the limits know each by."""
+        if self._outgoing is not None:
+            return [hold for name, hold in self._outgoing.holding if name == line]
+        party = self.party
+        return [None] if party is not None and (party.peer_type, party.name) == (PeerType.LINE, line) else []
 
     @property
     def offer(self) -> RemoteOffer | None:
@@ -245,6 +218,12 @@ class Channel:
             self.leg.stop_tone()
             source.leg.stop_tone()
             self.leg.link(source.leg)
+
+    def hush(self) -> None:
+        """Relay no longer, and send silence."""
+        if self.leg is not None:
+            self.leg.unlink()
+            self.silence()
 
     def give_up(self, headers: Headers) -> None:
         """CANCEL what is being placed."""
@@ -371,14 +350,27 @@ class Channel:
         elif alone or message.status == 180:
             self.link.tell(self, Happening.RANG, News(status=message.status))
 
-    def on_target_failed(self, target: Target, failure: Failure) -> None:
+    def on_attempt(self, target: Target) -> None:
         """From `Outgoing`."""
-        self._owner.on_target_failed(self, target, failure)
+        self._owner.ledger.tried(self.id, target, self.env.endpoint.now_s)
+
+    def on_attempt_failed(self, attempt: FailedAttempt) -> None:
+        """From `Outgoing`."""
+        self._owner.on_attempt_failed(self, attempt)
+
+    def on_next_step(self, early: Leg) -> None:
+        """From `Outgoing`: it closes the leg."""
+        if self.leg is early:
+            if self.link is not None:
+                self.link.tell(self, Happening.TURNED)
+            self.leg.handler = None
+            self.leg = self.party = self._flow = None
 
     def on_placed(self, won: Won) -> None:
         """From `Outgoing`."""
         self._outgoing = None
         target = won.attempt.target
+        self._owner.ledger.attempt_won(target, self.env.endpoint.now_s)
         self.party = target.party
         self._flow = target.flow
         self.describer = won.describer
@@ -386,15 +378,15 @@ class Channel:
         self._rise(won.dialog, won.attempt.contact, confirmed=True)
         self._owner.on_placed(self)
 
-    def on_not_placed(self, failure: Failure) -> None:
+    def on_not_placed(self, why: NotPlaced) -> None:
         """From `Outgoing`."""
         self._outgoing = None
-        self._owner.on_not_placed(self, failure)
+        self._owner.on_not_placed(self, why)
 
-    def on_placing_timeout(self) -> None:
+    def on_placing_timeout(self, attempts: tuple[FailedAttempt, ...]) -> None:
         """From `Outgoing`."""
         self._outgoing = None
-        self._owner.on_placing_timeout(self)
+        self._owner.on_placing_timeout(self, attempts)
 
     # --- from the dialog and the leg --------------------------------------------------------------------------------
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
 from typing import TYPE_CHECKING, ParamSpec
 
 from trunkline.calls.bridge import Bridge
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import passed_direction, theirs, with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
+from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallLog, Environment
+from trunkline.calls.explanation import explain_unplaced
 from trunkline.calls.failure import closed_by, contact_of, crossing, error_of, reason, reasons_of, warning
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
-from trunkline.calls.outgoing import HOPS, Offering
-from trunkline.calls.peers import Placing, Target
+from trunkline.calls.outgoing import HOPS, NotPlaced, Offering
 from trunkline.calls.placement import Placement
+from trunkline.calls.record import Ledger
+from trunkline.calls.state import ALONE, WAITING, CallState
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.errors import CallEnded, CallFailed, CallStateError, NoAnswer, NoMediaPorts
 from trunkline.events import (
@@ -35,6 +37,7 @@ from trunkline.events import (
     CallSessionHangUp,
     CallSessionLost,
     CallSessionTimeout,
+    FailedAttempt,
     IncomingCall,
 )
 from trunkline.sip.endpoint import Message, NegotiationError
@@ -43,35 +46,9 @@ from trunkline.sip.request import Failure
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
 
-__all__ = ["CallState", "Course"]
+__all__ = ["Course"]
 
 Arguments = ParamSpec("Arguments")
-
-
-class CallState(Enum):
-    """How far a session is."""
-
-    WAITING = "waiting"
-    """It arrived and waits for a decision."""
-    PLACING = "placing"
-    """A channel is being placed."""
-    ANSWERED = "answered"
-    """Channel ZERO is up and alone."""
-    CONNECTED = "connected"
-    """Both channels are up."""
-    CLOSED = "closed"
-    """It is over."""
-
-
-_ALONE = {
-    Stage.RINGING: CallState.WAITING,
-    Stage.EARLY: CallState.WAITING,
-    Stage.PLACING: CallState.PLACING,
-    Stage.UP: CallState.ANSWERED,
-    Stage.OVER: CallState.CLOSED,
-}
-
-_WAITING = (Stage.RINGING, Stage.EARLY)
 
 
 class Course:
@@ -95,8 +72,9 @@ class Course:
         self.bridge: Bridge | None = None
         self.closed_reason: ClosedReason | None = None
         self.hops_left = HOPS
+        self.ledger = Ledger(env.endpoint.now_s)
         self._on_over = on_over
-        self._placing: Placing | None = None
+        self._wanted: Wanted | None = None
         self._placement: Placement | None = None
         self._decision = Decision(
             env,
@@ -115,7 +93,7 @@ class Course:
         if self.closed_reason is not None:
             return CallState.CLOSED
         if self.one is None:
-            return _ALONE[self.zero.stage]
+            return ALONE[self.zero.stage]
         return CallState.PLACING if self.one.stage is Stage.PLACING else CallState.CONNECTED
 
     # --- beginnings -------------------------------------------------------------------------------------------------
@@ -142,20 +120,21 @@ class Course:
         if self._undecided:
             self._decision.wait(NOBODY)
 
-    def dial(self, placing: Placing, timeout_s: float) -> Placement:
+    def dial(self, wanted: Wanted, timeout_s: float) -> Placement:
         """Place channel ZERO."""
         placement = Placement(lambda: self.env.here)
-        self._placing, self._placement = placing, placement
+        self._wanted, self._placement = wanted, placement
+        self.ledger.placed(wanted)
         self._emit(CallSessionCreated(self.call))
         if self.closed_reason is None:
-            self.zero.place(placing, Offering(codecs_for=lambda party: with_events(party.codecs)), timeout_s)
+            self.zero.place(wanted, Offering(codecs_for=lambda party: with_events(party.codecs)), timeout_s)
         else:
             placement.settle(self._ended())
         return placement
 
     # --- decisions --------------------------------------------------------------------------------------------------
 
-    def accept(self, placing: Placing, timeout_s: float, placement: Placement) -> None:
+    def accept(self, wanted: Wanted, timeout_s: float, placement: Placement) -> None:
         """Place channel ONE.
 
         Raises:
@@ -167,17 +146,18 @@ class Course:
         if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link is not None:
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
         self._decision.made()
+        self.ledger.placed(wanted)
         one = Channel(self.env, self, ChannelId.ONE, self.log)
-        self.one, self._placing, self._placement = one, placing, placement
+        self.one, self._wanted, self._placement = one, wanted, placement
         self.zero.link = one.link = Link(SESSION, self.zero, one, self)
         try:
             offering = self._offering()
         except NoMediaPorts as error:
             self.log.error("%s", error)
             # in a step of its own, as every other failure: whoever accepts has begun to await it by then
-            asyncio.get_running_loop().call_soon(self.on_not_placed, one, Failure(503, "no media port is free"))
+            asyncio.get_running_loop().call_soon(self._not_placed, one, Failure(503, "no media port is free"))
             return
-        one.place(placing, offering, timeout_s)
+        one.place(wanted, offering, timeout_s)
 
     def answer(self) -> None:
         """Answer channel ZERO with nobody behind it.
@@ -188,7 +168,7 @@ class Course:
             CallFailed: 488, no common codec; 503, no media port.
         """
         self.check_open()
-        if self.zero.stage not in _WAITING:
+        if self.zero.stage not in WAITING:
             raise CallStateError(f"the call cannot be answered: it is {self.state.value}")
         try:
             answered = self.zero.answer_alone()
@@ -209,7 +189,7 @@ class Course:
             CallStateError: The call does not wait for an answer.
         """
         self.check_open()
-        if self.zero.stage not in _WAITING:
+        if self.zero.stage not in WAITING:
             raise CallStateError(f"the call has no open request to answer: it is {self.state.value}")
         if status < 200:
             self.zero.provisional(status, phrase)
@@ -225,7 +205,7 @@ class Course:
         refusal = self._decision.refusal
         if self._undecided and refusal is not None and isinstance(error, CallFailed):
             self._refuse(refusal)
-        elif self.zero.stage in _WAITING:
+        elif self.zero.stage in WAITING:
             self._finish(ClosedReason.FAILURE_SENT, Happening.FAILED, News(status=500))
         else:
             self.close(cause=reason(500, "Server Internal Error"))
@@ -287,31 +267,61 @@ class Course:
         """From a channel."""
         self._emit(CallSessionConnecting(self.call, channel.id, message.status, message.reason))
 
-    def on_target_failed(self, channel: Channel, target: Target, failure: Failure) -> None:
+    def on_attempt_failed(self, channel: Channel, attempt: FailedAttempt) -> None:
         """From a channel."""
-        self._emit(AttemptFailed(self.call, channel.id, str(target.uri), failure.status, failure.reason))
+        self.ledger.attempt_failed(channel.id, attempt, self.env.endpoint.now_s)
+        self.log.info("%s failed: %d %s", attempt.target or attempt.peer_name, attempt.status, attempt.reason)
+        self._emit(
+            AttemptFailed(
+                self.call,
+                channel.id,
+                target=attempt.target,
+                status=attempt.status,
+                reason=attempt.reason,
+                peer_type=attempt.peer_type,
+                peer_name=attempt.peer_name,
+                server=attempt.server,
+                explanation=attempt.explanation,
+            )
+        )
 
     def on_placed(self, channel: Channel) -> None:
         """From a channel: it was answered."""
         if self.closed_reason is not None:
             return
+        if channel is self.zero and channel.party is not None:
+            # of several that were dialled, it is the one who answered
+            self.call.from_peer_type, self.call.from_peer_name = channel.party.peer_type, channel.party.name
         if channel.link is None:
             self._connected()
         else:
             channel.link.tell(channel, Happening.ANSWERED, News(plan=channel.plan))
 
-    def on_not_placed(self, channel: Channel, failure: Failure) -> None:
+    def on_not_placed(self, channel: Channel, why: NotPlaced) -> None:
         """From a channel: no attempt is left."""
-        if self.closed_reason is not None or self._placing is None:
+        if self.closed_reason is not None:
             return
-        refusal = Refusal(closed_by(failure), crossing(self._placing.peer_type, failure))
-        event = CallSessionFailed(self.call, channel.id, failure.status, failure.reason, contact_of(failure))
-        self._placing_failed(channel, error_of(self._placing.peer_type, failure), event, refusal)
+        failure, peer_type, attempts = why.failure, why.peer_type, why.attempts
+        refusal = Refusal(closed_by(failure), crossing(peer_type, failure))
+        self.ledger.placing_failed(failure, why.explanation)
+        event = CallSessionFailed(
+            self.call,
+            channel.id,
+            failure.status,
+            failure.reason,
+            contact_of(failure),
+            attempts=attempts,
+            explanation=why.explanation,
+        )
+        self._placing_failed(channel, error_of(peer_type, failure, attempts, why.explanation), event, refusal)
 
-    def on_placing_timeout(self, channel: Channel) -> None:
+    def on_placing_timeout(self, channel: Channel, attempts: tuple[FailedAttempt, ...]) -> None:
         """From a channel: nobody answered in time."""
-        error = NoAnswer(408, "nobody answered in time")
-        self._placing_failed(channel, error, CallSessionTimeout(self.call), UNDECIDED)
+        failure = Failure(408, "nobody answered in time")
+        explained = explain_unplaced(failure.status, failure.reason)
+        self.ledger.placing_failed(failure, explained)
+        error = NoAnswer(failure.status, failure.reason, attempts, explained)
+        self._placing_failed(channel, error, CallSessionTimeout(self.call, attempts), UNDECIDED)
 
     def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
         """From channel ZERO: CANCEL, 487 has gone out."""
@@ -347,7 +357,7 @@ class Course:
         """From the link: they have no codec in common."""
         if self.one is not None and self.closed_reason is None:
             self.one.hang_up([reason(failure.status, failure.reason)])
-            self.on_not_placed(self.one, failure)
+            self._not_placed(self.one, failure)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -356,7 +366,7 @@ class Course:
         """Whether nothing is decided about it: the caller waits, or was answered and then a placing failed."""
         if self.closed_reason is not None or self.one is not None:
             return False
-        return self.zero.stage in _WAITING or (self.zero.stage is Stage.UP and self._decision.refusal is not None)
+        return self.zero.stage in WAITING or (self.zero.stage is Stage.UP and self._decision.refusal is not None)
 
     def _offering(self) -> Offering:
         zero = self.zero
@@ -376,6 +386,14 @@ class Course:
         headers = (warning(words),) if status == 488 else ()
         self._decision.fail(Refusal(ClosedReason.FAILED, News(status=status, headers=headers)), ())
         return CallFailed.of(status, words)
+
+    def _not_placed(self, channel: Channel, failure: Failure) -> None:
+        """A failure of our own."""
+        if self._wanted is not None:
+            first = next(placings(self._wanted))
+            peer_type = channel.party.peer_type if channel.party is not None else first.peer_type
+            explained = explain_unplaced(failure.status, failure.reason)
+            self.on_not_placed(channel, NotPlaced(failure, peer_type, explained))
 
     def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: Refusal) -> None:
         if self.closed_reason is not None:
@@ -403,6 +421,7 @@ class Course:
             return
         for channel in self._channels:
             channel.watch(True)
+        self.ledger.connected(self.env.endpoint.now_s)
         placement, self._placement = self._placement, None
         self._emit(CallSessionConnected(self.call))
         if placement is not None:
@@ -431,6 +450,7 @@ class Course:
             self._let_go()
         finally:
             self.log.info("closed: %s", closed.name.lower())
+            self.ledger.closed(self.env.endpoint.now_s)
             self._on_over(self.call)
             self._emit(CallSessionClosed(self.call, closed))
             for watcher in self._watchers:
@@ -439,6 +459,8 @@ class Course:
 
     def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self._channels
+        for channel in channels:
+            self.ledger.channel_over(channel.id, channel.plan, channel.leg)
         for channel in channels:
             if channel.link is not None:
                 self._guarded(channel.link.tell, channel, happening, news)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Callable
 
+from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallOptions, Environment
 from trunkline.calls.failure import warning
-from trunkline.calls.peers import Addresses, Directory, Party, Placing, Sink
+from trunkline.calls.peers import Addresses, Directory, Party, Sink
 from trunkline.calls.session import CallSession
 from trunkline.errors import CallEnded, CallFailed
 from trunkline.media.engine import MediaEngine
@@ -98,11 +100,11 @@ class Exchange:
         call.course.arrived()
         return call
 
-    async def dial(self, placing: Placing, *, timeout_s: float, on_behalf_of: CallSession | None = None) -> CallSession:
+    async def dial(self, wanted: Wanted, *, timeout_s: float, on_behalf_of: CallSession | None = None) -> CallSession:
         """Call somebody as a session of its own, with nobody on the other side yet.
 
         Args:
-            placing: Whom, and what they are told.
+            wanted: Whom, and what they are told.
             timeout_s: Seconds until it is given up.
             on_behalf_of: A call with which it is given up.
 
@@ -118,6 +120,7 @@ class Exchange:
             raise CallEnded("the server stops")
         if on_behalf_of is not None:
             on_behalf_of.course.check_open()
+        placing = next(placings(wanted))
         party = Party(placing.peer_type, placing.peer_name, ())
         call = self._new(
             caller_name=placing.caller_name,
@@ -129,7 +132,7 @@ class Exchange:
         if on_behalf_of is not None:
             on_behalf_of.course.depend(call.course)
         try:
-            await call.course.dial(placing, timeout_s)
+            await call.course.dial(wanted, timeout_s)
         except BaseException:
             # cancelled, or whatever else keeps us from waiting for it; one that failed is closed already
             call.course.close()

@@ -173,6 +173,9 @@ def explain_unplaced(status: int, reason: str) -> Explanation:
 
 
 _OWN = {
+    408: "the time that the call was given, timeout_s",
+    483: "RFC 3261 §16.3, step 3: a request passes so many elements at most",
+    488: "RFC 3264 §6: both sides need one codec",
     404: "a peer must be configured under that name",
     480: "a user is called at the contacts that are registered",
     484: "a line is called with a number",

@@ -13,6 +13,8 @@ from trunkline.calls.link import News
 from trunkline.calls.peers import PlacementError
 from trunkline.constants import ClosedReason, PeerType
 from trunkline.errors import CallFailed, NotRegistered
+from trunkline.events import FailedAttempt
+from trunkline.explanation import Explanation
 from trunkline.sip.endpoint import Message, SipParseError
 from trunkline.sip.request import Failure
 
@@ -133,15 +135,20 @@ def closed_by(failure: Failure) -> ClosedReason:
     return ClosedReason.MOVED if 300 <= failure.status < 400 else ClosedReason.FAILED
 
 
-def error_of(peer_type: PeerType, failure: Failure) -> CallFailed:
+def error_of(
+    peer_type: PeerType,
+    failure: Failure,
+    attempts: tuple[FailedAttempt, ...] = (),
+    explanation: Explanation | None = None,
+) -> CallFailed:
     """What is raised for a placing that failed. `NotRegistered` only where no phone of a user was found to be called.
 
     A 480 that nobody sent is the directory's word; one that came from a phone or a line says that the callee is not
     available now (RFC 3261 §21.4.18).
     """
     if failure.status == 480 and not failure.heard and peer_type is PeerType.USER:
-        return NotRegistered(failure.status, failure.reason)
-    return CallFailed.of(failure.status, failure.reason)
+        return NotRegistered(failure.status, failure.reason, attempts, explanation)
+    return CallFailed.of(failure.status, failure.reason, attempts, explanation)
 
 
 def failure_of(error: PlacementError) -> Failure:

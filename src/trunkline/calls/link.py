@@ -26,6 +26,8 @@ class Happening(Enum):
     """A provisional without description."""
     PROGRESSED = auto()
     """A provisional with an early answer."""
+    TURNED = auto()
+    """What was heard early is over: that target failed, and the next is tried."""
     ANSWERED = auto()
     """A 2xx; its media is agreed."""
     CANCELLED = auto()
@@ -63,6 +65,7 @@ class Act(Enum):
     RING = auto()
     PREVIEW = auto()
     JOIN = auto()
+    HUSH = auto()
     ANSWER = auto()
     ALIGN = auto()
     GIVE_UP = auto()
@@ -104,6 +107,9 @@ class End(Protocol):
     def join(self, source: Self) -> None:
         """Relay between the two legs."""
 
+    def hush(self) -> None:
+        """Relay no longer, and send silence."""
+
     def answer(self, source: Self, news: News) -> None:
         """Answer the caller with what the other side agreed, and relay."""
 
@@ -130,6 +136,7 @@ _PERFORM: dict[Act, Callable[[End, End, Happening, News], None]] = {
     Act.RING: lambda end, source, happening, news: end.ring(news),
     Act.PREVIEW: lambda end, source, happening, news: end.preview(source, news),
     Act.JOIN: lambda end, source, happening, news: end.join(source),
+    Act.HUSH: lambda end, source, happening, news: end.hush(),
     Act.ANSWER: lambda end, source, happening, news: end.answer(source, news),
     Act.ALIGN: lambda end, source, happening, news: end.align(source),
     Act.GIVE_UP: lambda end, source, happening, news: end.give_up(news.headers),
@@ -157,6 +164,8 @@ SESSION: Table = {
     (Happening.PROGRESSED, Stage.RINGING): Act.PREVIEW,
     (Happening.PROGRESSED, Stage.EARLY): Act.JOIN,
     (Happening.PROGRESSED, Stage.UP): Act.JOIN,
+    (Happening.TURNED, Stage.EARLY): Act.HUSH,
+    (Happening.TURNED, Stage.UP): Act.HUSH,
     (Happening.ANSWERED, Stage.RINGING): Act.ANSWER,
     (Happening.ANSWERED, Stage.EARLY): Act.ANSWER,
     (Happening.ANSWERED, Stage.UP): Act.ALIGN,

@@ -1,29 +1,31 @@
-"""A channel being placed: the lookup of its targets, the set of attempts, its timeout; the first answer wins.
+"""A channel being placed: the plan of what is to be called, its attempts, its timeout; the first answer wins.
 
-The losers get CANCEL with the Reason "Call completed elsewhere" (RFC 3326); when all fail, the best answer stands for
-them (RFC 3261 §16.7). `Channel` owns one at a time; how it ends goes to the session's `Course`.
+The losers get CANCEL with the Reason "Call completed elsewhere" (RFC 3326); when nobody is left, the best answer of all
+steps stands for them (RFC 3261 §16.7). `Channel` owns one at a time; how it ends goes to the session's `Course`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from trunkline.calls.attempt import Attempt, Won
+from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.failure import COMPLETED_ELSEWHERE, best, failure_of
-from trunkline.calls.peers import Party, PlacementError, Placing, Target
-from trunkline.errors import NoMediaPorts
+from trunkline.calls.explanation import explain_unplaced
+from trunkline.calls.failure import COMPLETED_ELSEWHERE
+from trunkline.calls.peers import Party, Target
+from trunkline.calls.plan import Ending, Failed, best_of, plan_of
+from trunkline.calls.turn import NothingInCommon, Turn
+from trunkline.constants import PeerType
+from trunkline.events import FailedAttempt
+from trunkline.explanation import Explanation
 from trunkline.media.engine import Leg
 from trunkline.sip.endpoint import Codec, Direction, Headers, MediaPlan, Message
 from trunkline.sip.request import Failure
 
-__all__ = ["Offering", "Outgoing", "OutgoingOwner"]
-
-NO_COMMON_CODEC = Failure(488, "the two parties have no codec in common")
+__all__ = ["HOPS", "NotPlaced", "Offering", "Outgoing", "OutgoingOwner"]
 
 HOPS = 70
 """Max-Forwards where no call of another element stands behind ours (RFC 3261 §20.22)."""
@@ -42,32 +44,51 @@ class Offering:
     """The leg of the other side: relaying stays on one worker."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotPlaced:
+    """Why nobody was reached."""
+
+    failure: Failure
+    """The one that stands for all."""
+    peer_type: PeerType
+    """Whose failure it is."""
+    explanation: Explanation
+    """What was sent, what came back, what to change."""
+    attempts: tuple[FailedAttempt, ...] = ()
+
+
 class OutgoingOwner(Protocol):
     """The channel that is being placed."""
 
     def on_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None, *, alone: bool) -> None:
         """A provisional of one attempt; `alone` when there is no other."""
 
-    def on_target_failed(self, target: Target, failure: Failure) -> None:
-        """One of the targets failed."""
+    def on_attempt(self, target: Target) -> None:
+        """An INVITE is about to go out."""
+
+    def on_attempt_failed(self, attempt: FailedAttempt) -> None:
+        """One of the attempts failed, or a line was passed over."""
+
+    def on_next_step(self, early: Leg) -> None:
+        """What was heard early, over that leg, is over; another target is tried."""
 
     def on_placed(self, won: Won) -> None:
         """Answered; all others are given up."""
 
-    def on_not_placed(self, failure: Failure) -> None:
+    def on_not_placed(self, why: NotPlaced) -> None:
         """No attempt is left."""
 
-    def on_placing_timeout(self) -> None:
+    def on_placing_timeout(self, attempts: tuple[FailedAttempt, ...]) -> None:
         """The time is over; all attempts have been given up."""
 
 
 class Outgoing:
-    """The attempts of one placing.
+    """One placing.
 
     Args:
         env: The surroundings.
         owner: The channel.
-        placing: What the application said.
+        wanted: Whom the application wants called.
         offering: What is offered.
         timeout_s: After how long it is given up.
         log: Of the call.
@@ -77,7 +98,7 @@ class Outgoing:
         self,
         env: Environment,
         owner: OutgoingOwner,
-        placing: Placing,
+        wanted: Wanted,
         offering: Offering,
         *,
         timeout_s: float,
@@ -85,108 +106,57 @@ class Outgoing:
     ) -> None:
         self._env = env
         self._owner = owner
-        self.placing = placing
         self._offering = offering
-        self._log = log
-        self._attempts: list[Attempt] = []
-        self._many = False
+        self._first = next(placings(wanted))
         self._legs: dict[str, tuple[Leg, str]] = {}
-        self._failures: list[Failure] = []
+        self._early: Leg | None = None
+        self._failed: list[Failed] = []
         self._over = False
+        self._timeout_s = timeout_s
         self._timer = env.call_later(timeout_s, self._timeout)
-        self._lookup: asyncio.Task[None] | None = None
+        self._root = Turn(env, self, plan_of(wanted, env.directory.plan), self, alone=True, log=log)
 
     def start(self) -> None:
-        """Look the targets up and call them: now, or when they are known. That it failed is said in a step of its own."""
-        try:
-            targets = self._env.directory.targets(self.placing)
-        except Exception as error:
-            self._failures.append(self._unknown(error))
+        """Begin. That it failed is said in a step of its own."""
+        if self._offering.max_forwards > 0:
+            self._root.start()
         else:
-            if not isinstance(targets, Sequence):
-                self._lookup = self._env.spawn(self._find(targets), f"targets of {self.placing.peer_name}")
-                return
-            self._start(targets)
-        if not self._attempts:
-            # whoever places it has begun to wait for the outcome by then
-            asyncio.get_running_loop().call_soon(self._settle)
+            self._env.call_later(0, self._turn_back)
+
+    @property
+    def holding(self) -> Iterable[tuple[str, object]]:
+        """The lines that it holds now, each with what their limits know this call by."""
+        return self._root.holding
 
     def give_up(self, headers: Headers = ()) -> None:
         """CANCEL everything; the owner hears no more. Idempotent."""
-        if self._over:
-            return
-        self._finish(None)
-        self._give_up_rest(headers)
+        if not self._over:
+            self._finish(None, headers)
 
-    # --- looking up and starting ------------------------------------------------------------------------------------
+    # --- from the turns ---------------------------------------------------------------------------------------------
 
-    async def _find(self, asked: Awaitable[Sequence[Target]]) -> None:
-        try:
-            targets = await asked
-        except Exception as error:
-            self._failures.append(self._unknown(error))
-        else:
-            if not self._over:
-                self._start(targets)
-        self._settle()
+    def prepare(self, target: Target, turn: Turn) -> Attempt:
+        """An attempt that is not started yet.
 
-    def _unknown(self, error: Exception) -> Failure:
-        if isinstance(error, PlacementError):
-            return failure_of(error)
-        self._log.error("the targets of %s could not be looked up", self.placing.peer_name, exc_info=error)
-        return Failure(500, "the targets could not be looked up")
-
-    def _start(self, targets: Sequence[Target]) -> None:
-        if not targets:
-            self._failures.append(Failure(480, "nobody to call"))
-            return
-        if self._offering.max_forwards <= 0:
-            # RFC 3261 §16.3, step 3: the call has gone through too many elements, or round and round through us
-            self._failures.append(Failure(483, "Too Many Hops"))
-            return
-        self._many = len(targets) > 1
-        for target in targets:
-            self._guard(target, partial(self._prepare, target))
-        for attempt in list(self._attempts):
-            if attempt in self._attempts and not self._guard(attempt.target, attempt.start):
-                self._attempts.remove(attempt)
-
-    def _guard(self, target: Target, step: Callable[[], None]) -> bool:
-        """Take a step for one target. Of what cannot be called the others hear nothing.
-
-        No message can be built of a URI that is none, or of a name with a line break.
+        Raises:
+            NothingInCommon: There is no codec for it.
+            NoMediaPorts: There is no port.
         """
-        try:
-            step()
-        except Exception:
-            self._log.exception("%s could not be called", target.uri)
-            self._fail(target, Failure(500, "the call could not be sent"))
-            return False
-        return True
-
-    def _prepare(self, target: Target) -> None:
         codecs = self._offering.codecs_for(target.party)
         if not codecs:
-            self._fail(target, NO_COMMON_CODEC)
-            return
-        try:
-            leg, address = self._leg(target)
-        except NoMediaPorts as error:
-            self._log.error("%s", error)
-            self._fail(target, Failure(503, "no media port is free"))
-            return
-        self._attempts.append(
-            Attempt(
-                self._env,
-                self,
-                target,
-                leg=leg,
-                address=address,
-                codecs=codecs,
-                direction=self._offering.direction,
-                ptime_ms=self._offering.ptime_ms,
-                headers=[("Max-Forwards", str(self._offering.max_forwards))],
-            )
+            raise NothingInCommon
+        leg, address = self._leg(target)
+        self._owner.on_attempt(target)
+        return Attempt(
+            self._env,
+            turn,
+            target,
+            leg=leg,
+            address=address,
+            codecs=codecs,
+            direction=self._offering.direction,
+            ptime_ms=self._offering.ptime_ms,
+            headers=[("Max-Forwards", str(self._offering.max_forwards))],
         )
 
     def _leg(self, target: Target) -> tuple[Leg, str]:
@@ -197,58 +167,76 @@ class Outgoing:
             self._legs[bind] = (leg, written)
         return self._legs[bind][0], written
 
-    # --- from the attempts ------------------------------------------------------------------------------------------
-
-    def on_attempt_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None) -> None:
-        """From an attempt."""
-        if not self._over:
-            self._owner.on_progress(attempt, message, plan, alone=not self._many)
-
-    def on_attempt_won(self, won: Won) -> None:
-        """From an attempt: the first answer wins."""
-        self._attempts.remove(won.attempt)
-        self._finish(won.attempt.leg)
-        self._give_up_rest([COMPLETED_ELSEWHERE])
-        self._owner.on_placed(won)
-
-    def on_attempt_failed(self, attempt: Attempt, failure: Failure) -> None:
-        """From an attempt."""
+    def on_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None, *, alone: bool) -> None:
+        """From a turn."""
         if self._over:
             return
-        self._attempts.remove(attempt)
-        self._fail(attempt.target, failure)
-        if failure.status >= 600:
-            # RFC 3261 §16.7, step 5: a 6xx speaks for the callee everywhere
-            self._give_up_rest(())
-        self._settle()
+        if alone and plan is not None:
+            self._early = attempt.leg
+        self._owner.on_progress(attempt, message, plan, alone=alone)
+
+    def on_won(self, won: Won) -> None:
+        """From a turn: the first answer wins."""
+        self._finish(won.attempt.leg, [COMPLETED_ELSEWHERE])
+        self._owner.on_placed(won)
+
+    def on_failed(self, turn: Turn, failed: Failed) -> None:
+        """From a turn. What the only step does not find is no attempt: `on_not_placed` tells it."""
+        self._failed.append(failed)
+        if failed.target is not None or turn is not self._root or turn.named:
+            self._owner.on_attempt_failed(failed.attempt)
+
+    def on_next(self) -> None:
+        """From a turn: what the caller heard of the last target ends, and its leg is not the next one's."""
+        early, self._early = self._early, None
+        if early is None:
+            return
+        self._owner.on_next_step(early)
+        self._legs = {bind: pair for bind, pair in self._legs.items() if pair[0] is not early}
+        early.close()
+
+    def on_turn_over(self, turn: Turn, failed: Sequence[Failed]) -> None:
+        """From the outermost turn: nobody is left."""
+        if self._over:
+            return
+        self._finish(None)
+        decisive = best_of(failed)
+        if decisive.ending is Ending.LATE:
+            self._owner.on_placing_timeout(self._attempts)
+        else:
+            explained = decisive.attempt.explanation
+            self._owner.on_not_placed(NotPlaced(decisive.failure, decisive.peer_type, explained, self._attempts))
 
     # --- ends -------------------------------------------------------------------------------------------------------
 
-    def _fail(self, target: Target, failure: Failure) -> None:
-        self._failures.append(failure)
-        self._owner.on_target_failed(target, failure)
+    @property
+    def _attempts(self) -> tuple[FailedAttempt, ...]:
+        return tuple(failed.attempt for failed in self._failed)
 
-    def _settle(self) -> None:
-        if not self._over and not self._attempts:
+    def _turn_back(self) -> None:
+        """RFC 3261 §16.3, step 3: the call has gone through too many elements, or round and round through us."""
+        if not self._over:
             self._finish(None)
-            self._owner.on_not_placed(best(self._failures))
+            failure = Failure(483, "Too Many Hops")
+            explained = explain_unplaced(failure.status, failure.reason)
+            self._owner.on_not_placed(NotPlaced(failure, self._first.peer_type, explained))
 
     def _timeout(self) -> None:
-        if not self._over:
-            self.give_up()
-            self._owner.on_placing_timeout()
+        if self._over:
+            return
+        late = Failure(408, f"not answered within {self._timeout_s:g} s")
+        for attempt in self._root.attempts:
+            party = attempt.target.party
+            self._failed.append(
+                Failed(party.peer_type, party.name, late, Ending.LATE, attempt.rang, target=attempt.target)
+            )
+        self._finish(None)
+        self._owner.on_placing_timeout(self._attempts)
 
-    def _give_up_rest(self, headers: Headers) -> None:
-        attempts, self._attempts = self._attempts, []
-        for attempt in attempts:
-            attempt.give_up(headers)
-
-    def _finish(self, kept: Leg | None) -> None:
+    def _finish(self, kept: Leg | None, headers: Headers = ()) -> None:
         self._over = True
         self._timer.cancel()
-        lookup = self._lookup
-        if lookup is not None and not lookup.done() and lookup is not asyncio.current_task():
-            lookup.cancel()
+        self._root.give_up(headers)
         for leg, _ in self._legs.values():
             if leg is not kept:
                 leg.close()

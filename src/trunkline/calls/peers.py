@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +14,7 @@ from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.endpoint import Codec, Flow, NameAddr, Uri
 
 if TYPE_CHECKING:
+    from trunkline.calls.plan import Turns
     from trunkline.calls.session import CallSession
     from trunkline.events import CallEvent
 
@@ -57,7 +57,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """What is to be placed, as the application said it."""
+    """A user, or a number through a line or line group, to be placed as the application said it."""
 
     peer_type: PeerType
     peer_name: str
@@ -83,11 +83,10 @@ class PlacementError(Exception):
 class Directory(Protocol):
     """Finds the targets of a placing."""
 
-    def targets(self, placing: Placing) -> Sequence[Target] | Awaitable[Sequence[Target]]:
-        """All targets that are to ring at once; at least one. To be awaited where somebody has to be asked for them.
+    def plan(self, placing: Placing) -> Turns:
+        """The steps in which it is tried to reach a user, or a number through a line. Nothing is looked up yet.
 
-        Raises:
-            PlacementError: There is none.
+        What a step finds when it begins is at least one target; else it raises `PlacementError`.
         """
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trunkline.calls.explanation import explain_attempt, explain_unplaced, shown_flow
-from trunkline.calls.peers import Party, Placing, Target
+from trunkline.calls.destinations import Wanted, placings
+from trunkline.calls.explanation import shown_flow
+from trunkline.calls.peers import Placing, Target
 from trunkline.constants import ChannelId, ClosedReason, PeerType
+from trunkline.events import FailedAttempt
 from trunkline.explanation import Explanation
 from trunkline.media.engine import Leg, LegStatistics
 from trunkline.sip.endpoint import Codec, MediaPlan
@@ -35,21 +37,21 @@ class _Tried:
     """One attempt as it goes."""
 
     channel: ChannelId
-    target: Target
+    peer_type: PeerType
+    peer_name: str
+    target: str
+    server: str
     started_s: float
     ended_s: float | None = None
     answered: bool = False
     status: int = 0
     reason: str = ""
-    failure: Failure | None = None
-    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
     """A channel as it was when it ended."""
 
-    party: Party | None
     codecs: tuple[Codec, ...]
     leg: Leg | None
 
@@ -67,57 +69,53 @@ class Ledger:
         self._closed_s = now_s
         self._tried: list[_Tried] = []
         self._sides: dict[ChannelId, _Side] = {}
-        self._placing: Placing | None = None
+        self._wanted: Placing | None = None
         self._failure: Failure | None = None
         self._explanation: Explanation | None = None
 
     # --- noting -----------------------------------------------------------------------------------------------------
 
-    def placed(self, placing: Placing) -> None:
+    def placed(self, wanted: Wanted) -> None:
         """Somebody is to be called."""
-        self._placing = placing
+        self._wanted = next(placings(wanted))
         self._failure = self._explanation = None
 
     def tried(self, channel: ChannelId, target: Target, now_s: float) -> None:
         """An INVITE goes out."""
         if len(self._tried) < MAX_ATTEMPTS:
-            self._tried.append(_Tried(channel, target, now_s))
-
-    def attempt_failed(self, channel: ChannelId, target: Target, failure: Failure, now_s: float) -> Explanation:
-        """One attempt failed; returns why, in words."""
-        explanation = explain_attempt(target, failure)
-        entry = self._open(target)
-        if entry is None:
-            # it failed before anything was sent
-            self.tried(channel, target, now_s)
-            entry = self._open(target)
-        if entry is not None:
-            entry.ended_s, entry.status, entry.reason = now_s, failure.status, failure.reason
-            entry.failure, entry.explanation = failure, explanation
-        return explanation
+            party = target.party
+            shown = (str(target.uri), shown_flow(target.flow))
+            self._tried.append(_Tried(channel, party.peer_type, party.name, *shown, now_s))
 
     def attempt_won(self, target: Target, now_s: float) -> None:
         """One attempt was answered."""
-        entry = self._open(target)
+        entry = self._open(str(target.uri), shown_flow(target.flow))
         if entry is not None:
             entry.ended_s, entry.status, entry.reason, entry.answered = now_s, 200, "OK", True
 
-    def placing_failed(self, failure: Failure) -> Explanation:
-        """No attempt is left: this failure stands for all. Returns why, in words."""
-        explanations = (entry.explanation for entry in self._tried if entry.failure is failure)
-        self._failure = failure
-        self._explanation = next(explanations, None) or explain_unplaced(failure.status, failure.reason)
-        return self._explanation
+    def attempt_failed(self, channel: ChannelId, attempt: FailedAttempt, now_s: float) -> None:
+        """One attempt failed, perhaps before anything was sent."""
+        entry = self._open(attempt.target, attempt.server)
+        if entry is None:
+            if len(self._tried) >= MAX_ATTEMPTS:
+                return
+            shown = (attempt.target, attempt.server)
+            entry = _Tried(channel, attempt.peer_type, attempt.peer_name, *shown, now_s)
+            self._tried.append(entry)
+        entry.ended_s, entry.status, entry.reason = now_s, attempt.status, attempt.reason
+
+    def placing_failed(self, failure: Failure, explanation: Explanation) -> None:
+        """No attempt is left: this failure stands for all."""
+        self._failure, self._explanation = failure, explanation
 
     def connected(self, now_s: float) -> None:
         """The parties hear each other, or the one that there is was answered."""
         if self._answered_s is None:
             self._answered_s = now_s
 
-    def channel_over(self, channel: ChannelId, party: Party | None, plan: MediaPlan | None, leg: Leg | None) -> None:
+    def channel_over(self, channel: ChannelId, plan: MediaPlan | None, leg: Leg | None) -> None:
         """A channel is about to let go of what it has."""
-        codecs = plan.send_codecs[:1] if plan is not None else ()
-        self._sides[channel] = _Side(party, codecs, leg)
+        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), leg)
 
     def closed(self, now_s: float) -> None:
         """The session is over."""
@@ -129,10 +127,10 @@ class Ledger:
         self._sides.clear()
         self._failure = None
 
-    def _open(self, target: Target) -> _Tried | None:
-        return next(
-            (entry for entry in reversed(self._tried) if entry.target is target and entry.ended_s is None), None
-        )
+    def _open(self, target: str, server: str) -> _Tried | None:
+        """The attempt at that target that has not ended."""
+        open_ones = (each for each in self._tried if each.ended_s is None)
+        return next((each for each in open_ones if (each.target, each.server) == (target, server)), None)
 
     # --- the records ------------------------------------------------------------------------------------------------
 
@@ -152,8 +150,8 @@ class Ledger:
         return self._session(call, reason, wall_offset_s), attempts
 
     def _session(self, call: CallSession, reason: ClosedReason, wall_offset_s: float) -> CallRecord:
-        to_type, to_name = self._called(call)
-        line = next((name for kind, name in self._parties(call, to_type, to_name) if kind == "line"), "")
+        to_type, to_name = self._called()
+        line, server = self._line_and_server(call)
         failed = self._answered_s is None
         failure = self._failure if failed else None
         explained = self._explanation if failed else None
@@ -168,7 +166,7 @@ class Ledger:
             to_type=to_type,
             to_name=to_name,
             line=line,
-            server=self._server(),
+            server=server,
             created_at=self._created_s + wall_offset_s,
             answered_at=None if self._answered_s is None else self._answered_s + wall_offset_s,
             closed_at=self._closed_s + wall_offset_s,
@@ -180,36 +178,33 @@ class Ledger:
             explanation=explained.as_json() if explained is not None else {},
         )
 
-    def _called(self, call: CallSession) -> tuple[str, str]:
-        """Who was called: whom the winning attempt reached, else who was placed last."""
-        won = next((entry.target.party for entry in reversed(self._tried) if entry.answered), None)
+    def _called(self) -> tuple[str, str]:
+        """Who was called: whom the winning attempt reached, else who was to be called first."""
+        won = next((each for each in reversed(self._tried) if each.answered), None)
         if won is not None:
-            return _kind(won.peer_type), won.name
-        if self._placing is not None:
-            return _kind(self._placing.peer_type), self._placing.peer_name
+            return _kind(won.peer_type), won.peer_name
+        if self._wanted is not None:
+            return _kind(self._wanted.peer_type), self._wanted.peer_name
         return "", ""
 
-    @staticmethod
-    def _parties(call: CallSession, to_type: str, to_name: str) -> list[tuple[str, str]]:
-        return [(_kind(call.from_peer_type), call.from_peer_name), (to_type, to_name)]
-
-    def _server(self) -> str:
-        """The provider's server: of the winning attempt over a line, else of the last one."""
-        over_lines = [entry for entry in self._tried if entry.target.party.peer_type is PeerType.LINE]
-        best = next((entry for entry in over_lines if entry.answered), over_lines[-1] if over_lines else None)
-        return shown_flow(best.target.flow) if best is not None else ""
+    def _line_and_server(self, call: CallSession) -> tuple[str, str]:
+        """The line and its provider's server: of the winning attempt over a line, else of the last one."""
+        over_lines = [each for each in self._tried if each.peer_type is PeerType.LINE]
+        best = next((each for each in over_lines if each.answered), over_lines[-1] if over_lines else None)
+        if best is not None:
+            return best.peer_name, best.server
+        return (call.from_peer_name, "") if call.from_peer_type is PeerType.LINE else ("", "")
 
     @staticmethod
     def _attempt(token: str, number: int, entry: _Tried, wall_offset_s: float) -> AttemptRecord:
-        target = entry.target
         return AttemptRecord(
             call=token,
             number=number,
             channel=int(entry.channel),
-            peer_type=_kind(target.party.peer_type),
-            peer_name=target.party.name,
-            target=_text(str(target.uri)),
-            server=shown_flow(target.flow),
+            peer_type=_kind(entry.peer_type),
+            peer_name=entry.peer_name,
+            target=_text(entry.target),
+            server=entry.server,
             started_at=entry.started_s + wall_offset_s,
             ended_at=None if entry.ended_s is None else entry.ended_s + wall_offset_s,
             answered=entry.answered,

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from trunkline.calls.bridge import Bridge, BridgeOutcome
 from trunkline.calls.channel import Channel
-from trunkline.calls.course import CallState, Course
+from trunkline.calls.course import Course
+from trunkline.calls.destinations import Destination, ToLine, ToUser, Wanted, placings, wanted
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.peers import Placing
 from trunkline.calls.placement import Placement
+from trunkline.calls.state import CallState
 from trunkline.constants import ClosedReason, PeerType
 from trunkline.errors import CallError
 
@@ -41,6 +42,27 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def checked_wanted(to: Destination, *, dial_number: str, caller_name: str, caller_id: str) -> Wanted:
+    """What is to be placed. ValueError where it is nothing that can be placed, or a text has a line break."""
+    whole = wanted(to, dial_number=dial_number, caller_name=caller_name, caller_id=caller_id)
+    _check_line("caller_name", caller_name)
+    _check_line("caller_id", caller_id)
+    for placing in placings(whole):
+        _check_line("dial_number", placing.dial_number)
+    return whole
+
+
+def _destination(to_user: str | None, to_line: str | None, to: Destination | None) -> Destination:
+    given = [
+        *([ToUser(to_user)] if to_user is not None else []),
+        *([ToLine(to_line)] if to_line is not None else []),
+        *([to] if to is not None else []),
+    ]
+    if len(given) != 1:
+        raise ValueError("exactly one of to_user, to_line and to is to be given")
+    return given[0]
 
 
 class CallSession:
@@ -125,6 +147,7 @@ class CallSession:
         *,
         to_user: str | None = None,
         to_line: str | None = None,
+        to: Destination | None = None,
         dial_number: str | None = None,
         caller_name: str | None = None,
         caller_id: str | None = None,
@@ -142,11 +165,13 @@ class CallSession:
 
         Args:
             to_user: The user all of whose phones ring.
-            to_line: The line through which `dial_number` is called. Exactly one of the two is given.
+            to_line: The line or line group through which `dial_number` is called.
+            to: Several: `ToUser`, `ToLine`, `AtOnce`, and lists of them, which are tried in turn. Exactly one of the
+            three is given.
             dial_number: Instead of the number that the caller dialled.
             caller_name: Instead of the caller's display name.
             caller_id: Instead of the caller's number.
-            timeout_s: Seconds until it is given up.
+            timeout_s: Seconds until it is given up, however many were tried by then.
 
         Returns:
             A `Placement`: awaiting it gives None when connected, and raises `CallFailed` (`Busy`, `Declined`,
@@ -157,7 +182,7 @@ class CallSession:
             raises it.
             ValueError: Not exactly one target is given, `timeout_s` is not positive, or a text has a line break.
         """
-        placing = self._placing(to_user, to_line, dial_number, caller_name, caller_id)
+        placing = self._wanted(_destination(to_user, to_line, to), dial_number, caller_name, caller_id)
         if timeout_s <= 0:
             raise ValueError("timeout_s: must be more than 0")
         placement = Placement(lambda: self._env.here)
@@ -274,7 +299,7 @@ class CallSession:
             CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another failure.
             ValueError: A text has a line break.
         """
-        placing = self._placing(name, None, dial_number or name, caller_name, caller_id)
+        placing = self._wanted(ToUser(name), dial_number or name, caller_name, caller_id)
         return await self._exchange.dial(placing, timeout_s=timeout_s, on_behalf_of=self)
 
     async def bridge(self, other: CallSession) -> BridgeOutcome:
@@ -303,22 +328,11 @@ class CallSession:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _placing(
-        self,
-        to_user: str | None,
-        to_line: str | None,
-        dial_number: str | None,
-        caller_name: str | None,
-        caller_id: str | None,
-    ) -> Placing:
-        if (to_user is None) == (to_line is None):
-            raise ValueError("exactly one of to_user and to_line is to be given")
-        _check_line("dial_number", dial_number)
-        _check_line("caller_name", caller_name)
-        _check_line("caller_id", caller_id)
-        return Placing(
-            peer_type=PeerType.USER if to_user is not None else PeerType.LINE,
-            peer_name=to_user if to_user is not None else to_line or "",
+    def _wanted(
+        self, to: Destination, dial_number: str | None, caller_name: str | None, caller_id: str | None
+    ) -> Wanted:
+        return checked_wanted(
+            to,
             dial_number=self.dial_number if dial_number is None else dial_number,
             caller_name=self.caller_name if caller_name is None else caller_name,
             caller_id=self.caller_id if caller_id is None else caller_id,

@@ -50,6 +50,8 @@ def server_of(settings: FileSettings) -> SipServer:
         server.add_user(name, **user.arguments())
     for name, line in settings.lines.items():
         server.add_line(name, **line.arguments())
+    for name, group in settings.line_groups.items():
+        server.add_line_group(name, **group.model_dump(exclude_unset=True))
     DialPlan([_rule(route) for route in settings.routes]).serve(server)
     return server
 
@@ -58,6 +60,7 @@ def _rule(route: RouteOptions) -> Route:
     return Route(
         to_user=route.to_user,
         to_line=route.to_line,
+        to=[each.destination() for each in route.to] or None,
         from_=route.from_,
         number=re.compile(route.number),
         timeout_s=route.timeout_s,

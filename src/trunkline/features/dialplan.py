@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trunkline.calls.destinations import Destination
 from trunkline.constants import PeerType
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Route:
 
     Attributes:
         to_user: The user to ring; or
-        to_line: the line to call through.
+        to_line: the line or line group to call through; or
+        to: several destinations, as `CallSession.accept` takes them.
         from_: "users", "lines", or the name of one user or line; "" for any call.
         number: The whole dialled number must match this regular expression.
         timeout_s: How long it may ring, in seconds.
@@ -39,10 +41,11 @@ class Route:
     from_: str = ""
     number: re.Pattern[str] = field(default=ANYTHING)
     timeout_s: float = 60.0
+    to: Destination | None = None
 
     def __post_init__(self) -> None:
-        if (self.to_user is None) == (self.to_line is None):
-            raise ValueError("a route goes to a user or to a line: give one of to_user and to_line")
+        if sum(where is not None for where in (self.to_user, self.to_line, self.to)) != 1:
+            raise ValueError("a route goes to one place: give one of to_user and to_line, or to")
 
     def fits(self, call: CallSession) -> bool:
         """Whether this rule is for that call."""
@@ -75,11 +78,20 @@ class DialPlan:
 
     async def route(self, call: CallSession) -> None:
         """Decide one call; the handler that `serve` registers."""
+        emergency = self._server.settings.emergency_line if self._server is not None else None
+        if emergency is not None and self._is_emergency(call):
+            call.accept(to_line=emergency)
+            return
         for rule in self._routes:
             if rule.fits(call):
-                call.accept(to_user=rule.to_user, to_line=rule.to_line, timeout_s=rule.timeout_s)
+                call.accept(to_user=rule.to_user, to_line=rule.to_line, to=rule.to, timeout_s=rule.timeout_s)
                 return
         if self._server is not None and self._server.has_user(call.dial_number):
             call.accept(to_user=call.dial_number)
             return
         call.reject(404)
+
+    def _is_emergency(self, call: CallSession) -> bool:
+        """Whether a phone of ours calls an emergency number: that goes before every rule."""
+        server = self._server
+        return server is not None and call.from_peer_type is PeerType.USER and server.is_emergency(call.dial_number)

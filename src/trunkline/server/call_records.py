@@ -100,8 +100,9 @@ class CallRecords:
             return
         record, attempts = call.course.ledger.records(call, reason, wall_offset_s)
         if self._store is not None:
-            for row in (record, *attempts):
-                self._store.put(row)
+            self._store.put(record)
+            for attempt in attempts:
+                self._store.put(attempt)
         self._emit(CallRecorded(record, attempts))
 
     async def _clean(self, store: Store) -> None:

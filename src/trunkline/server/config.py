@@ -17,16 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
 from trunkline.server.line_settings import LineSettings
+from trunkline.server.options import Options
+from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
 
 __all__ = [
+    "DestinationOptions",
     "FileSettings",
+    "GroupOptions",
     "LineOptions",
     "RouteOptions",
     "ServerSettings",
@@ -135,12 +139,6 @@ Port = Annotated[int, Field(ge=1024, le=65_535)]
 CodecNames = Annotated[tuple[str, ...], AfterValidator(_codecs)]
 
 
-class Options(BaseModel):
-    """Base of the option classes: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
-
-
 class ServerSettings(Options):
     """The options of a server."""
 
@@ -184,6 +182,11 @@ class ServerSettings(Options):
     """Packets a second that one address may send; those of lines are not counted."""
     flood_burst: Annotated[float, Field(gt=0)] = 2_000.0
     """Packets that one address may send at once."""
+    emergency_numbers: tuple[Annotated[str, Field(pattern=r"^\+?[0-9*#]{2,16}$")], ...] = ("112", "911")
+    """Numbers that no limit of a line or group counts for, and that all lines are tried for. Those two are emergency
+    numbers to every mobile phone (3GPP TS 22.101 §10.1.1); give all that your country has."""
+    emergency_line: str | None = None
+    """The line or line group that emergency calls go through first; without it, what the route says alone."""
     node: Annotated[int, Field(ge=0, le=65_535)] = 0
     """This machine's number, carried in every token that it mints."""
     recorded_entries: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
@@ -285,21 +288,6 @@ else:
     LineOptions = create_model("LineOptions", __base__=LineOptionsBase, **_line_fields())
 
 
-class RouteOptions(Options):
-    """One rule of the dial plan; see `trunkline.features.dialplan.Route`."""
-
-    from_: Annotated[str, Field(alias="from")] = ""
-    """`users`, `lines`, or the name of one user or line; any call where empty."""
-    number: str = ".*"
-    """A regular expression that the whole dialled number must match."""
-    to_user: str | None = None
-    """The user to ring. Exactly one of `to_user` and `to_line` is needed."""
-    to_line: str | None = None
-    """The line to call through."""
-    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
-    """How long it may ring."""
-
-
 class FileSettings(BaseSettings):
     """A whole configuration file; the environment goes before it (`TRUNKLINE_LINES__ITSP__PASSWORD=…`)."""
 
@@ -310,6 +298,7 @@ class FileSettings(BaseSettings):
     server: ServerSettings
     users: dict[str, UserOptions] = {}
     lines: dict[str, LineOptions] = {}
+    line_groups: dict[str, GroupOptions] = {}
     routes: tuple[RouteOptions, ...] = ()
 
 
@@ -382,17 +371,38 @@ def _inconsistent(settings: FileSettings) -> Iterator[ConfigurationError]:
         yield from User.problems(login, user.password.get_secret_value())
     for title, line in settings.lines.items():
         yield from LineSettings.problems(title, **line.values(title, settings.server))
+    ways = {**settings.lines, **settings.line_groups}
+    for name, options in settings.line_groups.items():
+        yield from _wrong_group(name, options, settings)
+    if settings.server.emergency_line is not None:
+        yield from _unknown("server.emergency_line", "line", settings.server.emergency_line, ways)
     for number, route in enumerate(settings.routes, 1):
         key = f"routes.{number}"
-        if (route.to_user is None) == (route.to_line is None):
-            yield ConfigurationError(key, "needs either to_user or to_line")
+        if sum((route.to_user is not None, route.to_line is not None, bool(route.to))) != 1:
+            yield ConfigurationError(key, "needs exactly one of to_user, to_line and to")
         try:
             re.compile(route.number)
         except re.error as error:
             yield ConfigurationError(f"{key}.number", f"is no regular expression: {error}")
-        for kind, name, known in (("user", route.to_user, settings.users), ("line", route.to_line, settings.lines)):
-            if name is not None and name not in known:
-                yield ConfigurationError(f"{key}.to_{kind}", f"there is no {kind} {name}{_meant(name, known)}")
+        for part, to_user, to_line in route.named():
+            yield from _unknown(f"{key}.{part}user", "user", to_user, settings.users)
+            yield from _unknown(f"{key}.{part}line", "line", to_line, ways)
+
+
+def _wrong_group(name: str, options: GroupOptions, settings: FileSettings) -> Iterator[ConfigurationError]:
+    if name in settings.lines:
+        yield ConfigurationError(f"line_groups.{name}", "there is a line of that name")
+    for line in options.lines:
+        yield from _unknown(f"line_groups.{name}.lines", "line", line, settings.lines)
+    try:
+        options.group(name)
+    except ConfigurationError as error:
+        yield error
+
+
+def _unknown(key: str, kind: str, name: str | None, known: Mapping[str, Any]) -> Iterator[ConfigurationError]:
+    if name is not None and name not in known:
+        yield ConfigurationError(key, f"there is no {kind} {name}{_meant(name, known)}")
 
 
 def _explained(error: ValidationError, model: type[BaseModel], prefix: str) -> Iterator[ConfigurationError]:
@@ -415,7 +425,8 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
         "server": ServerSettings,
         "users": UserOptions,
         "lines": LineOptions,
-        "routes": RouteOptions,
+        "line_groups": GroupOptions,
+        "routes": DestinationOptions if "to" in location or "at_once" in location else RouteOptions,
     }
     at = inner.get(str(location[0]), model) if location else model
     return [field.alias or name for name, field in at.model_fields.items()]

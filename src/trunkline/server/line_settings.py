@@ -77,6 +77,8 @@ class LineSettings:
     """Whether From is anonymous, with `Privacy: id` (RFC 3323)."""
     max_calls: int | None = None
     """Calls over it at a time; None for no limit."""
+    calls_per_second: float | None = None
+    """Calls a second that are placed over it; None for no limit."""
     media_timeout_s: float = 0.0
     """Silence after which its calls count as lost, 0 for never; as the server's unless the option is given."""
     stored: bool = False
@@ -111,6 +113,8 @@ class LineSettings:
         yield "expires_s", 10 <= self.expires_s <= 86_400, "10 to 86400 seconds are sensible"
         yield "codecs", bool(self.codecs), "at least one codec is needed"
         yield "max_calls", self.max_calls is None or self.max_calls > 0, "a positive number is needed, or none"
+        rate = self.calls_per_second
+        yield "calls_per_second", rate is None or rate > 0, "a positive number is needed, or none"
         yield "token_in", self.token_in in ("user", "parameter"), 'either "user" or "parameter"'
         yield "from_user", self.from_user in ("account", "caller"), 'either "account" or "caller"'
         for network in self.accept_from:

@@ -1,41 +1,79 @@
-"""Where a call goes: a user's contacts, or a line's server. Implements `calls.peers.Directory`.
+"""Where a call goes: a user's contacts, a line's servers, a group's lines. Implements `calls.peers.Directory`.
 
-`calls` asks with what the application said; the answer is one `Target` for each attempt that is to ring, or a
-`PlacementError` whose status and words the application sees.
+`calls` asks with what the application said and gets a plan: which step is looked up here when it begins, and finds
+targets or raises a `PlacementError` whose status and words the application sees. The server never stands in the way of
+an emergency call: limits do not count for it, and every line is tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
 
 from trunkline.calls.peers import PlacementError, Placing, Target
+from trunkline.calls.plan import Find, Found, Step, Turning, Turns
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
+from trunkline.server.groups import Choice, LineGroup, LineGroups
+from trunkline.server.limits import Limits
 from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
+from trunkline.server.rates import digits
 from trunkline.server.registrar import Registrar
 from trunkline.server.users import User, Users
 from trunkline.sip.dialog import next_hop
 from trunkline.sip.endpoint import Flow, NameAddr, SipParseError, Uri
 from trunkline.sip.resolver import ResolutionError
 
-__all__ = ["Routing"]
+__all__ = ["EmergencyCalls", "Routing"]
+
+SERVER_SILENCE_S = 6.0
+"""How long a server may send nothing at all before the next one is tried, where no group says so: an INVITE has been
+repeated three times by then (RFC 3261 §17.1.1.2)."""
 
 ANONYMOUS = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
 """RFC 3323 §4.1.1.3."""
 
 
+@dataclass(frozen=True, slots=True)
+class EmergencyCalls:
+    """Which calls are emergency calls, and what they go through first."""
+
+    numbers: tuple[str, ...] = ()
+    line: str | None = None
+    """A line or a group; None for what the application says."""
+
+    def has(self, number: str) -> bool:
+        """Whether a number is one."""
+        return digits(number) in map(digits, self.numbers)
+
+
+@dataclass(eq=False, slots=True)
+class _Over:
+    """A group that a call is placed over."""
+
+    group: LineGroup
+    counted: bool = False
+    """Whether it has counted for the group's calls a second."""
+
+
 class Routing:
-    """Finds targets.
+    """Makes plans.
 
     Args:
         users: The phones' accounts.
         registrar: Knows where they are.
         lines: The providers' accounts.
+        groups: The line groups.
         domain: Ours, for From and To of calls to users.
-        active_calls: What a line's calls are, for lines with a limit: for each that is being placed what it is
-        placed for, and None for each that came in or was answered.
+        emergency: The emergency calls.
+        random: The lot of groups that choose by weight.
+        clock: The loop's.
+        active_calls: What a line's calls are, for limits: None for each that came in or was answered, and for each that
+            is being placed the `hold` of its step.
     """
 
     def __init__(
@@ -45,34 +83,46 @@ class Routing:
         lines: Lines,
         *,
         domain: str,
-        active_calls: Callable[[str], Sequence[Placing | None]] = lambda line: (),
+        groups: LineGroups | None = None,
+        emergency: EmergencyCalls | None = None,
+        random: Random | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
+        active_calls: Callable[[str], Sequence[object | None]] = lambda line: (),
     ) -> None:
         self._users = users
         self._registrar = registrar
         self._lines = lines
+        self._groups = groups if groups is not None else LineGroups()
         self._domain = domain
-        self._active_calls = active_calls
-        self._let_through: dict[str, dict[int, Placing]] = {}
-        self._of: dict[PeerType, Callable[[Placing], Sequence[Target] | Awaitable[Sequence[Target]]]] = {
-            PeerType.USER: self._user_targets,
-            PeerType.LINE: self._line_targets,
+        self._emergency = emergency or EmergencyCalls()
+        self._random = random or Random()
+        self._limits = Limits(active_calls, clock, self._groups)
+        self._of: dict[PeerType, Callable[[Placing], Turns]] = {
+            PeerType.USER: self._user_turns,
+            PeerType.LINE: self._line_turns,
         }
 
-    def targets(self, placing: Placing) -> Sequence[Target] | Awaitable[Sequence[Target]]:
-        """All targets that are to ring at once; at least one. To be awaited where a provider's name is to be resolved.
+    def plan(self, placing: Placing) -> Turns:
+        """The steps in which it is tried to reach a user, or a number through a line or group.
 
-        Raises:
-            PlacementError: 404 for an unknown peer, 480 for a user with no phone registered, 484 without a number, 503
-                for a line that cannot be used now, 400 where what a caller said makes no address; and why.
+        A step that finds nobody raises `PlacementError`: 404 for an unknown peer, 480 for a user with no phone
+        registered, 484 without a number, 503 for a line that cannot be used now, 400 where what a caller said makes no
+        address; and why.
         """
         try:
             return self._of[placing.peer_type](placing)
-        except SipParseError as error:
-            raise _no_address(error) from error
+        except PlacementError as error:
+            return Turns([self._step(placing, partial(_refused, error))], Turning.LINES)
+
+    def _step(self, placing: Placing, find: Find, *, silence_s: float | None = None, hold: object = None) -> Step:
+        return Step(partial(_written, find), placing.peer_type, placing.peer_name, silence_s=silence_s, hold=hold)
 
     # --- users ------------------------------------------------------------------------------------------------------
 
-    def _user_targets(self, placing: Placing) -> Sequence[Target]:
+    def _user_turns(self, placing: Placing) -> Turns:
+        return Turns([self._step(placing, partial(self._phones, placing))], Turning.LINES)
+
+    def _phones(self, placing: Placing) -> Sequence[Found]:
         user = self._users.find(placing.peer_name)
         if user is None:
             raise PlacementError(404, f"no user {placing.peer_name}")
@@ -92,36 +142,97 @@ class Routing:
             headers=tuple(("Route", value) for value in binding.path),  # RFC 3327 §5.3
         )
 
-    # --- lines ------------------------------------------------------------------------------------------------------
+    # --- lines and groups -------------------------------------------------------------------------------------------
 
-    def _line_targets(self, placing: Placing) -> Sequence[Target] | Awaitable[Sequence[Target]]:
-        line = self._lines.find(placing.peer_name)
-        if line is None:
-            raise PlacementError(404, f"no line {placing.peer_name}")
+    def _line_turns(self, placing: Placing) -> Turns:
         if not placing.dial_number:
-            raise PlacementError(484, f"no number to dial over line {line.name}")
-        self._check_usable(line)
-        self._check_limit(placing, line)
+            raise PlacementError(484, f"no number to dial over line {placing.peer_name}")
+        if self._emergency.has(placing.dial_number):
+            return self._emergency_turns(placing)
+        group = self._groups.find(placing.peer_name)
+        if group is None:
+            return Turns([self._line_step(placing, Choice(placing.peer_name))], Turning.LINES)
+        self._limits.check_group(group)
+        over = _Over(group)
+        choices = group.order(placing.dial_number, self._random)
+        steps = [self._line_step(placing, choice, over, last=choice is choices[-1]) for choice in choices]
+        return Turns(steps, Turning.LINES, f"line group {group.name}")
+
+    def _line_step(self, placing: Placing, choice: Choice, over: _Over | None = None, *, last: bool = True) -> Step:
+        """One line, which is asked whether it can take the call when its turn comes."""
+        through = replace(placing, peer_name=choice.line)
+        hold = object()
+        silence_s = over.group.silence_s if over is not None and not last else None
+
+        def find() -> Sequence[Found] | Awaitable[Sequence[Found]]:
+            if choice.unfit:
+                raise PlacementError(503, choice.unfit)
+            line = self._lines.find(through.peer_name)
+            if line is None:
+                raise PlacementError(404, f"no line {through.peer_name}")
+            if not line.usable:
+                raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
+            if over is None:
+                self._limits.let_through(line, hold)
+            else:
+                self._limits.let_through(line, hold, over.group, first=not over.counted)
+                over.counted = True
+            return self._servers(through, line, silence_s)
+
+        return self._step(through, find, silence_s=silence_s, hold=hold)
+
+    def _servers(
+        self, placing: Placing, line: Line, silence_s: float | None
+    ) -> Sequence[Found] | Awaitable[Sequence[Found]]:
+        """The line's servers, in turn."""
         flow = line.server.flow if line.registered else line.server.known
-        return _found_targets(placing, line) if flow is None else _targets_at(placing, line, flow)
+        if flow is not None:
+            return self._at([flow], placing, line, silence_s)
 
-    def _check_usable(self, line: Line) -> None:
-        if not line.usable:
-            raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
+        async def located() -> Sequence[Found]:
+            return self._at(await _line_flows(line), placing, line, silence_s)
 
-    def _check_limit(self, placing: Placing, line: Line) -> None:
-        """Let as many calls through as the line may have. Those being placed count from here on, in the order asked."""
-        limit = line.settings.max_calls
-        if limit is None:
-            return
-        calls = self._active_calls(line.name)
-        placed = {id(call) for call in calls if call is not None}
-        before = self._let_through.get(line.name, {})
-        through = {key: call for key, call in before.items() if key in placed}
-        if calls.count(None) + len(through) >= limit:
-            raise PlacementError(503, f"line {line.name} has its {limit} calls")
-        # kept by identity: two calls may be placed for the same
-        self._let_through[line.name] = {**through, id(placing): placing}
+        return located()
+
+    def _at(self, flows: Sequence[Flow], placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found]:
+        line.counters.calls_out += 1
+        targets = [_server_target(placing, line, flow) for flow in flows]
+        if len(targets) == 1:
+            return targets
+        waits = [SERVER_SILENCE_S if silence_s is None else silence_s] * (len(targets) - 1)
+        steps = [
+            self._step(placing, partial(_found, target), silence_s=wait)
+            for target, wait in zip(targets, [*waits, silence_s], strict=True)
+        ]
+        return [Turns(steps, Turning.SERVERS)]
+
+    # --- emergency calls --------------------------------------------------------------------------------------------
+
+    def _emergency_turns(self, placing: Placing) -> Turns:
+        """Every line of what emergency calls go through and of what was asked for, those that seem usable first."""
+        names = [self._emergency.line, placing.peer_name]
+        ways = [name for way in names if way is not None for name in self._members(way, placing.dial_number)]
+        lines = [line for line in map(self._lines.find, dict.fromkeys(ways)) if line is not None]
+        lines.sort(key=lambda line: not line.usable)
+        if not lines:
+            raise PlacementError(404, f"no line {placing.peer_name}")
+        steps = [self._emergency_step(placing, line, last=line is lines[-1]) for line in lines]
+        return Turns(steps, Turning.EMERGENCY, f"emergency number {placing.dial_number}")
+
+    def _members(self, name: str, number: str) -> list[str]:
+        group = self._groups.find(name)
+        return [name] if group is None else [choice.line for choice in group.order(number, self._random)]
+
+    def _emergency_step(self, placing: Placing, line: Line, *, last: bool) -> Step:
+        through = replace(placing, peer_name=line.name)
+        hold = object()
+        silence_s = None if last else SERVER_SILENCE_S
+
+        def find() -> Sequence[Found] | Awaitable[Sequence[Found]]:
+            self._limits.count(line, hold)
+            return self._servers(through, line, silence_s)
+
+        return self._step(through, find, silence_s=silence_s, hold=hold)
 
 
 def _flow_to(binding: Binding) -> Flow:
@@ -132,24 +243,40 @@ def _flow_to(binding: Binding) -> Flow:
     return next_hop(first, binding.flow)
 
 
-async def _found_targets(placing: Placing, line: Line) -> Sequence[Target]:
-    """For a line that is not registered: where its name leads now."""
+def _written(find: Find) -> Sequence[Found] | Awaitable[Sequence[Found]]:
     try:
-        return _targets_at(placing, line, await line.server.locate())
-    except ResolutionError as error:
-        raise PlacementError(503, f"line {line.name}: the provider cannot be found: {error}") from error
+        found = find()
     except SipParseError as error:
         raise _no_address(error) from error
+    return found if isinstance(found, Sequence) else _written_later(found)
 
 
-def _targets_at(placing: Placing, line: Line, flow: Flow) -> Sequence[Target]:
-    line.counters.calls_out += 1
-    return [_server_target(placing, line, flow)]
+async def _written_later(asked: Awaitable[Sequence[Found]]) -> Sequence[Found]:
+    try:
+        return await asked
+    except SipParseError as error:
+        raise _no_address(error) from error
 
 
 def _no_address(error: SipParseError) -> PlacementError:
     """Escaped, a number or a caller's name may outgrow what a URI may have."""
     return PlacementError(400, f"the number or the caller makes no address: {error.reason}")
+
+
+def _refused(error: PlacementError) -> Sequence[Found]:
+    raise error
+
+
+def _found(target: Target) -> Sequence[Found]:
+    return [target]
+
+
+async def _line_flows(line: Line) -> Sequence[Flow]:
+    """The servers that the line's calls go to, in order, asked where they are not known: where its name leads."""
+    try:
+        return [await line.server.locate()]
+    except ResolutionError as error:
+        raise PlacementError(503, f"line {line.name}: the provider cannot be found: {error}") from error
 
 
 def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:

@@ -13,10 +13,7 @@ import random
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from trunkline.calls.channel import Channel
 from trunkline.calls.exchange import CallOptions, Exchange
-from trunkline.calls.peers import Placing
-from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, ListenError
 from trunkline.events import CallEvent, CallRecorded, Event, RegisterUser
 from trunkline.media.engine import MediaEngine
@@ -25,6 +22,7 @@ from trunkline.server.auth import Authenticator
 from trunkline.server.call_records import CallRecords
 from trunkline.server.config import ServerSettings, parse_listen
 from trunkline.server.dispatch import Dispatcher
+from trunkline.server.groups import LineGroups
 from trunkline.server.identify import Caller, Identifier, Unproven
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
@@ -35,7 +33,7 @@ from trunkline.server.ports import listen_error
 from trunkline.server.rate import SourceRate
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
-from trunkline.server.routing import Routing
+from trunkline.server.routing import EmergencyCalls, Routing
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
 from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
@@ -65,6 +63,7 @@ class Running:
         dispatcher: Hands events to handlers.
         recorder: Gets what the endpoint traces.
         users: Who may register.
+        groups: The line groups.
         resolver: Finds lines' servers; None for one of its own, which asks the system's DNS.
         store: What outlives the process; None for nothing.
         wall_clock: Seconds since the epoch.
@@ -78,6 +77,7 @@ class Running:
         dispatcher: Dispatcher,
         recorder: Recorder,
         users: Users,
+        groups: LineGroups,
         resolver: Resolver | None,
         store: Store | None,
         wall_clock: Callable[[], float],
@@ -87,6 +87,7 @@ class Running:
         self._dispatcher = dispatcher
         self._recorder = recorder
         self.users = users
+        self._groups = groups
         self.store = store
         self._driver = platform.sip_driver(_sip_options(settings))
         self.endpoint = Endpoint(self._driver)
@@ -124,7 +125,17 @@ class Running:
         )
         self._authenticator = authenticator
         self._identifier = Identifier(users, self.lines, authenticator, self.addresses)
-        routing = Routing(users, self.registrar, self.lines, domain=settings.realm, active_calls=self._calls_of_line)
+        routing = Routing(
+            users,
+            self.registrar,
+            self.lines,
+            domain=settings.realm,
+            groups=groups,
+            emergency=EmergencyCalls(settings.emergency_numbers, settings.emergency_line),
+            random=random.Random(),
+            clock=lambda: self.endpoint.now_s,
+            active_calls=self._calls_of_line,
+        )
         options = CallOptions(
             session_name=settings.session_name,
             decision_timeout_s=settings.decision_timeout_s,
@@ -158,6 +169,7 @@ class Running:
 
         Raises:
             ListenError: An address cannot be listened on; nothing stays open.
+            ConfigurationError: There is no such line as `emergency_line`.
             StorageError: The store cannot be read.
         """
         self._serve_metrics()
@@ -173,6 +185,7 @@ class Running:
         self._driver.set_trace(traced)
         snapshot = await self.store.load() if self.store is not None else None
         self._restore(lines, snapshot)
+        self._check_emergency_line()
         # before anybody can ask: nobody is challenged with a wrong realm
         self.handlers_changed()
         for url in self._settings.listen:
@@ -232,6 +245,11 @@ class Running:
         for line in snapshot.lines:
             if line.name not in self.lines:
                 _restored("line", line.name, partial(self._restore_line, line))
+
+    def _check_emergency_line(self) -> None:
+        line = self._settings.emergency_line
+        if line is not None and line not in self.lines and line not in self._groups:
+            raise ConfigurationError("emergency_line", f"there is no line or line group {line}")
 
     def _restore_user(self, record: UserRecord) -> None:
         self.users.add(User.of_record(record))
@@ -351,16 +369,9 @@ class Running:
     def _line_settings(self, name: str) -> LineSettings | None:
         return self.lines.settings(name)
 
-    def _calls_of_line(self, name: str) -> list[Placing | None]:
+    def _calls_of_line(self, name: str) -> list[object | None]:
         channels = [channel for call in self.exchange.sessions for channel in (call.zero, call.one) if channel]
-        return [channel.placing for channel in channels if _uses_line(channel, name)]
-
-
-def _uses_line(channel: Channel, name: str) -> bool:
-    placing, party = channel.placing, channel.party
-    if placing is not None:
-        return (placing.peer_type, placing.peer_name) == (PeerType.LINE, name)
-    return party is not None and (party.peer_type, party.name) == (PeerType.LINE, name)
+        return [hold for channel in channels for hold in channel.holds(name)]
 
 
 def _restored(kind: str, name: str, restore: Callable[[], None]) -> None:

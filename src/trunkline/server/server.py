@@ -12,18 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trunkline.calls.destinations import Destination, ToLine
 from trunkline.calls.peers import Placing
-from trunkline.calls.session import CallSession
+from trunkline.calls.session import CallSession, checked_wanted
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, TrunklineError
 from trunkline.events import Event
 from trunkline.server.bindings import Binding
-from trunkline.server.config import LineOptions, ServerSettings, UserOptions, validated
+from trunkline.server.config import GroupOptions, LineOptions, ServerSettings, UserOptions, validated
 from trunkline.server.dispatch import Dispatcher
+from trunkline.server.groups import LineGroup, LineGroups
 from trunkline.server.handlers import Handlers
 from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.platform import Machine, Platform
+from trunkline.server.routing import EmergencyCalls
 from trunkline.server.running import Running
 from trunkline.server.trace_outputs import TraceOutputs
 from trunkline.server.users import Users
@@ -84,6 +87,7 @@ class SipServer(Handlers):
         self._dispatcher: Dispatcher | None = None
         self._handlers: list[tuple[type[Event], Callable[[Any], Any]]] = []
         self._users = Users()
+        self._groups = LineGroups()
         self._configured_lines: dict[str, LineSettings] = {}
         self._running: Running | None = None
         self._traced = False
@@ -134,6 +138,7 @@ class SipServer(Handlers):
             dispatcher=self._dispatcher,
             recorder=self.recorder,
             users=self._users,
+            groups=self._groups,
             resolver=self._resolver,
             store=store,
             wall_clock=self._wall_clock,
@@ -249,6 +254,8 @@ class SipServer(Handlers):
             ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.
         """
         settings = self._line_settings(name, options, stored=stored)
+        if name in self._groups:
+            raise ConfigurationError(f"lines.{name}", "there is a line group of that name")
         self._check_store(f"lines.{name}", stored)
         if self._running is not None:
             self._running.lines.add(settings)
@@ -289,6 +296,36 @@ class SipServer(Handlers):
         """All lines."""
         return tuple(self._now.lines)
 
+    def add_line_group(self, name: str, **options: Any) -> None:
+        """Put lines together under one name, which stands wherever a line's does: in `accept`, `dial` and routes.
+
+        Args:
+            name: The group's name; lines and groups share one name space.
+            options: Those of `GroupOptions`: `lines`, `strategy`, `weights`, `rates`, `rates_file`, `max_calls`,
+            `calls_per_second` and `silence_s`.
+
+        Raises:
+            ConfigurationError: An option is wrong, the name is taken, or there is no such line. Lines that come from
+            the store are there once the server runs; before, they are taken on trust.
+        """
+        group = validated(GroupOptions, options, key=f"line_groups.{name}").group(name)
+        known = self._running.lines if self._running is not None else self._configured_lines
+        if name in known:
+            raise ConfigurationError(f"line_groups.{name}", "there is a line of that name")
+        unknown = [line for line in group.lines if line not in known]
+        if unknown and (self._running is not None or self.settings.storage is None):
+            raise ConfigurationError(f"line_groups.{name}.lines", f"there is no line {unknown[0]}; add it first")
+        self._groups.add(group)
+
+    def remove_line_group(self, name: str) -> None:
+        """Remove a group; its lines stay, and its calls go on. UnknownPeer where there is none."""
+        self._groups.remove(name)
+
+    @property
+    def line_groups(self) -> tuple[LineGroup, ...]:
+        """All line groups."""
+        return tuple(self._groups)
+
     def _line_settings(self, name: str, options: dict[str, Any], *, stored: bool) -> LineSettings:
         values = validated(LineOptions, options, key=f"lines.{name}").values(name, self.settings)
         return LineSettings(name=name, stored=stored, **values)
@@ -300,20 +337,26 @@ class SipServer(Handlers):
         """The sessions that are not closed, oldest first."""
         return self._now.exchange.sessions
 
+    def is_emergency(self, number: str) -> bool:
+        """Whether a number is one of `emergency_numbers`, however it is spelled."""
+        return EmergencyCalls(self.settings.emergency_numbers).has(number)
+
     async def dial(
         self,
         number: str,
         *,
-        line: str,
+        line: str | None = None,
+        to: Destination | None = None,
         caller_name: str = "",
         caller_id: str = "",
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
-        """Call a number through a line, as a session of its own.
+        """Call a number through a line or line group, or several at once or in turn, as a session of its own.
 
         Args:
-            number: What is dialled.
-            line: The line's name.
+            number: What is dialled, where a destination names no number of its own.
+            line: The name of the line or group; or
+            to: several destinations, as `CallSession.accept` takes them.
             caller_name: The display name that the callee is shown, where the line's settings let it.
             caller_id: The number that the callee is shown, where the line's settings let it.
             timeout_s: Seconds until it is given up.
@@ -324,9 +367,13 @@ class SipServer(Handlers):
         Raises:
             CallFailed: `Busy`, `Declined`, `NoAnswer`, or another failure with its status.
             CallEnded: The session was closed before the answer.
+            ValueError: Not exactly one of `line` and `to` is given, or a text has a line break.
         """
-        placing = Placing(PeerType.LINE, line, number, caller_name, caller_id)
-        return await self._now.exchange.dial(placing, timeout_s=timeout_s)
+        destination = ToLine(line) if line is not None else to
+        if destination is None or (line is not None and to is not None):
+            raise ValueError("exactly one of line and to is to be given")
+        whole = checked_wanted(destination, dial_number=number, caller_name=caller_name, caller_id=caller_id)
+        return await self._now.exchange.dial(whole, timeout_s=timeout_s)
 
     async def dial_user(
         self, name: str, *, caller_name: str = "", caller_id: str = "", timeout_s: float = DIAL_TIMEOUT_S

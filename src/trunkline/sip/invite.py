@@ -96,6 +96,11 @@ class InviteClient:
             on_failure=self._on_failure,
         )
 
+    @property
+    def heard(self) -> bool:
+        """Whether any response has arrived, be it a 100."""
+        return self._request.heard
+
     def start(self) -> None:
         """Send the INVITE."""
         self._request.start()

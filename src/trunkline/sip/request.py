@@ -76,6 +76,8 @@ class ClientRequest:
         self._cancelled = False
         self._uri = ""
         self.tx = 0
+        self.heard = False
+        """Any response has arrived, be it a 100."""
 
     def start(self) -> ClientRequest:
         """Send it."""
@@ -100,6 +102,7 @@ class ClientRequest:
         """From the endpoint."""
         if tx != self.tx:
             return
+        self.heard = True
         if message.status < 300:
             self._on_response(message, flow)
         elif message.status in (401, 407) and self._answered(message):
