@@ -24,8 +24,9 @@ from tests.docs.stage import (
     place_on,
 )
 
+from trunkline import CallSession
 from trunkline.events import CallSessionFailed
-from trunkline.testing import RegistrationRefused, VirtualNetwork
+from trunkline.testing import CallRefused, RegistrationRefused, VirtualNetwork
 
 Run = Callable[[Any], Any]
 Namespace = dict[str, Any]
@@ -145,7 +146,44 @@ async def click_to_dial(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def recorded(at: Stage, namespace: Namespace) -> None:
+    @at.server.on_incoming_call
+    async def route(call: CallSession) -> None:
+        await call.accept(to_line="itsp")
+
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    await dial_out(at)
+    await asyncio.sleep(1)
+    (who, number, line, talked, reason), (jitter_ms, lost) = printed
+    assert (who, number, line, talked, reason) == ("alice", MOBILE, "itsp", 0, "hangup")
+    assert (jitter_ms, lost) == (None, None)  # no packets on this network
+
+
+async def explained(at: Stage, namespace: Namespace) -> None:
+    @at.server.on_incoming_call
+    async def route(call: CallSession) -> None:
+        await call.accept(to_line="itsp")
+
+    printed: list[str] = []
+    namespace["print"] = printed.append
+    alice = await at.phone("alice")
+    call = alice.dial(MOBILE)
+    (await at.itsp.next_call()).reject(403, "Forbidden")
+    with pytest.raises(CallRefused):
+        await call.wait_answered()
+    await asyncio.sleep(1)
+    problem, sent, received, advice = printed
+    assert problem == f"line itsp: the provider forbids this call to {MOBILE}"
+    assert sent.startswith(f"INVITE sip:{MOBILE}@sip.itsp.example to 10.0.0.9:5060/udp, from sip:{ACCOUNT}@")
+    assert received == "403 Forbidden"
+    assert advice.startswith("check that the account may call there, and which caller ")
+    await alice.stop()
+
+
 SCENES: dict[str, Scene] = {
+    "recorded": recorded,
+    "explained": explained,
     "registrations": registrations,
     "second-line": second_line,
     "click-to-dial": click_to_dial,

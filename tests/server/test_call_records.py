@@ -13,8 +13,9 @@ from tests.server.world import ACCOUNT, MOBILE, PROVIDER, World, world
 from trunkline import AttemptRecord, CallFailed, CallRecord, CallSession, PeerType
 from trunkline.events import CallRecorded, CallSessionClosed, CallSessionFailed
 from trunkline.server.call_records import GATHER_S
+from trunkline.server.server import SipServer
 from trunkline.storage.call_history import CallQuery, open_history, read_attempts, read_calls
-from trunkline.testing import CallRefused, VirtualNetwork
+from trunkline.testing import CallRefused, Phone, VirtualNetwork
 
 Run = Callable[[Any], Any]
 
@@ -248,3 +249,39 @@ def test_old_records_are_deleted_while_the_server_runs(
     run_virtual(main())
     with open_history(path) as connection:
         assert read_calls(connection, CallQuery()) == []
+
+
+def test_what_was_heard_is_in_the_record() -> None:
+    async def main() -> CallRecord:
+        told: asyncio.Queue[CallRecorded] = asyncio.Queue()
+        server = SipServer(realm="real.example", listen=["udp://127.0.0.1:0"])
+        for name in ("alice", "bob"):
+            server.add_user(name, password=f"secret of {name}")
+
+        @server.on_incoming_call
+        async def route(call: CallSession) -> None:
+            await call.accept(to_user=call.dial_number)
+
+        server.on_call_recorded(told.put)
+
+        def phone(name: str) -> Phone:
+            return Phone(name, f"secret of {name}", server.local_address(), realm="real.example")
+
+        async with server, phone("alice") as alice, phone("bob") as bob:
+            await alice.register()
+            await bob.register()
+            call = alice.dial("bob")
+            answered = await bob.next_call()
+            answered.answer()
+            await call.wait_answered()
+            call.play_tone(440.0)
+            await answered.hear(0.5)
+            call.hangup()
+            return (await asyncio.wait_for(told.get(), 10)).record
+
+    found = asyncio.run(main())
+    assert int(str(found.zero["packets_received"])) >= 20  # half a second of 20 ms each
+    assert int(str(found.one["packets_sent"])) >= 20
+    assert found.one["packets_received"] == 0
+    assert found.zero["packets_lost"] == 0
+    assert 0 <= float(str(found.zero["jitter_ms"])) < 1_000

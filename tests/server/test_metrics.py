@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import re
 import socket
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -148,3 +150,15 @@ def test_a_taken_address_is_named() -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="metrics"):
         SipServer(realm=REALM, metrics=url)
+
+
+def test_the_guide_names_every_number() -> None:
+    async def main() -> set[str]:
+        server = _server()
+        async with server:
+            return {name for name, _ in await _asked(server)}
+
+    page = (Path(__file__).resolve().parents[2] / "docs/guides/records.rst").read_text()
+    found = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in asyncio.run(main())}
+    named = set(re.findall(r"``(trunkline_\w+)``", page))
+    assert found - named == set()
