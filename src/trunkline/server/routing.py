@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+
 from trunkline.calls.peers import PlacementError, Placing, Target
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
