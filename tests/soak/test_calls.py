@@ -13,8 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.soak.scripts import KINDS, MIX
-from tests.soak.world import T1_S, open_world, resident_bytes
-from trunkline.sip import endpoint
+from tests.soak.world import open_world, resident_bytes
 
 SHORT, LONG, SETTLED = 1_500, 20_000, 4_000
 GROWTH = 0.02
@@ -22,9 +21,8 @@ GROWTH = 0.02
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No log lines for pytest to keep; and an answered INVITE listens for other branches as long as the short T1 asks for."""
-    monkeypatch.setattr(endpoint, "INVITE_LINGER_S", 80 * T1_S)
+def quiet() -> Iterator[None]:
+    """No log lines for pytest to keep."""
     log = logging.getLogger("trunkline")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
@@ -38,7 +36,7 @@ async def soak(*stages: int) -> list[int]:
     async with open_world() as world:
         start = world.count()
         for calls in stages:
-            await world.place(range(placed, calls))
+            await world.crowd.place(range(placed, calls))
             placed = calls
             await world.rest(start)
             memory.append(resident_bytes())
