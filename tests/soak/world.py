@@ -107,7 +107,7 @@ class World:
             "legs": running.media.open_legs,
             **{f"waited for: {name}": value for name, value in running.endpoint.live.items()},
             **{f"SIP thread: {name}": sip[name] for name in ("client_transactions", "server_transactions")},
-            **{f"SIP thread: {name}": sip[name] for name in ("dialogs", "connections")},
+            **{f"SIP thread: {name}": sip[name] for name in ("dialogs", "connections", "timers")},
             **{f"media workers: {name}": media[name] for name in ("legs", "ports_used")},
         }
 

@@ -96,8 +96,8 @@ BATCH = 16
 """Events after which the commands that they led to go out, when more wait."""
 
 INVITE_LINGER_T1 = 80
-"""How many T1 an answered INVITE of ours stays listened to for 2xx of other branches: RFC 3261 §13.2.2.4 asks for 64, Rust counts them from
-the answer, and what it hears last waits in a batch."""
+"""How many T1 an answered INVITE of ours stays listened to for 2xx of other branches: the 64 of RFC 3261 §13.2.2.4, and more for one that
+came at their end and still waits to be handed over."""
 
 LINGER_SLACK_S = 0.001
 """A timer may fire a rounding error early; what is due within this is due now."""
