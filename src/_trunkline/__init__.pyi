@@ -494,6 +494,8 @@ class Listener:
 class _EndpointCommands:
     """The commands that the real and the sans-IO endpoint share."""
 
+    @property
+    def t1_s(self) -> float: ...  # as it was built with
     def send_request(
         self,
         method: str,
@@ -596,7 +598,7 @@ class SipEndpoint(_EndpointCommands):
         """Totals and live counts.
 
         The totals are received, sent, retransmitted, malformed, flood_dropped, shed; what is live are client_transactions,
-        server_transactions, dialogs, connections.
+        server_transactions, dialogs, connections, timers, nonces (used ones, remembered until they expire).
         """
     def close(self) -> None:
         """Stop the thread and close every socket; waits for it. Idempotent."""

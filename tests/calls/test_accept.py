@@ -880,3 +880,15 @@ def test_commands_from_another_thread_are_carried_out_and_raise_there() -> None:
         assert house.events.raised == []
 
     on_the_network(scenario)
+
+
+def test_a_call_that_rang_stays_known_while_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a BYE right behind the ACK is never for a dialog that Rust does not know."""
+
+    async def scenario(house: House) -> None:
+        forgotten: list[tuple[str, str, str]] = []
+        monkeypatch.setattr(house.host.driver, "remove_dialog", lambda *key: forgotten.append(key))
+        await connected(house)
+        assert forgotten == []
+
+    on_the_network(scenario)

@@ -100,6 +100,10 @@ class RecordingDriver:
         else:
             self.kept_open.pop(flow, None)
 
+    @property
+    def t1_s(self) -> float:
+        return 0.5
+
     def mint_tag(self) -> str:
         return f"tag{next(self.ids)}"
 

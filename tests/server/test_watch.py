@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
 import logging
 import threading
 import time
@@ -56,3 +57,19 @@ def test_a_held_loop_is_told_with_the_handler_and_where_it_is(caplog: pytest.Log
     (record,) = caplog.records
     assert "handlers that run: slow" in record.getMessage()
     assert "in hold" in record.getMessage()
+
+
+@pytest.mark.timeout(5)
+def test_no_source_is_read_and_kept_for_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        watch = LoopWatch()
+        watch._loop_thread = threading.get_ident()
+        with watch.handler("slow"):
+            watch._warn()
+
+    linecache.clearcache()
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    (record,) = caplog.records
+    assert f'File "{__file__}", line ' in record.getMessage()
+    assert linecache.cache == {}

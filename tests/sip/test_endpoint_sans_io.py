@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from _trunkline import (
+    Challenge,
     Flow,
     FlowClosed,
     FlowOpened,
@@ -118,3 +119,26 @@ def test_both_endpoints_share_their_commands() -> None:
 def test_a_time_is_zero_or_later(time_s: float) -> None:
     with pytest.raises(ValueError, match="time"):
         endpoint().set_time(time_s)
+
+
+def test_what_is_kept_can_be_counted_until_its_time_is_over() -> None:
+    it = endpoint()
+    assert (it.counters()["timers"], it.counters()["nonces"]) == (0, 0)
+    it.set_challenge("pbx.example", {"*": "everybody"}, [], [])
+    it.receive(FLOW, request("OPTIONS", THEIRS))
+    challenge = Challenge.parse(header(transmits(it)[0], "WWW-Authenticate"))
+    proof = challenge.authorize(username="a", password="p", method="OPTIONS", uri="sip:b@x", cnonce="c")
+    it.receive(FLOW, request("OPTIONS", THEIRS, lines=(f"Authorization: {proof}",)))
+    (event,) = it.drain()
+    assert isinstance(event, RequestReceived)
+    it.respond(event.tx, 200)
+    assert it.counters()["timers"] > 0
+    while (when := it.next_timeout()) is not None:
+        it.set_time(when)
+        it.handle_timeout()
+    assert (it.counters()["timers"], it.counters()["nonces"]) == (0, 1)
+
+
+@pytest.mark.parametrize("t1_s", [0.05, 0.5])
+def test_t1_is_told_as_it_was_given(t1_s: float) -> None:
+    assert SansIoEndpoint(seed=1, t1_s=t1_s).t1_s == t1_s

@@ -117,12 +117,6 @@ class Party(asyncio.DatagramProtocol):
         self.host, self.port = bound.getsockname()
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
 
-    def close(self) -> None:
-        """Close the socket."""
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
-
     @property
     def uri(self) -> str:
         """Where it is."""
@@ -141,11 +135,6 @@ class Party(asyncio.DatagramProtocol):
         """The script has ended."""
         self._finished.append(call.call_id)
         if len(self._finished) > FINISHED:
-            self.calls.pop(self._finished.popleft(), None)
-
-    def forget_finished(self) -> None:
-        """Remember no call whose script has ended: no repeat of it is on its way any more."""
-        while self._finished:
             self.calls.pop(self._finished.popleft(), None)
 
     def send(self, data: bytes) -> None:

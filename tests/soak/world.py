@@ -1,4 +1,4 @@
-"""A real server, its scripted parties on sockets, and what the system, the loop and the server count of it.
+"""A real server, its scripted parties in a process of their own, and what the system, the loop and the server count of it.
 
 Timers run on a short T1, so that what RFC 3261 lets linger for 64*T1 is gone in seconds; timer D is 32 s all the same (§17.1.1.2).
 """
@@ -12,13 +12,13 @@ import gc
 import os
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.soak.party import Call, Heard, Party
-from tests.soak.scripts import KINDS, MIX, PHONE_PASSWORD
+from tests.soak.crowd import Crowd
+from tests.soak.scripts import KINDS, PHONE_PASSWORD
 from trunkline import CallSession, SipServer
 from trunkline.errors import CallFailed
 from trunkline.events import CallSessionClosed
@@ -27,8 +27,6 @@ from trunkline.server.platform import Machine, SipDriver, SipOptions
 __all__ = ["World", "open_world"]
 
 T1_S = 0.05
-AT_ONCE = 60
-"""Calls that go on at a time; a fifth of them wait for 64*T1. So few that the first 4,000 take longer than timer D."""
 REST_S = 60.0
 """How long the slowest timer may take, on a busy machine."""
 MOST_GROWN = 25
@@ -56,30 +54,20 @@ class World:
             flood_rate=1e6,
             flood_burst=1e6,
         )
-        self.caller = Party("15550100")
-        self.phone = Party("alice")
-        self.callee = Party("callee", self._invited)
+        self.crowd = Crowd()
         self.closed: Counter[tuple[str, str]] = Counter()
-        self._meetings: dict[str, asyncio.Future[Call]] = {}
-        self._scripts: set[asyncio.Task[None]] = set()
         self._census: Counter[str] = Counter()
         self.server.on_incoming_call(self._route)
         self.server.on_call_session_closed(self._note_closed)
 
     async def start(self) -> None:
-        """Open the parties' sockets, the server's, and the one thread of its handlers."""
-        await self.caller.open("127.0.0.1")
-        await self.callee.open("127.0.0.1")
-        # by another address: who calls from a line's is believed without a proof
-        await self.phone.open("127.0.0.2")
-        for name, party in (("callers", self.caller), ("callees", self.callee)):
-            self.server.add_line(
-                name, username=name, password="line secret", server=f"{party.host}:{party.port}", register=False
-            )
+        """Start the parties, the server, and the one thread of its handlers."""
+        caller, callee, _ = await self.crowd.start()
+        for name, (host, port) in (("callers", caller), ("callees", callee)):
+            self.server.add_line(name, username=name, password="line secret", server=f"{host}:{port}", register=False)
         self.server.add_user("alice", password=PHONE_PASSWORD)
         await self.server.start()
-        for party in (self.caller, self.callee, self.phone):
-            party.server = self.server.local_address()
+        self.crowd.meet(self.server.local_address())
         dispatcher: Any = self.server._dispatcher
         for pool in (dispatcher._decide, dispatcher._notify):
             await asyncio.get_running_loop().run_in_executor(pool, gc.collect)
@@ -87,57 +75,8 @@ class World:
 
     async def stop(self) -> None:
         """Close everything."""
-        for party in (self.caller, self.callee, self.phone):
-            party.close()
+        await self.crowd.stop()
         await self.server.stop()
-
-    # --- calls --------------------------------------------------------------------------------------------------------
-
-    async def place(self, numbers: Iterable[int]) -> None:
-        """Place the calls with these numbers, many at once, each to its end."""
-        left = iter(numbers)
-
-        async def work() -> None:
-            for number in left:
-                await self._place(number)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(work())
-
-    async def _place(self, number: int) -> None:
-        kind = MIX[number % len(MIX)]
-        dialled = f"{kind}-{number}"
-        party = self.phone if KINDS[kind].from_phone else self.caller
-        meeting = self._meetings[dialled] = asyncio.get_running_loop().create_future()
-        call = party.call(dialled)
-        try:
-            await KINDS[kind].caller(call, meeting)
-        finally:
-            del self._meetings[dialled]
-            party.finish(call)
-
-    def _invited(self, call: Call, invite: Heard) -> None:
-        if invite.uri.removeprefix("sip:").partition("@")[0] not in self._meetings:
-            self.callee.late += 1  # a repeat from long ago
-            return
-        task = asyncio.get_running_loop().create_task(self._answer(call, invite))
-        self._scripts.add(task)
-        task.add_done_callback(self._scripts.discard)
-
-    async def _answer(self, call: Call, invite: Heard) -> None:
-        dialled = invite.uri.removeprefix("sip:").partition("@")[0]
-        meeting = self._meetings[dialled]
-        try:
-            await KINDS[dialled.partition("-")[0]].callee(call, invite)
-        except Exception as error:
-            if not meeting.done():
-                meeting.set_exception(error)
-        else:
-            if not meeting.done():
-                meeting.set_result(call)
-        finally:
-            self.callee.finish(call)
 
     # --- the application ----------------------------------------------------------------------------------------------
 
@@ -168,7 +107,7 @@ class World:
             "legs": running.media.open_legs,
             **{f"waited for: {name}": value for name, value in running.endpoint.live.items()},
             **{f"SIP thread: {name}": sip[name] for name in ("client_transactions", "server_transactions")},
-            **{f"SIP thread: {name}": sip[name] for name in ("dialogs", "connections")},
+            **{f"SIP thread: {name}": sip[name] for name in ("dialogs", "connections", "timers")},
             **{f"media workers: {name}": media[name] for name in ("legs", "ports_used")},
         }
 
@@ -187,8 +126,6 @@ class World:
                 }
                 raise AssertionError(f"left: {left}; grown: {(census() - self._census).most_common(MOST_GROWN)}")
             await asyncio.sleep(0.1)
-        for party in (self.caller, self.callee, self.phone):
-            party.forget_finished()
         record: Any = self.server.recorder
         record._entries.clear()  # it keeps calls that are over, as many as it is told to
 
@@ -221,8 +158,8 @@ def _udp_sockets() -> int:
 async def open_world() -> AsyncIterator[World]:
     """A world that is closed in the end."""
     world = World()
-    await world.start()
     try:
+        await world.start()
         yield world
     finally:
         await world.stop()

@@ -45,14 +45,16 @@ pub struct EndpointCommands {
     driver: Driver,
     minter: Mutex<Minter>,
     last_tx: AtomicU64,
+    t1: Duration,
 }
 
 impl EndpointCommands {
-    fn new(driver: Driver, seed: &[u8; 32], node: u16, worker: u16) -> Self {
+    fn new(driver: Driver, seed: &[u8; 32], node: u16, worker: u16, t1: Duration) -> Self {
         EndpointCommands {
             driver,
             minter: Mutex::new(Minter::new(seed, "python", node, worker)),
             last_tx: AtomicU64::new(0),
+            t1,
         }
     }
 
@@ -75,6 +77,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[pymethods]
 impl EndpointCommands {
+    /// RFC 3261's T1, as it was built with.
+    #[getter]
+    fn t1_s(&self) -> f64 {
+        self.t1.as_secs_f64()
+    }
+
     /// Send a request in a new client transaction and return its id.
     #[pyo3(signature = (method, uri, headers, body, flow, *, timeout_s = None))]
     #[allow(clippy::too_many_arguments, reason = "the contract's")]
@@ -411,7 +419,7 @@ fn config(
 }
 
 /// The counters under their names in the contract.
-fn counted(counters: &Counters) -> [(&'static str, u64); 10] {
+fn counted(counters: &Counters) -> [(&'static str, u64); 12] {
     [
         ("received", counters.received),
         ("sent", counters.sent),
@@ -423,6 +431,8 @@ fn counted(counters: &Counters) -> [(&'static str, u64); 10] {
         ("server_transactions", counters.server_transactions),
         ("dialogs", counters.dialogs),
         ("connections", counters.connections),
+        ("timers", counters.timers),
+        ("nonces", counters.nonces),
     ]
 }
 

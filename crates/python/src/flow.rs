@@ -4,8 +4,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use std::hash::{Hash, Hasher};
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
 use trunkline_sip::flow::{ConnectionId, Flow, Transport};
 
 /// An IP address in text and a port.
@@ -43,13 +47,42 @@ pub(crate) fn transport_name(transport: Transport) -> &'static str {
 
 /// Where a message came from or goes to.
 #[pyclass(frozen, eq, hash, module = "_trunkline", name = "Flow")]
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct PyFlow(Flow);
+pub(crate) struct PyFlow {
+    flow: Flow,
+    /// Their address in Python, once it was asked for: it is asked for often, and text is dear.
+    remote: PyOnceLock<Py<PyTuple>>,
+    /// Ours, likewise.
+    local: PyOnceLock<Py<PyTuple>>,
+}
 
 impl From<Flow> for PyFlow {
     fn from(flow: Flow) -> Self {
-        PyFlow(flow)
+        PyFlow {
+            flow,
+            remote: PyOnceLock::new(),
+            local: PyOnceLock::new(),
+        }
     }
+}
+
+impl PartialEq for PyFlow {
+    fn eq(&self, other: &Self) -> bool {
+        self.flow == other.flow
+    }
+}
+
+impl Eq for PyFlow {}
+
+impl Hash for PyFlow {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.flow.hash(state);
+    }
+}
+
+/// An address as Python sees it, made once.
+fn kept<'py>(py: Python<'py>, once: &PyOnceLock<Py<PyTuple>>, at: SocketAddr) -> PyResult<Bound<'py, PyTuple>> {
+    let tuple = once.get_or_try_init(py, || address(at).into_pyobject(py).map(Bound::unbind))?;
+    Ok(tuple.bind(py).clone())
 }
 
 #[pymethods]
@@ -58,7 +91,7 @@ impl PyFlow {
     #[pyo3(signature = (transport, remote, local=None, connection=0))]
     fn new(transport: &str, remote: Address, local: Option<Address>, connection: ConnectionId) -> PyResult<PyFlow> {
         let (transport, remote) = (self::transport(transport)?, socket_addr(remote)?);
-        Ok(PyFlow(Flow {
+        Ok(PyFlow::from(Flow {
             transport,
             remote,
             local: local.map(socket_addr).transpose()?,
@@ -68,31 +101,31 @@ impl PyFlow {
 
     #[getter]
     fn transport(&self) -> &'static str {
-        transport_name(self.0.transport)
+        transport_name(self.flow.transport)
     }
 
     #[getter]
-    fn remote(&self) -> Address {
-        address(self.0.remote)
+    fn remote<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        kept(py, &self.remote, self.flow.remote)
     }
 
     #[getter]
-    fn local(&self) -> Option<Address> {
-        self.0.local.map(address)
+    fn local<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.flow.local.map(|at| kept(py, &self.local, at)).transpose()
     }
 
     #[getter]
     fn connection(&self) -> ConnectionId {
-        self.0.connection
+        self.flow.connection
     }
 
     fn __repr__(&self) -> String {
-        let local = self.0.local.map_or_else(|| "None".to_owned(), |local| format!("\"{local}\""));
+        let local = self.flow.local.map_or_else(|| "None".to_owned(), |local| format!("\"{local}\""));
         format!(
             "Flow({:?}, \"{}\", {local}, {})",
-            transport_name(self.0.transport),
-            self.0.remote,
-            self.0.connection
+            transport_name(self.flow.transport),
+            self.flow.remote,
+            self.flow.connection
         )
     }
 }
@@ -100,7 +133,7 @@ impl PyFlow {
 impl PyFlow {
     /// The Rust value.
     pub(crate) fn inner(&self) -> Flow {
-        self.0
+        self.flow
     }
 }
 

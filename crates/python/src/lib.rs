@@ -9,6 +9,11 @@ mod media;
 mod sdp;
 mod values;
 
+/// Messages are made on the SIP thread and let go on Python's. The system's allocator keeps such pieces in the arena of the thread
+/// that made them, where they pin pages; this one gives them back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The Rust half of trunkline; `src/_trunkline/__init__.pyi` is its typed face.
 #[pymodule(gil_used = false)]
 fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {

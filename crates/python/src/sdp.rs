@@ -119,92 +119,117 @@ fn codec_tuple<'py>(py: Python<'py>, codecs: &[Codec]) -> PyResult<Bound<'py, Py
     PyTuple::new(py, codecs.iter().cloned().map(PyCodec))
 }
 
+/// The codecs as Python sees them, made once.
+fn kept_codecs<'py>(py: Python<'py>, once: &PyOnceLock<Py<PyTuple>>, codecs: &[Codec]) -> PyResult<Bound<'py, PyTuple>> {
+    let tuple = once.get_or_try_init(py, || codec_tuple(py, codecs).map(Bound::unbind))?;
+    Ok(tuple.bind(py).clone())
+}
+
 fn optional_address(at: Option<SocketAddr>) -> Option<Address> {
     at.map(address)
 }
 
 /// What one leg's audio does after an offer and its answer.
 #[pyclass(frozen, module = "_trunkline", name = "MediaPlan")]
-pub(crate) struct PyMediaPlan(MediaPlan);
+pub(crate) struct PyMediaPlan {
+    plan: MediaPlan,
+    /// The codecs in Python, once they were asked for.
+    send_codecs: PyOnceLock<Py<PyTuple>>,
+    receive_codecs: PyOnceLock<Py<PyTuple>>,
+}
+
+impl From<MediaPlan> for PyMediaPlan {
+    fn from(plan: MediaPlan) -> Self {
+        PyMediaPlan {
+            plan,
+            send_codecs: PyOnceLock::new(),
+            receive_codecs: PyOnceLock::new(),
+        }
+    }
+}
 
 #[pymethods]
 impl PyMediaPlan {
     #[getter]
     fn remote_rtp(&self) -> Option<Address> {
-        optional_address(self.0.remote_rtp)
+        optional_address(self.plan.remote_rtp)
     }
 
     #[getter]
     fn remote_rtcp(&self) -> Option<Address> {
-        optional_address(self.0.remote_rtcp)
+        optional_address(self.plan.remote_rtcp)
     }
 
     #[getter]
     fn direction(&self) -> &'static str {
-        self.0.direction.name()
+        self.plan.direction.name()
     }
 
     #[getter]
     fn send_codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        codec_tuple(py, &self.0.send_codecs)
+        kept_codecs(py, &self.send_codecs, &self.plan.send_codecs)
     }
 
     #[getter]
     fn receive_codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        codec_tuple(py, &self.0.receive_codecs)
+        kept_codecs(py, &self.receive_codecs, &self.plan.receive_codecs)
     }
 
     #[getter]
     fn ptime_ms(&self) -> Option<u16> {
-        self.0.ptime_ms
+        self.plan.ptime_ms
     }
 
     #[getter]
     fn held(&self) -> bool {
-        self.0.held
+        self.plan.held
     }
 
     fn __repr__(&self) -> String {
-        let remote = self.0.remote_rtp.map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
-        let codecs: Vec<String> = self.0.send_codecs.iter().map(Codec::to_string).collect();
-        format!("<MediaPlan {} to {remote} with {}>", self.0.direction.name(), codecs.join(" "))
+        let remote = self.plan.remote_rtp.map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
+        let codecs: Vec<String> = self.plan.send_codecs.iter().map(Codec::to_string).collect();
+        format!("<MediaPlan {} to {remote} with {}>", self.plan.direction.name(), codecs.join(" "))
     }
 }
 
 /// A parsed offer of the other side.
 #[pyclass(frozen, module = "_trunkline", name = "RemoteOffer")]
-pub(crate) struct PyRemoteOffer(RemoteOffer);
+pub(crate) struct PyRemoteOffer {
+    offer: RemoteOffer,
+    /// The codecs in Python, once they were asked for.
+    codecs: PyOnceLock<Py<PyTuple>>,
+}
 
 #[pymethods]
 impl PyRemoteOffer {
     #[getter]
     fn codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        codec_tuple(py, &self.0.audio().codecs)
+        kept_codecs(py, &self.codecs, &self.offer.audio().codecs)
     }
 
     #[getter]
     fn direction(&self) -> &'static str {
-        self.0.audio().direction.name()
+        self.offer.audio().direction.name()
     }
 
     #[getter]
     fn held(&self) -> bool {
-        self.0.audio().held()
+        self.offer.audio().held()
     }
 
     #[getter]
     fn remote_rtp(&self) -> Option<Address> {
-        optional_address(self.0.audio().rtp)
+        optional_address(self.offer.audio().rtp)
     }
 
     #[getter]
     fn ptime_ms(&self) -> Option<u16> {
-        self.0.audio().ptime_ms
+        self.offer.audio().ptime_ms
     }
 
     #[getter]
     fn unchanged(&self) -> bool {
-        self.0.unchanged()
+        self.offer.unchanged()
     }
 }
 
@@ -246,12 +271,38 @@ impl Given {
 
 /// One leg's offer/answer state.
 #[pyclass(frozen, module = "_trunkline", name = "SessionDescriber")]
-pub(crate) struct PySessionDescriber(Mutex<Describer>);
+pub(crate) struct PySessionDescriber {
+    state: Mutex<Describer>,
+    /// The plan that Python was last given: it is asked for often, and seldom another one.
+    told: Mutex<Option<Py<PyMediaPlan>>>,
+}
+
+impl From<Describer> for PySessionDescriber {
+    fn from(describer: Describer) -> Self {
+        PySessionDescriber {
+            state: Mutex::new(describer),
+            told: Mutex::new(None),
+        }
+    }
+}
 
 impl PySessionDescriber {
     /// Run `step` on the state. No Python runs inside: a thread that waits here keeps the GIL.
     fn with<T>(&self, step: impl FnOnce(&mut Describer) -> T) -> T {
-        step(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        step(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The plan that stands, as the object that Python was given of it before, if it was.
+    fn standing(&self, py: Python<'_>) -> PyResult<Option<Py<PyMediaPlan>>> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = self.with(|state| match (state.plan(), told.as_ref()) {
+            (Some(plan), Some(before)) if before.get().plan == *plan => None,
+            (plan, _) => Some(plan.cloned()),
+        });
+        if let Some(plan) = fresh {
+            *told = plan.map(|plan| Py::new(py, PyMediaPlan::from(plan))).transpose()?;
+        }
+        Ok(told.as_ref().map(|plan| plan.clone_ref(py)))
     }
 }
 
@@ -261,7 +312,7 @@ impl PySessionDescriber {
     #[pyo3(signature = (*, session_id, session_name="-", username="-"))]
     fn new(py: Python<'_>, session_id: u64, session_name: &str, username: &str) -> PyResult<Self> {
         let describer = Describer::new(session_id, session_name, username).map_err(|error| raised(py, error))?;
-        Ok(PySessionDescriber(Mutex::new(describer)))
+        Ok(describer.into())
     }
 
     #[pyo3(signature = (*, address, port, codecs, direction="sendrecv", ptime_ms=None))]
@@ -281,7 +332,7 @@ impl PySessionDescriber {
 
     fn accept_answer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyMediaPlan> {
         let plan = self.with(|state| state.accept_answer(body).cloned());
-        plan.map(PyMediaPlan).map_err(|error| raised(py, error))
+        plan.map(PyMediaPlan::from).map_err(|error| raised(py, error))
     }
 
     fn withdraw(&self) {
@@ -290,7 +341,11 @@ impl PySessionDescriber {
 
     fn read_offer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyRemoteOffer> {
         let offer = self.with(|state| state.read_offer(body));
-        offer.map(PyRemoteOffer).map_err(|error| raised(py, error))
+        let offer = offer.map_err(|error| raised(py, error))?;
+        Ok(PyRemoteOffer {
+            offer,
+            codecs: PyOnceLock::new(),
+        })
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -306,9 +361,9 @@ impl PySessionDescriber {
         ptime_ms: Option<u16>,
     ) -> PyResult<(Bound<'py, PyBytes>, PyMediaPlan)> {
         let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
-        let answer = self.with(|state| state.answer(&offer.0, &given.ours()).map(|(text, plan)| (text, plan.clone())));
+        let answer = self.with(|state| state.answer(&offer.offer, &given.ours()).map(|(text, plan)| (text, plan.clone())));
         let (text, plan) = answer.map_err(|error| raised(py, error))?;
-        Ok((PyBytes::new(py, text.as_bytes()), PyMediaPlan(plan)))
+        Ok((PyBytes::new(py, text.as_bytes()), plan.into()))
     }
 
     #[getter]
@@ -318,8 +373,8 @@ impl PySessionDescriber {
     }
 
     #[getter]
-    fn plan(&self) -> Option<PyMediaPlan> {
-        self.with(|state| state.plan().cloned()).map(PyMediaPlan)
+    fn plan(&self, py: Python<'_>) -> PyResult<Option<Py<PyMediaPlan>>> {
+        self.standing(py)
     }
 
     #[getter]
@@ -329,7 +384,7 @@ impl PySessionDescriber {
 
     /// For another early dialog of the same INVITE.
     fn fork(&self) -> PySessionDescriber {
-        PySessionDescriber(Mutex::new(self.with(|state| state.clone())))
+        self.with(|state| state.clone()).into()
     }
 }
 

@@ -4,7 +4,7 @@
 //! back are remembered, with a window of the counts that were used, in a bounded table; what falls out of it early counts as stale, so
 //! that nothing can be replayed. `endpoint::challenge` calls this.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ pub enum Freshness {
     /// Not ours, or of another source or realm.
     Foreign,
 }
+
+/// When a nonce was minted, and its serial number.
+type Key = (u64, u32);
 
 /// The counts that one nonce was used with: the highest, and a bit for each of the 64 up to it.
 #[derive(Clone, Copy, Default)]
@@ -58,10 +61,11 @@ impl Counts {
 pub struct NonceBook {
     key: [u8; 32],
     serial: u32,
-    used: BTreeMap<(u64, u32), Counts>,
+    /// By key, in one piece of memory: the nodes of a tree, a few a second and each alive for minutes, would hold a page each.
+    used: VecDeque<(Key, Counts)>,
     capacity: usize,
     /// Nonces minted up to here fell out of the table: unless they are in it, they are stale.
-    floor: Option<(u64, u32)>,
+    floor: Option<Key>,
 }
 
 impl NonceBook {
@@ -72,7 +76,7 @@ impl NonceBook {
         NonceBook {
             key,
             serial: 0,
-            used: BTreeMap::new(),
+            used: VecDeque::new(),
             capacity: capacity.max(1),
             floor: None,
         }
@@ -101,7 +105,7 @@ impl NonceBook {
             return Freshness::Stale;
         }
         self.drop_expired(now, lifetime);
-        if !self.used.entry((time, serial)).or_default().take(count.unwrap_or(1)) {
+        if !self.counts((time, serial)).is_some_and(|counts| counts.take(count.unwrap_or(1))) {
             return Freshness::Stale;
         }
         self.keep_bound();
@@ -132,22 +136,38 @@ impl NonceBook {
         (differs == 0).then_some((time, serial))
     }
 
+    /// Where a nonce is, or would be.
+    fn find(&self, key: Key) -> Result<usize, usize> {
+        self.used.binary_search_by_key(&key, |(key, _)| *key)
+    }
+
+    /// The counts of a nonce, none when it is new; it is remembered from now on. They come back nearly in the order they were minted in, so
+    /// that little has to move.
+    fn counts(&mut self, key: Key) -> Option<&mut Counts> {
+        let place = self.find(key).unwrap_or_else(|place| {
+            self.used.insert(place, (key, Counts::default()));
+            place
+        });
+        self.used.get_mut(place).map(|(_, counts)| counts)
+    }
+
     fn forgotten(&self, time: u64, serial: u32) -> bool {
-        self.floor.is_some_and(|floor| (time, serial) <= floor) && !self.used.contains_key(&(time, serial))
+        self.floor.is_some_and(|floor| (time, serial) <= floor) && self.find((time, serial)).is_err()
     }
 
     fn drop_expired(&mut self, now: Time, lifetime: Duration) {
-        while let Some(entry) = self.used.first_entry() {
-            if now.since(Time::from_micros(entry.key().0)) <= lifetime {
-                break;
-            }
-            entry.remove();
+        while self
+            .used
+            .front()
+            .is_some_and(|((time, _), _)| now.since(Time::from_micros(*time)) > lifetime)
+        {
+            self.used.pop_front();
         }
     }
 
     fn keep_bound(&mut self) {
         while self.used.len() > self.capacity {
-            let Some((key, _)) = self.used.pop_first() else { break };
+            let Some((key, _)) = self.used.pop_front() else { break };
             self.floor = self.floor.max(Some(key));
         }
     }
@@ -218,6 +238,20 @@ mod tests {
         assert_eq!(book.len(), 4);
         assert_eq!(book.judge(at(1), "pbx", HERE, &nonces[0], Some(1), LIFE), Freshness::Stale);
         assert_eq!(book.judge(at(1), "pbx", HERE, &nonces[5], Some(2), LIFE), Freshness::Fresh);
+    }
+
+    #[test]
+    fn test_nonces_that_come_back_in_any_order_are_remembered_until_they_expire() {
+        let mut book = NonceBook::new(&[1; 32], 100);
+        let nonces: Vec<String> = (0..10).map(|second| book.mint(at(second), "pbx", HERE)).collect();
+        for n in [7, 2, 9, 0, 4, 1, 8, 3, 6, 5] {
+            assert_eq!(book.judge(at(10), "pbx", HERE, &nonces[n], Some(1), LIFE), Freshness::Fresh);
+        }
+        for nonce in &nonces {
+            assert_eq!(book.judge(at(10), "pbx", HERE, nonce, Some(1), LIFE), Freshness::Stale);
+        }
+        assert_eq!(book.judge(at(305), "pbx", HERE, &nonces[6], Some(2), LIFE), Freshness::Fresh);
+        assert_eq!(book.len(), 5, "the first five have expired");
     }
 
     #[test]

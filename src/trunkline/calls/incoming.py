@@ -69,7 +69,9 @@ class Incoming:
         """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""
         if not self._server.accept(self.contact, body):
             return False
-        self._forget_dialog()
+        # The early dialog is the confirmed one, whose session takes it over: were it forgotten here, Rust would say 481 to the BYE of a
+        # caller who hangs up at once.
+        self._early = False
         return True
 
     def reject(self, status: int, reason: str | None = None, headers: Headers = ()) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
@@ -22,6 +23,8 @@ TOKEN_PARAMETER = "tl"
 """The URI parameter that carries a line's token where its provider rewrites user parts."""
 
 SIP_PORT = 5060
+
+Params = tuple[tuple[str, str | None], ...]
 
 
 class Listening(Protocol):
@@ -45,6 +48,16 @@ def route_source(remote: str) -> str | None:
             return str(probe.getsockname()[0])
     except OSError:
         return None
+
+
+class Met(NamedTuple):
+    """Where a peer meets us."""
+
+    host: str
+    """Our address on this machine."""
+    told: str
+    """The address that it is told."""
+    port: int
 
 
 class OwnAddresses:
@@ -73,40 +86,61 @@ class OwnAddresses:
         self._line = line
         self._source = source
         self._listeners: tuple[Listener | Listening, ...] = ()
-        self._found: dict[object, Listener | Listening | None] = {}
+        self._met: dict[object, Met] = {}
 
     def set_listeners(self, listeners: Sequence[Listener | Listening]) -> None:
         """Say which listeners are open."""
         self._listeners = tuple(listeners)
-        self._found.clear()
+        self._met.clear()
 
     # --- what peers are told ----------------------------------------------------------------------------------------
 
     def contact(self, flow: Flow, party: Party, token: str) -> str:
         """Our Contact value for requests and responses over `flow`, carrying `token` where this party keeps it."""
-        host, port = self._told(flow)
+        met = self._meets(flow)
         user, params = self._place_token(party, token)
         if flow.transport != "udp":
-            params.append(("transport", flow.transport))
-        return str(NameAddr(Uri("sip", user, host, port, params)))
+            params = (*params, ("transport", flow.transport))
+        port = None if met.port == SIP_PORT else met.port
+        # a token of the peer's own stands in all its calls
+        write = _kept_contact if party.accept_token == token else _contact
+        return write(user, met.told, port, params)
 
     def media(self, flow: Flow) -> tuple[str, str]:
         """The local address to bind RTP on for a peer on `flow`, and the address to write into SDP."""
         bind = self._media_address
         if bind is None or (":" in bind) != (":" in flow.remote[0]):
-            met = self._local_host(flow)
-            return met, self._public(met, flow)
+            met = self._meets(flow)
+            return met.host, met.told
         return bind, self._advertise.get(bind) or self._advertise.get("::" if ":" in bind else "0.0.0.0") or bind
 
-    def _place_token(self, party: Party, token: str) -> tuple[str, list[tuple[str, str | None]]]:
+    def _place_token(self, party: Party, token: str) -> tuple[str, Params]:
         settings = self._line(party.name) if party.peer_type is PeerType.LINE else None
         if settings is not None and settings.token_in == "parameter":
-            return settings.username, [(TOKEN_PARAMETER, token)]
-        return token, []
+            return settings.username, ((TOKEN_PARAMETER, token),)
+        return token, ()
 
-    def _told(self, flow: Flow) -> tuple[str, int | None]:
-        port = self._port(flow)
-        return self._public(self._local_host(flow), flow), None if port == SIP_PORT else port
+    def _meets(self, flow: Flow) -> Met:
+        """Where a peer on `flow` meets us."""
+        if flow.transport != "udp":
+            return self._meet(flow)  # the local ports of connections are without number
+        key = (flow.local, ":" in flow.remote[0])
+        met = self._met.get(key)
+        if met is None:
+            met = self._meet(flow)
+            if self._is_plain(flow):
+                self._met[key] = met
+        return met
+
+    def _is_plain(self, flow: Flow) -> bool:
+        """Whether our end of it can be said without asking the system for a route to the peer."""
+        listener = self._listener(flow)
+        ends = (flow.local and flow.local[0], listener and listener.host)
+        return any(end and not _is_wildcard(end) for end in ends)
+
+    def _meet(self, flow: Flow) -> Met:
+        host = self._local_host(flow)
+        return Met(host, self._public(host, flow), self._port(flow))
 
     def _public(self, host: str, flow: Flow) -> str:
         listener = self._listener(flow)
@@ -132,14 +166,6 @@ class OwnAddresses:
 
     def _listener(self, flow: Flow) -> Listener | Listening | None:
         """The listener of that transport and family; the one of the flow's own local address if there are several."""
-        if flow.transport != "udp":
-            return self._find(flow)  # the local ports of connections are without number
-        key = (flow.local, ":" in flow.remote[0])
-        if key not in self._found:
-            self._found[key] = self._find(flow)
-        return self._found[key]
-
-    def _find(self, flow: Flow) -> Listener | Listening | None:
         able = [listener for listener in self._listeners if _serves(listener, flow)]
         exact = [listener for listener in able if flow.local == (listener.host, listener.port)]
         same_port = [listener for listener in able if flow.local is not None and flow.local[1] == listener.port]
@@ -170,6 +196,13 @@ class OwnAddresses:
         hosts = {listener.host for listener in self._listeners if not _is_wildcard(listener.host)}
         hosts |= {*self._advertise.values(), self._local_host(flow)}
         return {_canonical(host) for host in hosts}
+
+
+def _contact(user: str, host: str, port: int | None, params: Params) -> str:
+    return str(NameAddr(Uri("sip", user, host, port, params)))
+
+
+_kept_contact = lru_cache(1_024)(_contact)
 
 
 def _serves(listener: Listener | Listening, flow: Flow) -> bool:

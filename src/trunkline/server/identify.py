@@ -158,10 +158,12 @@ def _dialled(message: Message) -> str:
 
 def _called(message: Message, line: Line) -> str:
     """The number that was dialled to reach a line: what the Request-URI or else To says beyond the line's own Contact."""
-    for user in (_dialled(message), message.to.uri.user or ""):
-        if user not in ("", line.token, line.settings.username):
-            return user
-    return line.settings.username
+    ours = ("", line.token, line.settings.username)
+    dialled = _dialled(message)
+    if dialled not in ours:
+        return dialled
+    addressed = message.to.uri.user or ""
+    return line.settings.username if addressed in ours else addressed
 
 
 def _is_of(line: Line, number: str) -> bool:

@@ -12,7 +12,8 @@ import sys
 import threading
 import traceback
 from contextlib import AbstractContextManager
-from types import TracebackType
+from itertools import islice
+from types import FrameType, TracebackType
 
 __all__ = ["LoopWatch"]
 
@@ -97,7 +98,7 @@ class LoopWatch:
 
     def _warn(self) -> None:
         frame = sys._current_frames().get(self._loop_thread)
-        stack = "".join(traceback.format_stack(frame, STACK_FRAMES)) if frame is not None else "(gone)"
+        stack = _stack(frame) if frame is not None else "(gone)"
         names = ", ".join(sorted(set(self._names))) or "a handler that has just ended"
         log.warning(
             "the event loop has been held for more than %d ms; handlers that run: %s; it is here:\n%s",
@@ -123,3 +124,16 @@ class _Running(AbstractContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._watch._end(self._name)
+
+
+def _stack(innermost: FrameType) -> str:
+    """Where it is, innermost last.
+
+    Without the source lines: for them Python would read the whole file of each frame and keep it, megabytes in a process whose machine is
+    busy now and then.
+    """
+    places = [
+        f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}'
+        for frame, line in islice(traceback.walk_stack(innermost), STACK_FRAMES)
+    ]
+    return "\n".join(reversed(places))

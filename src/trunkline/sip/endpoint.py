@@ -95,9 +95,9 @@ DialogKey = tuple[str, str, str]
 BATCH = 16
 """Events after which the commands that they led to go out, when more wait."""
 
-INVITE_LINGER_S = 40.0
-"""How long an answered INVITE of ours stays listened to for 2xx of other branches: 64*T1 (RFC 3261 §13.2.2.4) and more."""
-
+INVITE_LINGER_T1 = 80
+"""How many T1 an answered INVITE of ours stays listened to for 2xx of other branches: the 64 of RFC 3261 §13.2.2.4, and more for one that
+came at their end and still waits to be handed over."""
 
 LINGER_SLACK_S = 0.001
 """A timer may fire a rounding error early; what is due within this is due now."""
@@ -106,6 +106,8 @@ LINGER_SLACK_S = 0.001
 class Driver(Protocol):
     """What an `Endpoint` drives: the commands of the extension's endpoints."""
 
+    @property
+    def t1_s(self) -> float: ...
     def drain(self, limit: int = 512) -> list[Event]: ...
     def send_request(
         self, method: str, uri: str, headers: Headers, body: bytes, flow: Flow, *, timeout_s: float | None = None
@@ -214,6 +216,7 @@ class Endpoint:
         self._driver = driver
         self._clients: dict[int, ClientHandler] = {}
         self._lingering: dict[int, float] = {}
+        self._linger_s = INVITE_LINGER_T1 * driver.t1_s
         self._linger_timer: asyncio.TimerHandle | None = None
         self._quiet: list[asyncio.Future[None]] = []
         self._servers: dict[int, ServerHandler] = {}
@@ -440,9 +443,9 @@ class Endpoint:
 
     def _linger(self, tx: int) -> None:
         """Keep an answered INVITE for the 2xx of other branches; one timer serves all, for they lapse in order."""
-        self._lingering[tx] = self.now_s + INVITE_LINGER_S
+        self._lingering[tx] = self.now_s + self._linger_s
         if self._linger_timer is None:
-            self._await_lingering(INVITE_LINGER_S)
+            self._await_lingering(self._linger_s)
 
     def _await_lingering(self, delay_s: float) -> None:
         loop = self._loop or asyncio.get_running_loop()

@@ -349,6 +349,11 @@ class VirtualDriver:
         self._now().keep_alive(flow, interval_s)
         self._touch()
 
+    @property
+    def t1_s(self) -> float:
+        """As the extension's."""
+        return self.core.t1_s
+
     def mint_tag(self) -> str:
         """As the extension's."""
         return self.core.mint_tag()

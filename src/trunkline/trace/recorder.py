@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline.events import Event
 from trunkline.trace.describe import describe
@@ -44,8 +45,7 @@ class TracedMessage:
         return self.remote if self.sent else self.local
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(NamedTuple):
     """An event that the application was told."""
 
     time_s: float

@@ -52,6 +52,7 @@ impl SipEndpoint {
         advertise: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let config = config(node, worker, user_agent, t1_s, event_queue, max_message_bytes, advertise)?;
+        let t1 = config.t1;
         let options = Options {
             config,
             flood_rate,
@@ -62,7 +63,7 @@ impl SipEndpoint {
         };
         let seed = random_seed().map_err(|error| os_error(&error))?;
         let engine = Engine::start(options).map_err(|error| os_error(&error))?;
-        let commands = EndpointCommands::new(Driver::Real(engine), &seed, node, worker);
+        let commands = EndpointCommands::new(Driver::Real(engine), &seed, node, worker, t1);
         Ok(PyClassInitializer::from(commands).add_subclass(SipEndpoint))
     }
 

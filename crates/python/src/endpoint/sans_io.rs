@@ -71,11 +71,12 @@ impl SansIoEndpoint {
         let config = config(node, worker, user_agent, t1_s, event_queue, max_message_bytes, advertise)?;
         let mut bytes = [0; 32];
         bytes.iter_mut().zip(seed.to_be_bytes()).for_each(|(byte, digit)| *byte = digit);
+        let t1 = config.t1;
         let machine = Machine {
             endpoint: Endpoint::new(config, bytes),
             now: Time::ZERO,
         };
-        let commands = EndpointCommands::new(Driver::SansIo(Box::new(Mutex::new(machine))), &bytes, node, worker);
+        let commands = EndpointCommands::new(Driver::SansIo(Box::new(Mutex::new(machine))), &bytes, node, worker, t1);
         Ok(PyClassInitializer::from(commands).add_subclass(SansIoEndpoint))
     }
 

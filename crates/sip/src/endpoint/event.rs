@@ -187,4 +187,8 @@ pub struct Counters {
     pub dialogs: u64,
     /// Open connections.
     pub connections: u64,
+    /// Alarms that are set.
+    pub timers: u64,
+    /// Used nonces remembered, at most until they expire.
+    pub nonces: u64,
 }

@@ -152,6 +152,8 @@ impl Endpoint {
             server_transactions: count(self.servers.len()),
             dialogs: count(self.dialogs.len()),
             connections: count(self.connections.len()),
+            timers: count(self.timers.len()),
+            nonces: count(self.nonces.len()),
             ..self.output.totals
         }
     }

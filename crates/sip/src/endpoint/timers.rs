@@ -52,6 +52,11 @@ impl Timers {
         self.live.contains_key(&alarm)
     }
 
+    /// How many alarms are set.
+    pub(super) fn len(&self) -> usize {
+        self.live.len()
+    }
+
     /// When the next one goes off.
     pub(super) fn next(&self) -> Option<Time> {
         // `tidy` keeps a live entry on top.
