@@ -292,10 +292,13 @@ class Turn:
             self._above.on_turn_over(self, self._summed())
 
     def _summed(self) -> list[Failed]:
-        """Its failures; those of a group none of whose lines was called as one, in words that say why each was not."""
+        """Its failures; of a group only those of lines that were called, or one in words that say why none was."""
         failed = self._failed
-        if not self._turns.name or any(each.ending is not Ending.UNSENT for each in failed):
+        if not self._turns.name:
             return failed
+        called = [each for each in failed if each.ending is not Ending.UNSENT]
+        if called:
+            return called
         statuses = {each.failure.status for each in failed}
         words = "; ".join(each.failure.reason for each in failed)
         failure = Failure(

@@ -169,7 +169,7 @@ class Routing:
                 raise PlacementError(503, choice.unfit)
             line = self._lines.find(through.peer_name)
             if line is None:
-                raise PlacementError(404, f"no line {through.peer_name}")
+                raise PlacementError(404 if over is None else 503, f"no line {through.peer_name}")
             if not line.usable:
                 raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
             if over is None:
