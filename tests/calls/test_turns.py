@@ -183,6 +183,26 @@ def test_nobody_else_is_called_after_an_answer(monkeypatch: pytest.MonkeyPatch) 
     on_the_network(scenario)
 
 
+def test_an_answer_of_one_phone_counts_whatever_the_others_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    def disagree(attempt: Attempt, message: object) -> None:
+        raise AnswerMissing
+
+    async def scenario(house: House) -> None:
+        alice, carol = await house.phone("alice"), await house.phone("carol")
+        desk, mobile = await house.phone("bob"), await house.phone("bob")
+        route(house, [ToUser("bob"), ToUser("carol")])
+        at_alice = house.call(alice, "100")
+        monkeypatch.setattr(Attempt, "_agree", disagree)
+        (await desk.next_call()).answer()
+        await house.settle()
+        (await mobile.next_call()).reject(486)
+        assert await refused(at_alice) == 486
+        await idle(carol)
+        await over(house)
+
+    on_the_network(scenario)
+
+
 def test_a_line_that_is_silent_is_left_after_its_time() -> None:
     async def scenario(house: House) -> None:
         house.silence_s = 6.0

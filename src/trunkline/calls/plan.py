@@ -55,7 +55,7 @@ class Ending(Enum):
     BROKEN = auto()
     """The transport failed."""
     SILENT = auto()
-    """Nothing at all came back."""
+    """No answer came in time, nor a provisional."""
     LATE = auto()
     """Its own time limit passed."""
     UNUSABLE = auto()

@@ -323,6 +323,6 @@ class Turn:
 def _ending(attempt: Attempt, failure: Failure) -> Ending:
     if attempt.answered:
         return Ending.UNUSABLE
-    if failure.heard or attempt.heard:
+    if failure.heard:
         return Ending.REFUSED
     return Ending.SILENT if failure.status == 408 else Ending.BROKEN

@@ -107,9 +107,7 @@ def _peers(settings: FileSettings) -> Iterator[Finding]:
 def _emergencies(settings: FileSettings) -> Iterator[Finding]:
     server = settings.server
     if settings.lines and server.emergency_numbers:
-        way = (
-            f"{server.emergency_line}, then the route's line" if server.emergency_line else "where the routes send them"
-        )
+        way = f"through {server.emergency_line} first" if server.emergency_line else "where the routes send them"
         yield True, f"emergency_numbers {', '.join(server.emergency_numbers)}: {way}"
 
 
