@@ -27,7 +27,9 @@ from trunkline import (
 from trunkline.cli.load import server_of
 from trunkline.events import AttemptFailed, CallSessionFailed, CallSessionTimeout
 from trunkline.features.dialplan import DialPlan, Route
+from trunkline.server import routing
 from trunkline.server.config import load_file, problems_in
+from trunkline.sip.endpoint import Flow
 from trunkline.testing import CallRefused, Itsp, VirtualNetwork
 
 Run = Callable[[Any], Any]
@@ -108,6 +110,43 @@ def test_when_the_first_line_is_dead_the_second_takes_the_call(
             w.at.itsp.silent = False
             await closed(w.server)
             await alice.stop()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(503, True), (500, False), (None, True)])
+def test_the_servers_of_a_line_are_tried_in_turn(
+    run_virtual: Run,
+    virtual_network: VirtualNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int | None,
+    goes_on: bool,
+) -> None:
+    """Until the line knows several servers, they are put into its mouth."""
+    flows = [Flow("udp", (host, 5060)) for host in ("10.0.0.9", BACKUP)]
+
+    async def main() -> None:
+        async with two(virtual_network) as w:
+            monkeypatch.setattr(routing, "_line_flows", lambda line: flows)
+            dialling = asyncio.ensure_future(w.server.dial(MOBILE, line="itsp"))
+            if status is None:
+                w.at.itsp.silent = True
+                virtual_network.link(SERVER, "10.0.0.9").up = False
+            else:
+                (await w.at.itsp.next_call()).reject(status)
+            if goes_on:
+                mobile = await w.backup.next_call(7)
+                assert mobile.invite is not None
+                assert mobile.invite.uri.host == w.at.itsp.realm  # the same account, at another address
+                mobile.answer()
+                assert (await dialling).from_peer_name == "itsp"
+            else:
+                with pytest.raises(CallFailed):
+                    await dialling
+            assert w.failed == [("itsp", status or 408, "10.0.0.9:5060")]
+            virtual_network.link(SERVER, "10.0.0.9").up = True
+            w.at.itsp.silent = False
+            await closed(w.server)
 
     run_virtual(main())
 

@@ -119,7 +119,9 @@ TABLE: tuple[Row, ...] = (
     Row(Ending.SILENT, *_ANY, _ALL, "RFC 3261 §8.1.3.1, RFC 3263 §4.3: silence is a 408 of that server"),
     Row(Ending.LATE, *_ANY, frozenset({_D}), "the callee had his time"),
     Row(Ending.UNUSABLE, *_ANY, frozenset(), "the callee has answered"),
-    Row(Ending.REFUSED, 408, 408, frozenset({_D}), "RFC 3261 §21.4.9: the callee rang and did not answer", rang=True),
+    Row(
+        Ending.REFUSED, 408, 408, frozenset({_E, _D}), "RFC 3261 §21.4.9: the callee rang and did not answer", rang=True
+    ),
     Row(Ending.REFUSED, 408, 408, _OTHER_WAYS, "RFC 3261 §21.4.9: behind that server nobody answered in time"),
     Row(Ending.REFUSED, 503, 503, _ALL, "RFC 3261 §21.5.4, RFC 3263 §4.3: that server cannot now, another may"),
     Row(Ending.REFUSED, 500, 599, _OTHER_WAYS, "RFC 3261 §21.5: the provider failed, not the callee"),

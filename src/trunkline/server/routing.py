@@ -185,13 +185,14 @@ class Routing:
         self, placing: Placing, line: Line, silence_s: float | None
     ) -> Sequence[Found] | Awaitable[Sequence[Found]]:
         """The line's servers, in turn."""
-        if line.registered and line.server.flow is not None:
-            return self._at([line.server.flow], placing, line, silence_s)
+        flows = _line_flows(line)
+        if isinstance(flows, Sequence):
+            return self._at(flows, placing, line, silence_s)
 
-        async def located() -> Sequence[Found]:
-            return self._at(await _line_flows(line), placing, line, silence_s)
+        async def located(asked: Awaitable[Sequence[Flow]]) -> Sequence[Found]:
+            return self._at(await asked, placing, line, silence_s)
 
-        return located()
+        return located(flows)
 
     def _at(self, flows: Sequence[Flow], placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found]:
         line.counters.calls_out += 1
@@ -270,8 +271,14 @@ def _found(target: Target) -> Sequence[Found]:
     return [target]
 
 
-async def _line_flows(line: Line) -> Sequence[Flow]:
-    """The servers that the line's calls go to, in order, asked where they are not known: where its name leads."""
+def _line_flows(line: Line) -> Sequence[Flow] | Awaitable[Sequence[Flow]]:
+    """The servers that the line's calls go to, in order: the one that it is registered at, or where its name leads."""
+    if line.registered and line.server.flow is not None:
+        return [line.server.flow]
+    return _located_flows(line)
+
+
+async def _located_flows(line: Line) -> Sequence[Flow]:
     try:
         return [await line.server.locate()]
     except ResolutionError as error:
