@@ -80,10 +80,7 @@ def test_whoever_answered_ends_it_whatever_the_others_said() -> None:
 
 
 def one(placing: Placing) -> Turns:
-    async def nobody() -> list[Turns]:
-        return []
-
-    return Turns([Step(nobody, placing.peer_type, placing.peer_name)], Turning.LINES)
+    return Turns([Step(list, placing.peer_type, placing.peer_name)], Turning.LINES)
 
 
 def found(step: Step) -> list[Turns]:

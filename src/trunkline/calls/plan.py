@@ -24,6 +24,7 @@ __all__ = [
     "Failed",
     "Find",
     "Found",
+    "Lookup",
     "Row",
     "Step",
     "Turning",
@@ -197,8 +198,11 @@ class Turns:
 Found = Target | Turns
 """What rings as part of a step."""
 
-Find = Callable[[], Sequence[Found] | Awaitable[Sequence[Found]]]
-"""To be awaited where somebody has to be asked."""
+Lookup = Callable[[], Awaitable[Sequence[Found]]]
+"""Asks somebody; called only when it is awaited too."""
+
+Find = Callable[[], Sequence[Found] | Lookup]
+"""What is known at once, or a way to ask."""
 
 
 def plan_of(whole: Wanted, one: Callable[[Placing], Turns]) -> Turns:

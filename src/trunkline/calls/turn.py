@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.failure import failure_of
 from trunkline.calls.peers import PlacementError, Target
-from trunkline.calls.plan import Ending, Failed, Found, Step, Turning, Turns, goes_on
+from trunkline.calls.plan import Ending, Failed, Found, Lookup, Step, Turning, Turns, goes_on
 from trunkline.errors import NoMediaPorts
 from trunkline.sip.endpoint import Headers, MediaPlan, Message
 from trunkline.sip.request import Failure
@@ -143,9 +143,9 @@ class Turn:
             # in a step of its own: whoever places it has begun to wait for the outcome by then
             asyncio.get_running_loop().call_soon(self._settle)
 
-    async def _find(self, step: Step, asked: Awaitable[Sequence[Found]]) -> None:
+    async def _find(self, step: Step, ask: Lookup) -> None:
         try:
-            found = await asked
+            found = await ask()
         except Exception as error:
             self._miss(step, error)
         else:

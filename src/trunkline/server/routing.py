@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 
 from trunkline.calls.peers import PlacementError, Placing, Target
-from trunkline.calls.plan import Find, Found, Step, Turning, Turns
+from trunkline.calls.plan import Find, Found, Lookup, Step, Turning, Turns
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
 from trunkline.server.groups import Choice, LineGroup, LineGroups
@@ -164,7 +164,7 @@ class Routing:
         hold = object()
         silence_s = over.group.silence_s if over is not None and not last else None
 
-        def find() -> Sequence[Found] | Awaitable[Sequence[Found]]:
+        def find() -> Sequence[Found] | Lookup:
             if choice.unfit:
                 raise PlacementError(503, choice.unfit)
             line = self._lines.find(through.peer_name)
@@ -181,18 +181,16 @@ class Routing:
 
         return self._step(through, find, silence_s=silence_s, hold=hold)
 
-    def _servers(
-        self, placing: Placing, line: Line, silence_s: float | None
-    ) -> Sequence[Found] | Awaitable[Sequence[Found]]:
+    def _servers(self, placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found] | Lookup:
         """The line's servers, in turn."""
         flows = _line_flows(line)
         if isinstance(flows, Sequence):
             return self._at(flows, placing, line, silence_s)
 
-        async def located(asked: Awaitable[Sequence[Flow]]) -> Sequence[Found]:
-            return self._at(await asked, placing, line, silence_s)
+        async def located(ask: Callable[[], Awaitable[Sequence[Flow]]]) -> Sequence[Found]:
+            return self._at(await ask(), placing, line, silence_s)
 
-        return located(flows)
+        return partial(located, flows)
 
     def _at(self, flows: Sequence[Flow], placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found]:
         line.counters.calls_out += 1
@@ -228,7 +226,7 @@ class Routing:
         hold = object()
         silence_s = None if last else SERVER_SILENCE_S
 
-        def find() -> Sequence[Found] | Awaitable[Sequence[Found]]:
+        def find() -> Sequence[Found] | Lookup:
             self._limits.count(line, hold)
             return self._servers(through, line, silence_s)
 
@@ -243,17 +241,17 @@ def _flow_to(binding: Binding) -> Flow:
     return next_hop(first, binding.flow)
 
 
-def _written(find: Find) -> Sequence[Found] | Awaitable[Sequence[Found]]:
+def _written(find: Find) -> Sequence[Found] | Lookup:
     try:
         found = find()
     except SipParseError as error:
         raise _no_address(error) from error
-    return found if isinstance(found, Sequence) else _written_later(found)
+    return found if isinstance(found, Sequence) else partial(_written_later, found)
 
 
-async def _written_later(asked: Awaitable[Sequence[Found]]) -> Sequence[Found]:
+async def _written_later(ask: Lookup) -> Sequence[Found]:
     try:
-        return await asked
+        return await ask()
     except SipParseError as error:
         raise _no_address(error) from error
 
@@ -271,11 +269,11 @@ def _found(target: Target) -> Sequence[Found]:
     return [target]
 
 
-def _line_flows(line: Line) -> Sequence[Flow] | Awaitable[Sequence[Flow]]:
+def _line_flows(line: Line) -> Sequence[Flow] | Callable[[], Awaitable[Sequence[Flow]]]:
     """The servers that the line's calls go to, in order: the one that it is registered at, or where its name leads."""
     if line.registered and line.server.flow is not None:
         return [line.server.flow]
-    return _located_flows(line)
+    return partial(_located_flows, line)
 
 
 async def _located_flows(line: Line) -> Sequence[Flow]:
