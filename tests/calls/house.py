@@ -122,6 +122,8 @@ class House:
         self.places: dict[str, list[Agent]] = {}
         self.groups: dict[str, list[str]] = {}
         self.silence_s: float | None = None
+        self.known = False
+        """Whether targets are known at once, as users' are, rather than asked for."""
         self.agents: list[Agent] = []
         self.calls: list[CallSession] = []
         self.media_timeout_s = 0.0
@@ -208,9 +210,15 @@ class House:
         async def find() -> Sequence[Target]:
             return await self.targets(placing)
 
-        return Step(find, placing.peer_type, placing.peer_name, silence_s=silence_s)
+        def known() -> Sequence[Target]:
+            return self.known_targets(placing)
+
+        return Step(known if self.known else lambda: find, placing.peer_type, placing.peer_name, silence_s=silence_s)
 
     async def targets(self, placing: Placing) -> Sequence[Target]:
+        return self.known_targets(placing)
+
+    def known_targets(self, placing: Placing) -> Sequence[Target]:
         agents = self.places.get(placing.peer_name)
         if agents is None:
             raise PlacementError(404, "no such peer")

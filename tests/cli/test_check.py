@@ -33,6 +33,13 @@ def test_a_good_file_on_a_good_machine_exits_with_0(tmp_path: Path) -> None:
     assert "1 users, 0 lines, 1 routes" in result.output
 
 
+def test_where_emergency_calls_go_is_told(tmp_path: Path) -> None:
+    text = FILE.format(port=0) + '[lines.itsp]\nusername = "1"\nserver = "192.0.2.1"\n'
+    assert "✓ emergency_numbers 112, 911: where the routes send them" in check(tmp_path, text).output
+    text = text.replace("listen =", 'emergency_numbers = ["110"]\nemergency_line = "itsp"\nlisten =')
+    assert "✓ emergency_numbers 110: through itsp first" in check(tmp_path, text).output
+
+
 def test_a_port_that_is_taken_is_told_with_its_holder(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
         held.bind(("127.0.0.1", 0))

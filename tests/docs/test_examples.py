@@ -181,9 +181,41 @@ async def explained(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def follow_me(at: Stage, namespace: Namespace) -> None:
+    await dial_out(at)
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await alice.next_call()).ring()
+    at_bob, at_mobile = await bob.next_call(16), await at.itsp.next_call()
+    assert at_mobile.dialled == MOBILE
+    at_bob.answer()
+    await mobile.wait_answered()
+    assert (await at_mobile.wait_ended()).how == "cancel"
+    mobile.hangup()
+    await at_bob.wait_ended()
+    await alice.stop()
+    await bob.stop()
+
+
+async def trunks(at: Stage, namespace: Namespace) -> None:
+    # nothing is at its address
+    at.server.add_line("first", username="1", server="nowhere.example", password="x")
+    at.server.add_line_group("trunks", lines=["first", "itsp"])
+    await dial_out(at)
+    alice = await at.phone("alice", 3)
+    call = alice.dial(MOBILE)
+    (await at.itsp.next_call()).reject(503)
+    assert (await call.wait_ended()).status == 500
+    failed = [event for event in at.server.recorder.events if isinstance(event, CallSessionFailed)]
+    assert [attempt.status for attempt in failed[-1].attempts] == [503, 503]
+    await alice.stop()
+
+
 SCENES: dict[str, Scene] = {
     "recorded": recorded,
     "explained": explained,
+    "follow-me": follow_me,
+    "trunks": trunks,
     "registrations": registrations,
     "second-line": second_line,
     "click-to-dial": click_to_dial,

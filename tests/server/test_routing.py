@@ -69,7 +69,7 @@ class Routed(House):
 async def looked_up(step: Step) -> Sequence[Found]:
     """What a step finds."""
     found = step.find()
-    return found if isinstance(found, Sequence) else await found
+    return found if isinstance(found, Sequence) else await found()
 
 
 async def first_targets(turns: Turns) -> list[Target]:

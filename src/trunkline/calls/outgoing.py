@@ -114,19 +114,20 @@ class Outgoing:
         self._over = False
         self._timeout_s = timeout_s
         self._timer = env.call_later(timeout_s, self._timeout)
-        self._root = Turn(env, self, plan_of(wanted, env.directory.plan), self, alone=True, log=log)
+        plan = plan_of(wanted, env.directory.plan)
+        self._root: Turn | None = Turn(env, self, plan, self, alone=True, log=log)
 
     def start(self) -> None:
         """Begin. That it failed is said in a step of its own."""
-        if self._offering.max_forwards > 0:
-            self._root.start()
-        else:
+        if self._offering.max_forwards <= 0:
             self._env.call_later(0, self._turn_back)
+        elif self._root is not None:
+            self._root.start()
 
     @property
     def holding(self) -> Iterable[tuple[str, object]]:
         """The lines that it holds now, each with what their limits know this call by."""
-        return self._root.holding
+        return self._root.holding if self._root is not None else ()
 
     def give_up(self, headers: Headers = ()) -> None:
         """CANCEL everything; the owner hears no more. Idempotent."""
@@ -222,7 +223,7 @@ class Outgoing:
             self._owner.on_not_placed(NotPlaced(failure, self._first.peer_type, explained))
 
     def _timeout(self) -> None:
-        if self._over:
+        if self._root is None:
             return
         late = Failure(408, f"not answered within {self._timeout_s:g} s")
         for attempt in self._root.attempts:
@@ -236,7 +237,9 @@ class Outgoing:
     def _finish(self, kept: Leg | None, headers: Headers = ()) -> None:
         self._over = True
         self._timer.cancel()
-        self._root.give_up(headers)
+        root, self._root = self._root, None
+        if root is not None:
+            root.give_up(headers)
         for leg, _ in self._legs.values():
             if leg is not kept:
                 leg.close()

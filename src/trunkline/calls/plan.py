@@ -25,6 +25,7 @@ __all__ = [
     "Failed",
     "Find",
     "Found",
+    "Lookup",
     "Row",
     "Step",
     "Turning",
@@ -56,7 +57,7 @@ class Ending(Enum):
     BROKEN = auto()
     """The transport failed."""
     SILENT = auto()
-    """Nothing at all came back."""
+    """No answer came in time, nor a provisional."""
     LATE = auto()
     """Its own time limit passed."""
     UNUSABLE = auto()
@@ -123,7 +124,9 @@ TABLE: tuple[Row, ...] = (
     Row(Ending.SILENT, *_ANY, _ALL, "RFC 3261 §8.1.3.1, RFC 3263 §4.3: silence is a 408 of that server"),
     Row(Ending.LATE, *_ANY, frozenset({_D}), "the callee had his time"),
     Row(Ending.UNUSABLE, *_ANY, frozenset(), "the callee has answered"),
-    Row(Ending.REFUSED, 408, 408, frozenset({_D}), "RFC 3261 §21.4.9: the callee rang and did not answer", rang=True),
+    Row(
+        Ending.REFUSED, 408, 408, frozenset({_E, _D}), "RFC 3261 §21.4.9: the callee rang and did not answer", rang=True
+    ),
     Row(Ending.REFUSED, 408, 408, _OTHER_WAYS, "RFC 3261 §21.4.9: behind that server nobody answered in time"),
     Row(Ending.REFUSED, 503, 503, _ALL, "RFC 3261 §21.5.4, RFC 3263 §4.3: that server cannot now, another may"),
     Row(Ending.REFUSED, 500, 599, _OTHER_WAYS, "RFC 3261 §21.5: the provider failed, not the callee"),
@@ -199,8 +202,11 @@ class Turns:
 Found = Target | Turns
 """What rings as part of a step."""
 
-Find = Callable[[], Sequence[Found] | Awaitable[Sequence[Found]]]
-"""To be awaited where somebody has to be asked."""
+Lookup = Callable[[], Awaitable[Sequence[Found]]]
+"""Asks somebody; called only when it is awaited too."""
+
+Find = Callable[[], Sequence[Found] | Lookup]
+"""What is known at once, or a way to ask."""
 
 
 def plan_of(whole: Wanted, one: Callable[[Placing], Turns]) -> Turns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.failure import failure_of
 from trunkline.calls.peers import PlacementError, Target
-from trunkline.calls.plan import Ending, Failed, Found, Step, Turning, Turns, goes_on
+from trunkline.calls.plan import Ending, Failed, Found, Lookup, Step, Turning, Turns, goes_on
 from trunkline.errors import NoMediaPorts
 from trunkline.sip.endpoint import Headers, MediaPlan, Message
 from trunkline.sip.request import Failure
@@ -143,9 +143,9 @@ class Turn:
             # in a step of its own: whoever places it has begun to wait for the outcome by then
             asyncio.get_running_loop().call_soon(self._settle)
 
-    async def _find(self, step: Step, asked: Awaitable[Sequence[Found]]) -> None:
+    async def _find(self, step: Step, ask: Lookup) -> None:
         try:
-            found = await asked
+            found = await ask()
         except Exception as error:
             self._miss(step, error)
         else:
@@ -292,10 +292,13 @@ class Turn:
             self._above.on_turn_over(self, self._summed())
 
     def _summed(self) -> list[Failed]:
-        """Its failures; those of a group none of whose lines was called as one, in words that say why each was not."""
+        """Its failures; of a group only those of lines that were called, or one in words that say why none was."""
         failed = self._failed
-        if not self._turns.name or any(each.ending is not Ending.UNSENT for each in failed):
+        if not self._turns.name:
             return failed
+        called = [each for each in failed if each.ending is not Ending.UNSENT]
+        if called:
+            return called
         statuses = {each.failure.status for each in failed}
         words = "; ".join(each.failure.reason for each in failed)
         failure = Failure(
@@ -320,6 +323,6 @@ class Turn:
 def _ending(attempt: Attempt, failure: Failure) -> Ending:
     if attempt.answered:
         return Ending.UNUSABLE
-    if failure.heard or attempt.heard:
+    if failure.heard:
         return Ending.REFUSED
     return Ending.SILENT if failure.status == 408 else Ending.BROKEN

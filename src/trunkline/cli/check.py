@@ -99,8 +99,16 @@ def _cannot_write(path: Path) -> str | None:
 def _peers(settings: FileSettings) -> Iterator[Finding]:
     lines = settings.lines
     yield True, f"{len(settings.users)} users, {len(lines)} lines, {len(settings.routes)} routes"
-    if lines and not any(route.to_user for route in settings.routes):
+    yield from _emergencies(settings)
+    if lines and not any(route.to_user or route.to for route in settings.routes):
         yield True, "no route has to_user: calls from lines ring only users whose name was dialled"
+
+
+def _emergencies(settings: FileSettings) -> Iterator[Finding]:
+    server = settings.server
+    if settings.lines and server.emergency_numbers:
+        way = f"through {server.emergency_line} first" if server.emergency_line else "where the routes send them"
+        yield True, f"emergency_numbers {', '.join(server.emergency_numbers)}: {way}"
 
 
 QUESTIONS: tuple[Callable[[FileSettings], Iterator[Finding]], ...] = (_listeners, _media, _storage, _peers)

@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 
 from trunkline.calls.peers import PlacementError, Placing, Target
-from trunkline.calls.plan import Find, Found, Step, Turning, Turns
+from trunkline.calls.plan import Find, Found, Lookup, Step, Turning, Turns
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
 from trunkline.server.groups import Choice, LineGroup, LineGroups
@@ -164,12 +164,12 @@ class Routing:
         hold = object()
         silence_s = over.group.silence_s if over is not None and not last else None
 
-        def find() -> Sequence[Found] | Awaitable[Sequence[Found]]:
+        def find() -> Sequence[Found] | Lookup:
             if choice.unfit:
                 raise PlacementError(503, choice.unfit)
             line = self._lines.find(through.peer_name)
             if line is None:
-                raise PlacementError(404, f"no line {through.peer_name}")
+                raise PlacementError(404 if over is None else 503, f"no line {through.peer_name}")
             if not line.usable:
                 raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
             if over is None:
@@ -181,18 +181,16 @@ class Routing:
 
         return self._step(through, find, silence_s=silence_s, hold=hold)
 
-    def _servers(
-        self, placing: Placing, line: Line, silence_s: float | None
-    ) -> Sequence[Found] | Awaitable[Sequence[Found]]:
+    def _servers(self, placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found] | Lookup:
         """The line's servers, in turn."""
-        flow = line.server.flow if line.registered else line.server.known
-        if flow is not None:
-            return self._at([flow], placing, line, silence_s)
+        flows = _line_flows(line)
+        if isinstance(flows, Sequence):
+            return self._at(flows, placing, line, silence_s)
 
-        async def located() -> Sequence[Found]:
-            return self._at(await _line_flows(line), placing, line, silence_s)
+        async def located(ask: Callable[[], Awaitable[Sequence[Flow]]]) -> Sequence[Found]:
+            return self._at(await ask(), placing, line, silence_s)
 
-        return located()
+        return partial(located, flows)
 
     def _at(self, flows: Sequence[Flow], placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found]:
         line.counters.calls_out += 1
@@ -228,7 +226,7 @@ class Routing:
         hold = object()
         silence_s = None if last else SERVER_SILENCE_S
 
-        def find() -> Sequence[Found] | Awaitable[Sequence[Found]]:
+        def find() -> Sequence[Found] | Lookup:
             self._limits.count(line, hold)
             return self._servers(through, line, silence_s)
 
@@ -243,17 +241,17 @@ def _flow_to(binding: Binding) -> Flow:
     return next_hop(first, binding.flow)
 
 
-def _written(find: Find) -> Sequence[Found] | Awaitable[Sequence[Found]]:
+def _written(find: Find) -> Sequence[Found] | Lookup:
     try:
         found = find()
     except SipParseError as error:
         raise _no_address(error) from error
-    return found if isinstance(found, Sequence) else _written_later(found)
+    return found if isinstance(found, Sequence) else partial(_written_later, found)
 
 
-async def _written_later(asked: Awaitable[Sequence[Found]]) -> Sequence[Found]:
+async def _written_later(ask: Lookup) -> Sequence[Found]:
     try:
-        return await asked
+        return await ask()
     except SipParseError as error:
         raise _no_address(error) from error
 
@@ -271,8 +269,13 @@ def _found(target: Target) -> Sequence[Found]:
     return [target]
 
 
-async def _line_flows(line: Line) -> Sequence[Flow]:
-    """The servers that the line's calls go to, in order, asked where they are not known: where its name leads."""
+def _line_flows(line: Line) -> Sequence[Flow] | Callable[[], Awaitable[Sequence[Flow]]]:
+    """The servers that the line's calls go to, in order: the one that it is registered at, or where its name leads."""
+    flow = line.server.flow if line.registered else line.server.known
+    return [flow] if flow is not None else partial(_located_flows, line)
+
+
+async def _located_flows(line: Line) -> Sequence[Flow]:
     try:
         return [await line.server.locate()]
     except ResolutionError as error:

@@ -169,7 +169,6 @@ class Running:
 
         Raises:
             ListenError: An address cannot be listened on; nothing stays open.
-            ConfigurationError: There is no such line as `emergency_line`.
             StorageError: The store cannot be read.
         """
         self._serve_metrics()
@@ -249,7 +248,8 @@ class Running:
     def _check_emergency_line(self) -> None:
         line = self._settings.emergency_line
         if line is not None and line not in self.lines and line not in self._groups:
-            raise ConfigurationError("emergency_line", f"there is no line or line group {line}")
+            # it may be added while the server runs; until then calls go through what the application says
+            log.warning("emergency_line: there is no line or line group %s yet", line)
 
     def _restore_user(self, record: UserRecord) -> None:
         self.users.add(User.of_record(record))
