@@ -195,7 +195,8 @@ def test_revoked_credentials_end_a_registration_that_stands() -> None:
         await h.grant(600)
         assert stands(line)[1]
         assert h.events.names() == [
-            "LineRegisterTrying", "LineRegisterSuccess", "LineRegisterFailed", "LineRegisterTrying", "LineRegisterSuccess",
+            "LineRegisterTrying", "LineRegisterSuccess", "LineRegisterFailed", "LineDown", "LineRegisterTrying",
+            "LineRegisterSuccess", "LineUp",
         ]  # fmt: skip
 
     house(scenario, House)

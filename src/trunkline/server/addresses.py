@@ -84,11 +84,21 @@ class OwnAddresses:
 
     def contact(self, flow: Flow, party: Party, token: str) -> str:
         """Our Contact value for requests and responses over `flow`, carrying `token` where this party keeps it."""
+        settings = self._settings(party)
+        # RFC 5626 §4.3: requests of the dialog come back over the flow
+        kept_flow = settings is not None and settings.outbound
+        return self._contact(flow, party, token, [("ob", None)] if kept_flow else [])
+
+    def contact_to_register(self, flow: Flow, party: Party, token: str) -> str:
+        """Our Contact value for a REGISTER over `flow`, as a line's provider is to keep it."""
+        return self._contact(flow, party, token, [])
+
+    def _contact(self, flow: Flow, party: Party, token: str, last: list[tuple[str, str | None]]) -> str:
         host, port = self._told(flow)
         user, params = self._place_token(party, token)
         if flow.transport != "udp":
             params.append(("transport", flow.transport))
-        return str(NameAddr(Uri("sip", user, host, port, params)))
+        return str(NameAddr(Uri("sip", user, host, port, [*params, *last])))
 
     def media(self, flow: Flow) -> tuple[str, str]:
         """The local address to bind RTP on for a peer on `flow`, and the address to write into SDP."""
@@ -98,8 +108,11 @@ class OwnAddresses:
             return met, self._public(met, flow)
         return bind, self._advertise.get(bind) or self._advertise.get("::" if ":" in bind else "0.0.0.0") or bind
 
+    def _settings(self, party: Party) -> LineSettings | None:
+        return self._line(party.name) if party.peer_type is PeerType.LINE else None
+
     def _place_token(self, party: Party, token: str) -> tuple[str, list[tuple[str, str | None]]]:
-        settings = self._line(party.name) if party.peer_type is PeerType.LINE else None
+        settings = self._settings(party)
         if settings is not None and settings.token_in == "parameter":
             return settings.username, [(TOKEN_PARAMETER, token)]
         return token, []

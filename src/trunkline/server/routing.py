@@ -136,11 +136,9 @@ def _flow_to(binding: Binding) -> Flow:
 
 
 async def _server_flow(line: Line) -> Flow:
-    """The server that the line is registered at; for a line that isn't, where its name leads now."""
-    if line.registered and line.server.flow is not None:
-        return line.server.flow
+    """The best of the line's servers: the one in use while it is up."""
     try:
-        return await line.server.locate()
+        return (await line.server.candidates())[0]
     except ResolutionError as error:
         raise PlacementError(503, f"line {line.name}: the provider cannot be found: {error}") from error
 
@@ -155,7 +153,7 @@ def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
         flow=flow,
         local=_from(placing, settings),
         remote=NameAddr(uri.replace(port=None)),
-        headers=tuple(_identity(placing, settings)),
+        headers=(*line.routes, *_identity(placing, settings)),
     )
 
 
