@@ -16,7 +16,6 @@ __all__ = [
     "OUTBOUND",
     "contact_parameters",
     "flow_timer_s",
-    "is_granted",
     "keep_alive_s",
     "proxy_route",
     "routes",
@@ -50,11 +49,6 @@ def contact_parameters(token: str) -> list[tuple[str, str | None]]:
     """
     instance = uuid.uuid5(uuid.NAMESPACE_OID, token)
     return [("+sip.instance", f'"<urn:uuid:{instance}>"'), ("reg-id", REG_ID)]
-
-
-def is_granted(message: Message) -> bool:
-    """Whether a 2xx to REGISTER says that the registrar keeps flows (§4.2.1)."""
-    return any(tag.lower() == OUTBOUND for tag in message.values("Require"))
 
 
 def flow_timer_s(message: Message) -> int | None:

@@ -184,7 +184,8 @@ class CachingResolver:
         now = self._clock()
         old = self._entries.get(key)
         if old is not None and old.answer is not None and now < old.stale_until:
-            log.warning("%s %s: %s; using what was known before", *key, error.reason)
+            if old.error is None:
+                log.warning("%s %s: %s; using what was known before", *key, error.reason)
             return _Entry(old.answer, now + FAILURE_TTL_S, old.stale_until, error)
         return _Entry(None, now + FAILURE_TTL_S, now, error)
 
