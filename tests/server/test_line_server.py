@@ -284,6 +284,38 @@ def test_the_first_look_fails_in_words_and_is_taken_again() -> None:
     serving(known, scenario)
 
 
+def test_a_resolver_that_breaks_costs_a_line_nothing_but_the_answer(caplog: pytest.LogCaptureFixture) -> None:
+    known = zone()
+
+    async def scenario(server: LineServer, watched: Watched) -> None:
+        await server.locate()
+
+        async def broken(*_: object) -> None:
+            raise ZeroDivisionError
+
+        watched.resolver.services = broken  # type: ignore[assignment, method-assign]
+        assert await server.refresh() == line_server.MIN_REFRESH_S
+        assert server.problem == "ZeroDivisionError in the resolver"
+        assert (await server.candidates())[0] == A
+
+    serving(known, scenario)
+    assert "error while locating itsp.example" in caplog.text
+
+
+def test_a_line_that_is_closed_leaves_nobody_waiting_for_its_servers() -> None:
+    known = zone()
+    known.fault = Fault.DEAD
+
+    async def scenario(server: LineServer, watched: Watched) -> None:
+        waiting = asyncio.create_task(server.candidates())
+        await asyncio.sleep(1)
+        server.close()
+        with pytest.raises(ResolutionError):
+            await waiting
+
+    serving(known, scenario)
+
+
 def test_those_who_wait_for_the_first_look_share_it_and_may_give_up() -> None:
     known = zone()
     known.delay_s = 1.0

@@ -94,20 +94,24 @@ def test_a_pause_that_was_asked_for_is_kept_whatever_pings_say_and_is_bounded() 
     assert server.standing(PAUSE_LIMIT_S) is UP
 
 
-def test_a_request_that_got_through_clears_everything() -> None:
-    for failure in (lambda s: s.failed(0.0, "busy", 100.0), lambda s: missed(s, 3), lambda s: s.failed(0.0, "silent")):
-        server = health()
-        failure(server)
-        before = server.standing(0.0)
-        server.worked()
-        assert (before in (DOUBTFUL, DOWN), server.standing(0.0)) == (True, UP)
-        assert missed(server, 2) is UP
-
-
-def test_pings_hurry_while_they_speak_against_where_it_stands() -> None:
+@pytest.mark.parametrize("failure", ["pause", "pings", "doubt"])
+def test_a_request_that_got_through_clears_everything(failure: str) -> None:
     server = health()
-    seen = [server.between]
-    for step in (lambda: missed(server), lambda: missed(server, 2), lambda: answered(server)):
-        step()
-        seen.append(server.between)
-    assert seen == [False, True, False, True]
+    if failure == "pings":
+        missed(server, 3)
+    else:
+        server.failed(0.0, "busy", 100.0 if failure == "pause" else None)
+    before = server.standing(0.0)
+    server.worked()
+    assert (before, server.standing(0.0)) == (DOUBTFUL if failure == "doubt" else DOWN, UP)
+    assert missed(server, 2) is UP
+
+
+@pytest.mark.parametrize(
+    ("pings", "in_doubt"), [("", False), ("m", True), ("mmm", False), ("mmma", True), ("mmmaa", False)]
+)
+def test_pings_hurry_while_they_speak_against_where_it_stands(pings: str, in_doubt: bool) -> None:
+    server = health()
+    for ping in pings:
+        (missed if ping == "m" else answered)(server)
+    assert server.between is in_doubt

@@ -263,8 +263,10 @@ class LineServer:
         if self._locating is None:
             self._locating = asyncio.create_task(self._look(), name=f"locate {self._host}")
             self._locating.add_done_callback(self._looked)
-        # shielded: it serves all who wait for it, whoever of them gives up
-        return await asyncio.shield(self._locating)
+        # not cancelled with one who gives up: it serves all who wait for it
+        looking = self._locating
+        await asyncio.wait([looking])
+        return MIN_REFRESH_S if looking.cancelled() else looking.result()
 
     def close(self) -> None:
         """End a look that is under way."""
@@ -278,13 +280,19 @@ class LineServer:
         try:
             located = await self._locator.locate(self._host, self._port, self._transport)
         except ResolutionError as error:
-            if self.problem != error.reason:
-                log.warning("%s: %s%s", self._host, error.reason, "; its known servers stay" if self._servers else "")
-            self.problem = error.reason
-            return MIN_REFRESH_S
+            return self._not_found(error.reason)
+        except Exception as error:  # whatever a resolver does, the line lives on
+            log.exception("error while locating %s", self._host)
+            return self._not_found(f"{type(error).__name__} in the resolver")
         self.problem = ""
         self._take(located)
         return min(max(located.ttl_s, MIN_REFRESH_S), MAX_REFRESH_S)
+
+    def _not_found(self, problem: str) -> float:
+        if self.problem != problem:
+            log.warning("%s: %s%s", self._host, problem, "; its known servers stay" if self._servers else "")
+        self.problem = problem
+        return MIN_REFRESH_S
 
     def _take(self, located: Located) -> None:
         """Take over what was found. The order stays while the set does, and the server in use keeps its place."""
