@@ -18,6 +18,7 @@ from trunkline.events import (
     LineUnregisterTrying,
 )
 from trunkline.server.line import Line, LineState
+from trunkline.server.server_health import Standing
 from trunkline.sip.endpoint import Flow, NameAddr
 
 
@@ -438,7 +439,10 @@ def test_a_lost_connection_is_made_again_but_not_in_a_loop() -> None:
         h.add(transport=Transport.TCP)
         assert (await h.grant(3600)).headers["Contact"].startswith("<sip:token")
         began = h.now
+        line = h.lines["itsp"]
+        due_s = line.next_attempt_in_s
         h.lines.flow_closed(at("198.51.100.99", transport="tcp"))
+        assert line.next_attempt_in_s == due_s
         h.lines.flow_closed(at("198.51.100.5", transport="tcp"))
         await h.grant(3600)
         assert 29 <= h.now - began <= 31
@@ -588,6 +592,12 @@ def test_a_connection_whose_server_answers_no_pings_is_closed() -> None:
 
 def test_every_answer_but_503_shows_that_a_server_lives() -> None:
     async def scenario(h: House) -> None:
+        only = h.add("only")
+        sent = await h.silence()
+        assert only.server.standing(sent.flow) is Standing.DOUBTFUL
+        await h.say(500)
+        assert only.server.standing(sent.flow) is Standing.UP
+        await h.lines.unregister("only")
         h.dns["sip.itsp.example"] = ["198.51.100.5", "198.51.100.6"]
         line = h.add()
         for status in (500, 404, 486):

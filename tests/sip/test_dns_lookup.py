@@ -145,14 +145,17 @@ def test_a_slow_answer_stops_nothing_else_on_the_loop(tmp_path: Path) -> None:
     asking(known, scenario, tmp_path)
 
 
-def test_a_service_is_not_looked_for_in_the_search_list(tmp_path: Path) -> None:
+def test_only_bare_names_are_looked_for_in_the_search_list(tmp_path: Path) -> None:
     known = zone()
     known.add("_sip._udp.other.example.corp.example", "SRV", "0 0 5060 evil.corp.example.")
+    known.add("other.example.corp.example", "A", "192.0.2.66")
     known.add("itsp.corp.example", "A", "192.0.2.77")
 
     async def scenario(lookup: DnsLookup) -> None:
         with pytest.raises(NoRecords):
             await lookup("_sip._udp.other.example", "SRV")
+        with pytest.raises(NoRecords):
+            await lookup("other.example", "A")
         assert (await lookup("itsp", "A")).records == ("192.0.2.77",)
 
     asking(known, scenario, tmp_path)

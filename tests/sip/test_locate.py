@@ -114,7 +114,9 @@ NAPTR = (
     ("itsp.example", "NAPTR", '20 50 "s" "SIP+D2U" "" _sip._udp.itsp.example.'),
     ("itsp.example", "NAPTR", '10 50 "s" "SIPS+D2T" "" _sips._tcp.itsp.example.'),
     ("itsp.example", "NAPTR", '15 50 "s" "SIP+D2T" "" _sip._tcp.elsewhere.example.'),
-    ("itsp.example", "NAPTR", '11 50 "u" "SIP+D2U" "!.*!sip:x@y!" .'),
+    ("itsp.example", "NAPTR", '11 50 "u" "SIP+D2U" "" _sip._udp.wrong.example.'),
+    ("itsp.example", "NAPTR", '12 50 "s" "SIP+D2U" "!.*!x!" _sip._udp.wrong.example.'),
+    ("_sip._udp.wrong.example", "SRV", "1 1 5066 c.example."),
     ("_sip._tcp.elsewhere.example", "SRV", "1 1 5095 c.example."),
 )
 
