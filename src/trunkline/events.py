@@ -262,7 +262,7 @@ class LineServerChanged(LineEvent):
     """Requests of the line go to another server of its provider: the one before failed, or a better one is up again."""
 
     server: str
-    """As `udp:198.51.100.6:5060`."""
+    """Transport, address and port, as udp:198.51.100.6:5060."""
     before: str
     reason: str
 

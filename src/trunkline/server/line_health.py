@@ -62,7 +62,7 @@ class LinePings:
         """Ping until it is cancelled."""
         interval_s = self._line.settings.ping_interval_s
         # lines of one provider that were added together do not ping together
-        await asyncio.sleep((interval_s or IDLE_S) * self._random.random())
+        await asyncio.sleep((interval_s or IDLE_S) * (1 + self._random.random()) / 2)
         while True:
             if interval_s:
                 await asyncio.gather(*(self._ping(flow) for flow in self._line.server.flows))
