@@ -28,6 +28,9 @@ MAX_REFRESH_S = 3_600.0
 """How often the servers of a line are looked up again: at the TTL of what was found, within these bounds."""
 
 
+Address = tuple[str, int]
+
+
 def shown(flow: Flow) -> str:
     """A server as events and logs name it: `udp:198.51.100.5:5060`."""
     host, port = flow.remote
@@ -44,6 +47,10 @@ class _Server:
     @property
     def flow(self) -> Flow:
         return self.candidate.flow
+
+    @property
+    def place(self) -> tuple[str, Address]:
+        return self.candidate.transport, (self.candidate.address, self.candidate.port)
 
 
 class LineServer:
@@ -76,6 +83,9 @@ class LineServer:
         self._clock = clock
         self._on_moved = on_moved
         self._servers: tuple[_Server, ...] = ()
+        # looked up for each call that comes in, of all lines
+        self._addresses: tuple[str, ...] = ()
+        self._places: frozenset[tuple[str, Address]] = frozenset()
         self._current: _Server | None = None
         self._locating: asyncio.Task[float] | None = None
         self.problem = ""
@@ -96,7 +106,7 @@ class LineServer:
     @property
     def addresses(self) -> Sequence[str]:
         """The addresses of all servers, each once, in order."""
-        return tuple(dict.fromkeys(server.candidate.address for server in self._servers))
+        return self._addresses
 
     @property
     def flow(self) -> Flow | None:
@@ -127,7 +137,7 @@ class LineServer:
 
     def is_at(self, flow: Flow) -> bool:
         """Whether a flow comes from the address and port of one of the servers."""
-        return any(server.candidate.flow == Flow(flow.transport, flow.remote) for server in self._servers)
+        return (flow.transport, flow.remote) in self._places
 
     # --- choosing ---------------------------------------------------------------------------------------------------
 
@@ -249,8 +259,8 @@ class LineServer:
         return server.health.standing(self._clock())
 
     def _find(self, flow: Flow) -> _Server | None:
-        wanted = Flow(flow.transport, flow.remote)
-        return next((server for server in self._servers if server.flow == wanted), None)
+        place = (flow.transport, flow.remote)
+        return next((server for server in self._servers if server.place == place), None)
 
     # --- finding ----------------------------------------------------------------------------------------------------
 
@@ -311,7 +321,9 @@ class LineServer:
                 self._servers = tuple(
                     sorted(self._servers, key=lambda server: (server.candidate.rank, server is not current))
                 )
-        if set(before) != set(self.addresses):
+        self._places = frozenset(server.place for server in self._servers)
+        self._addresses = tuple(dict.fromkeys(server.candidate.address for server in self._servers))
+        if set(before) != set(self._addresses):
             self._on_moved()
         self.reconsider()
 
