@@ -33,13 +33,16 @@ __all__ = [
     "Event",
     "FailedAttempt",
     "IncomingCall",
+    "LineDown",
     "LineEvent",
     "LineRegisterFailed",
     "LineRegisterSuccess",
     "LineRegisterTrying",
+    "LineServerChanged",
     "LineUnregisterFailed",
     "LineUnregisterSuccess",
     "LineUnregisterTrying",
+    "LineUp",
     "RecordEvent",
     "RegisterUser",
     "RegisterUserFailed",
@@ -231,7 +234,7 @@ class UnregisterUser(RegistrationEvent):
 
 @dataclass(frozen=True, slots=True)
 class LineEvent:
-    """Something happened to a line's registration."""
+    """Something happened to a line."""
 
     line: str
 
@@ -273,6 +276,31 @@ class LineUnregisterFailed(LineEvent):
     """The provider did not confirm; its registration lapses by itself."""
 
     status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineDown(LineEvent):
+    """A line that took calls takes none any more: its registration is lost, or none of its servers is up."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineUp(LineEvent):
+    """A line that was down takes calls again."""
+
+    reason: str
+    """What has become better."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineServerChanged(LineEvent):
+    """Requests of the line go to another server of its provider: the one before failed, or a better one is up again."""
+
+    server: str
+    """Transport, address and port, as udp:198.51.100.6:5060."""
+    before: str
     reason: str
 
 

@@ -19,7 +19,7 @@ class Explanation:
         >>> from trunkline.explanation import Explanation
         >>> print(Explanation(
         ...     problem="line itsp: the provider does not take the user name or password",
-        ...     sent="REGISTER sip:sip.itsp.example to 192.0.2.9:5060/udp",
+        ...     sent="REGISTER sip:sip.itsp.example to udp:192.0.2.9:5060",
         ...     received="401 Unauthorized",
         ...     rule="RFC 3261 §22.2",
         ...     advice="check username, auth_username and password of the line",

@@ -46,7 +46,7 @@ def test_every_answer_is_said_in_words_with_its_rule(kind: PeerType, status: int
     assert explained.rule.startswith(("RFC 3261 §", "RFC 3264 §", "RFC 4028 §", "RFC 8197", "RFC 8688"))
     assert explained.received == f"{status} Whatever"
     assert explained.sent.startswith(
-        "INVITE sip:+15550100@itsp.example to [2001:db8::9]:5060/udp, from sip:15551234567@"
+        "INVITE sip:+15550100@itsp.example to udp:[2001:db8::9]:5060, from sip:15551234567@"
     )
     for text in (explained.problem, explained.advice):
         assert not re.search(r"[{}]", text)
@@ -66,8 +66,8 @@ def test_a_callee_who_is_busy_is_nothing_to_change(status: int) -> None:
         (answer(404), "line itsp: the provider does not know the number +15550100", "numbers written"),
         (answer(488), "line itsp takes none of the codecs that it was offered: PCMA", "option codecs"),
         (Failure(488, "no codec in common"), "line itsp takes none of the codecs that it was offered: PCMA", "codecs"),
-        (Failure(408, "Request Timeout"), "no answer from the provider's server at [2001:db8::9]:5060/udp", "firewall"),
-        (Failure(503, "connection refused"), "line itsp: [2001:db8::9]:5060/udp cannot be reached", "the port"),
+        (Failure(408, "Request Timeout"), "no answer from the provider's server at udp:[2001:db8::9]:5060", "firewall"),
+        (Failure(503, "connection refused"), "line itsp: udp:[2001:db8::9]:5060 cannot be reached", "the port"),
     ],
 )
 def test_a_line_is_told_which_option_to_change(failure: Failure, problem: str, advice: str) -> None:

@@ -116,7 +116,7 @@ def test_the_next_line_is_tried_when_the_provider_fails(status: int) -> None:
         assert house.events.names() == ["Created", "IncomingCall", "AttemptFailed", "Connected"]
         failed = house.events.only(AttemptFailed)
         assert (failed.peer_type, failed.peer_name, failed.status) == (PeerType.LINE, "first", status)
-        assert failed.server == f"{first.address}:5060"
+        assert failed.server == f"udp:{first.address}:5060"
         at_alice.hangup()
         assert (await at_second.wait_ended()).how == "bye"
         await over(house)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import textwrap
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import pytest
 
 import trunkline
 from trunkline import SipServer
-from trunkline.testing import Itsp, Phone, VirtualNetwork
+from trunkline.sip.resolver import Resolver
+from trunkline.testing import Itsp, Phone, VirtualNetwork, Zone
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -63,11 +64,9 @@ def blocks() -> list[Block]:
     return found
 
 
-class Names:
+def names() -> Resolver:
     """Stands in for DNS: the provider has a name, and a machine that is off has one."""
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        return {"sip.itsp.example": [PROVIDER], "nowhere.example": ["10.0.0.66"]}[host]
+    return Zone(("sip.itsp.example", "A", PROVIDER), ("nowhere.example", "A", "10.0.0.66")).resolver()
 
 
 def place_on(network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +75,7 @@ def place_on(network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def make(**options: Any) -> SipServer:
         options["listen"] = [f"udp://{SERVER}:5060"]
-        return SipServer(platform=host, resolver=Names(), **options)
+        return SipServer(platform=host, resolver=names(), **options)
 
     monkeypatch.setattr(trunkline, "SipServer", make)
     monkeypatch.setattr(asyncio, "run", lambda main: main.close())
@@ -118,7 +117,7 @@ def make_server(network: VirtualNetwork, **options: Any) -> SipServer:
         realm="pbx.example",
         listen=[f"udp://{SERVER}:5060"],
         platform=network.host(SERVER),
-        resolver=Names(),
+        resolver=names(),
         **options,
     )
     server.add_user("alice", password=PASSWORD)

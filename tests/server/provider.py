@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from random import Random
 from typing import Any, TypeVar
 
@@ -12,8 +12,8 @@ from trunkline.server.addresses import OwnAddresses
 from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
+from trunkline.sip.dns_answers import Answer, Kind, Naptr, NoRecords, ResolutionError, Srv
 from trunkline.sip.endpoint import Flow
-from trunkline.sip.resolver import ResolutionError
 from trunkline.storage.records import Key, LineRecord, TokenRecord
 from trunkline.testing.clock import run
 
@@ -21,13 +21,19 @@ CHALLENGE = ("WWW-Authenticate", 'Digest realm="itsp.example", nonce="n1"')
 
 
 class Dns(dict[str, Sequence[str]]):
-    """A resolver of what it holds."""
+    """A resolver of what it holds: addresses, and no SRV or NAPTR record."""
 
-    async def addresses(self, host: str) -> Sequence[str]:
+    async def addresses(self, host: str, kinds: Iterable[Kind] = ()) -> Answer[str]:
         await asyncio.sleep(0)
         if host not in self:
             raise ResolutionError(host, "no such name")
-        return self[host]
+        return Answer(tuple(self[host]), 300.0)
+
+    async def services(self, name: str) -> Answer[Srv]:
+        raise NoRecords(name, "no such service")
+
+    async def transports(self, domain: str) -> Answer[Naptr]:
+        raise NoRecords(domain, "no NAPTR record")
 
 
 class Rows(dict[tuple[type, Key], object]):
@@ -65,7 +71,13 @@ class House:
         return self.lines.settings(name)
 
     def add(self, name: str = "itsp", **settings: Any) -> Line:
-        values = {"username": "15551234", "server": "sip.itsp.example", "password": "s3cret", **settings}
+        values = {
+            "username": "15551234",
+            "server": "sip.itsp.example",
+            "password": "s3cret",
+            "ping_interval_s": 0.0,
+            **settings,
+        }
         return self.lines.add(LineSettings(name, **values))
 
     async def next(self) -> Sent:

@@ -60,6 +60,8 @@ class RecordingDriver:
     """Whether each was stale."""
     sent: list[Sent] = field(default_factory=list)
     kept_open: dict[Flow, float] = field(default_factory=dict)
+    closed: list[int] = field(default_factory=list)
+    """Connections that were to be closed."""
     trust: list[tuple[str, dict[str, ChallengeMode], list[str], list[str], str]] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     """A request of ours went down."""
@@ -103,6 +105,9 @@ class RecordingDriver:
     @property
     def t1_s(self) -> float:
         return 0.5
+
+    def close_flow(self, connection: int) -> None:
+        self.closed.append(connection)
 
     def mint_tag(self) -> str:
         return f"tag{next(self.ids)}"
@@ -195,13 +200,19 @@ def response(to: Sent, status: int, reason: str = "Whatever", headers: Sequence[
 
 
 def answer(
-    above: Endpoint, to: Sent, status: int, reason: str = "Whatever", headers: Sequence[tuple[str, str]] = ()
+    above: Endpoint,
+    to: Sent,
+    status: int,
+    reason: str = "Whatever",
+    headers: Sequence[tuple[str, str]] = (),
+    *,
+    over: Flow | None = None,
 ) -> None:
-    """Hand an answer to a request of ours up."""
+    """Hand an answer to a request of ours up, that came over another flow than it was sent to where one is named."""
     handler = above._clients[to.tx]
     if status >= 200:
         del above._clients[to.tx]
-    handler.on_response(to.tx, response(to, status, reason, headers), to.flow)
+    handler.on_response(to.tx, response(to, status, reason, headers), over or to.flow)
 
 
 def fail(above: Endpoint, to: Sent, reason: str | None = None) -> None:

@@ -64,7 +64,7 @@ def test_a_call_over_a_line_is_recorded_with_its_times(run_virtual: Run, virtual
             assert (found.from_type, found.from_name, found.from_address) == ("user", "alice", "10.0.0.2")
             assert (found.to_type, found.to_name, found.line) == ("line", "itsp", "itsp")
             assert (found.dial_number, found.caller_id) == (MOBILE, "alice")
-            assert found.server == f"{PROVIDER}:5060/udp"
+            assert found.server == f"udp:{PROVIDER}:5060"
             assert (found.closed_reason, found.status, found.reason, found.explanation) == ("hangup", 0, "", {})
             assert found.answered_at is not None
             assert found.answered_at - found.created_at == pytest.approx(4, abs=0.5)
@@ -138,8 +138,8 @@ def test_each_phone_that_rang_is_an_attempt(run_virtual: Run, virtual_network: V
             assert (event.record.to_type, event.record.to_name) == ("user", "alice")
             assert (event.record.line, event.record.server) == ("itsp", "")
             assert sorted((each.server, each.answered, each.status) for each in event.attempts) == [
-                ("10.0.0.2:5060/udp", False, 0),
-                ("10.0.0.3:5060/udp", True, 200),
+                ("udp:10.0.0.2:5060", False, 0),
+                ("udp:10.0.0.3:5060", True, 200),
             ]
             given_up = next(each for each in event.attempts if not each.answered)
             assert given_up.ended_at is None

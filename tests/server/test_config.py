@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.config import ServerSettings, load_file, parse_listen, problems_in, validated
+from trunkline.server.line_settings import LineSettings
 from trunkline.server.server import SipServer
 
 GOOD = """
@@ -44,6 +46,17 @@ def test_a_good_file_has_its_users_lines_and_routes(tmp_path: Path) -> None:
     assert settings.routes[0].to_line == "itsp"
 
 
+def test_what_keeps_a_line_alive_is_set_in_a_file_as_in_code(tmp_path: Path) -> None:
+    options = (
+        'ping_interval_s = 60\nping_down_after = 2\noutbound = true\ntransport = "tcp"\naccept_from = ["anywhere"]'
+    )
+    settings = load_file(write(tmp_path, GOOD.replace("[[routes]]", f"{options}\n[[routes]]")))
+    values = settings.lines["itsp"].values("itsp", settings.server)
+    line = LineSettings(name="itsp", **values)
+    assert (line.ping_interval_s, line.ping_down_after, line.ping_up_after) == (60.0, 2, 2)
+    assert (line.outbound, line.transport, line.catches_all) == (True, Transport.TCP, True)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -64,6 +77,10 @@ def test_a_good_file_has_its_users_lines_and_routes(tmp_path: Path) -> None:
             "server.registration_expiry_s: the three values",
         ),
         ('[server]\nrealm = "x"\n[lines.a]\nusername = "1"', "lines.a.server: is missing"),
+        (
+            '[server]\nrealm = "x"\n[lines.a]\nusername = "1"\nserver = "x"\nping_interval_s = 1',
+            "lines.a.ping_interval_s: 2 to 3600 seconds are sensible",
+        ),
         ('[server]\nrealm = "x"\n[[routes]]\nto_user = "nobody"', "routes.1.to_user: there is no user nobody"),
         ('[server]\nrealm = "x"\n[[routes]]\nnumber = "1"', "routes.1: needs exactly one of to_user, to_line and to"),
         (

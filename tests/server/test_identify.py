@@ -166,6 +166,36 @@ def test_networks_that_a_line_accepts_from_are_its_own() -> None:
     identifying(scenario, {"accept_from": ("203.0.113.0/24",)})
 
 
+@pytest.mark.parametrize("accept_from", [("anywhere",), ("0.0.0.0/0",)])
+def test_a_catch_all_line_takes_what_no_other_line_is_for(accept_from: tuple[str, ...]) -> None:
+    def scenario(h: House, identifier: Identifier) -> None:
+        called = "sip:15550009@192.0.2.1"  # the number of the catch-all line
+        assert line_of(invite(identifier, called, flow=at("192.0.2.200"))) == "all"
+        assert line_of(invite(identifier, called, flow=at("198.51.100.5"))) == "exact"
+        assert line_of(invite(identifier, called, flow=at("198.51.100.5", 6060))) == "exact"
+        assert line_of(invite(identifier, called, flow=at("203.0.113.50"))) == "exact"
+        assert line_of(invite(identifier, f"sip:{h.lines['exact'].token}@192.0.2.1", flow=at("192.0.2.200"))) == "exact"
+
+    h = {"server": "other.example", "username": "15550009", "name": "all", "accept_from": accept_from}
+    identifying(scenario, {"name": "exact", "accept_from": ("203.0.113.0/24",)}, h)
+
+
+def test_a_phone_that_calls_itself_a_user_has_to_prove_it_before_a_catch_all_line_is_asked() -> None:
+    def scenario(h: House, identifier: Identifier) -> None:
+        stranger = at("192.0.2.200")
+        assert invite(identifier, f"sip:1@{REALM}", flow=stranger, from_=f"<sip:alice@{REALM}>;tag=a") == Unproven()
+
+    identifying(scenario, {"accept_from": ("anywhere",)})
+
+
+def test_a_number_of_none_of_the_exact_lines_does_not_fall_through_to_the_catch_all() -> None:
+    def scenario(h: House, identifier: Identifier) -> None:
+        found = invite(identifier, "sip:+4930333@192.0.2.1", flow=at("198.51.100.5"))
+        assert isinstance(found, Stranger)
+
+    identifying(scenario, *TWO, {"name": "all", "server": "other.example", "accept_from": ("anywhere",)})
+
+
 TWO: tuple[dict[str, Any], ...] = (
     {"name": "one", "username": "15550001", "numbers": ("+49 30 111",)},
     {"name": "two", "username": "15550002", "numbers": ("4930222",)},

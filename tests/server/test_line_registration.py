@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.server.provider import CHALLENGE, House, Listening, at, house
+from tests.server.recording import answer
 from trunkline.constants import Transport
 from trunkline.events import (
     LineRegisterFailed,
@@ -17,6 +18,7 @@ from trunkline.events import (
     LineUnregisterTrying,
 )
 from trunkline.server.line import Line, LineState
+from trunkline.server.server_health import Standing
 from trunkline.sip.endpoint import Flow, NameAddr
 
 
@@ -195,7 +197,8 @@ def test_revoked_credentials_end_a_registration_that_stands() -> None:
         await h.grant(600)
         assert stands(line)[1]
         assert h.events.names() == [
-            "LineRegisterTrying", "LineRegisterSuccess", "LineRegisterFailed", "LineRegisterTrying", "LineRegisterSuccess",
+            "LineRegisterTrying", "LineRegisterSuccess", "LineRegisterFailed", "LineDown", "LineRegisterTrying",
+            "LineRegisterSuccess", "LineUp",
         ]  # fmt: skip
 
     house(scenario, House)
@@ -436,7 +439,10 @@ def test_a_lost_connection_is_made_again_but_not_in_a_loop() -> None:
         h.add(transport=Transport.TCP)
         assert (await h.grant(3600)).headers["Contact"].startswith("<sip:token")
         began = h.now
+        line = h.lines["itsp"]
+        due_s = line.next_attempt_in_s
         h.lines.flow_closed(at("198.51.100.99", transport="tcp"))
+        assert line.next_attempt_in_s == due_s
         h.lines.flow_closed(at("198.51.100.5", transport="tcp"))
         await h.grant(3600)
         assert 29 <= h.now - began <= 31
@@ -488,5 +494,130 @@ def test_a_name_that_resolves_after_the_line_was_stopped_sends_nothing() -> None
         assert await h.lines.unregister("itsp")
         await h.settle()
         assert h.driver.sent == []
+
+    house(scenario, House)
+
+
+# --- outbound (RFC 5626) ------------------------------------------------------------------------------------------------
+
+
+def test_an_outbound_registration_names_its_instance_and_flow_and_says_that_it_can() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add(outbound=True)
+        sent = await h.grant(600)
+        contact = NameAddr.parse(sent.headers["Contact"])
+        assert contact.param("reg-id") == "1"
+        assert (contact.param("+sip.instance") or "").strip('"').startswith("<urn:uuid:")
+        assert contact.param("expires") == "1800"
+        assert contact.uri.param("ob") is None
+        assert sent.headers["Supported"] == "path, outbound"
+        again = await h.grant(600)
+        assert NameAddr.parse(again.headers["Contact"]).param("+sip.instance") == contact.param("+sip.instance")
+        assert "<sip:" + line.token in h.addresses.contact(sent.flow, line.party(), line.token)
+        assert ";ob>" in h.addresses.contact(sent.flow, line.party(), line.token)
+
+    house(scenario, House)
+
+
+def test_without_outbound_nothing_speaks_of_flows() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add()
+        sent = await h.grant()
+        assert "reg-id" not in sent.headers["Contact"]
+        assert sent.headers["Supported"] == "path"
+        assert "ob" not in h.addresses.contact(sent.flow, line.party(), line.token).split(";")
+
+    house(scenario, House)
+
+
+def test_a_first_hop_that_cannot_do_outbound_is_registered_at_without() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add(outbound=True)
+        began = h.now
+        await h.say(439)
+        assert "reg-id" not in (await h.grant()).headers["Contact"]
+        assert h.now == began
+        assert stands(line)[0] is LineState.REGISTERED
+        assert h.events.of(LineRegisterFailed) == []
+
+    house(scenario, House)
+
+
+def test_a_connection_of_an_outbound_line_that_is_lost_is_replaced_at_once_but_not_in_a_loop() -> None:
+    async def scenario(h: House) -> None:
+        h.add(outbound=True, transport=Transport.TCP)
+        await h.grant(3600)
+        await asyncio.sleep(100)
+        for least_s, most_s in ((0, 0), (29, 31)):
+            began = h.now
+            h.lines.flow_closed(at("198.51.100.5", transport="tcp"))
+            await h.grant(3600)
+            assert least_s <= h.now - began <= most_s
+
+    house(scenario, House)
+
+
+def test_a_connection_is_kept_alive_as_the_flow_timer_says() -> None:
+    async def scenario(h: House) -> None:
+        h.add(outbound=True, transport=Transport.TCP)
+        sent = await h.next()
+        over = Flow("tcp", sent.flow.remote, ("192.0.2.1", 40_000), 7)
+        timer = ("Flow-Timer", "40")
+        answer(h.endpoint, sent, 200, "OK", [("Contact", sent.headers["Contact"]), timer], over=over)
+        await h.settle()
+        assert list(h.driver.kept_open) == [over]
+        assert 32 <= h.driver.kept_open[over] <= 40
+
+    house(scenario, House)
+
+
+def test_a_connection_whose_server_answers_no_pings_is_closed() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add(transport=Transport.TCP)
+        sent = await h.next()
+        over = Flow("tcp", sent.flow.remote, ("192.0.2.1", 40_000), 7)
+        answer(h.endpoint, sent, 200, "OK", [("Contact", sent.headers["Contact"])], over=over)
+        await h.settle()
+        line.server.note_ping(sent.flow)
+        for _ in range(3):
+            assert h.driver.closed == []
+            line.server.note_ping(sent.flow, "no answer to OPTIONS", heard=False)
+        assert h.driver.closed == [7]
+
+    house(scenario, House)
+
+
+# --- several servers ----------------------------------------------------------------------------------------------------
+
+
+def test_every_answer_but_503_shows_that_a_server_lives() -> None:
+    async def scenario(h: House) -> None:
+        only = h.add("only")
+        sent = await h.silence()
+        assert only.server.standing(sent.flow) is Standing.DOUBTFUL
+        await h.say(500)
+        assert only.server.standing(sent.flow) is Standing.UP
+        await h.lines.unregister("only")
+        h.dns["sip.itsp.example"] = ["198.51.100.5", "198.51.100.6"]
+        line = h.add()
+        for status in (500, 404, 486):
+            assert (await h.say(status)).flow.remote[0] == "198.51.100.5"
+        await h.say(503)
+        assert (await h.grant()).flow.remote[0] == "198.51.100.6"
+        assert line.server_in_use == Flow("udp", ("198.51.100.6", 5060))
+
+    house(scenario, House)
+
+
+def test_it_is_unregistered_where_it_was_registered() -> None:
+    async def scenario(h: House) -> None:
+        h.dns["sip.itsp.example"] = ["198.51.100.5", "198.51.100.6"]
+        h.add()
+        await h.silence()
+        await h.grant()
+        leaving = asyncio.create_task(h.lines.unregister("itsp"))
+        await h.settle()
+        assert (await h.say(200)).flow.remote[0] == "198.51.100.6"
+        await leaving
 
     house(scenario, House)

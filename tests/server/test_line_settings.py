@@ -44,6 +44,12 @@ def test_host_and_port_are_told_apart(text: str, parts: tuple[str, int | None]) 
         ("token_in", "header"),
         ("from_user", "me"),
         ("accept_from", ("198.51.100.0/40",)),
+        ("accept_from", ("everywhere",)),
+        ("ping_interval_s", -1.0),
+        ("ping_interval_s", 0.5),
+        ("ping_interval_s", 3_601.0),
+        ("ping_down_after", 0),
+        ("ping_up_after", 0),
     ],
 )
 def test_what_cannot_work_names_its_key(key: str, value: object) -> None:
@@ -63,11 +69,19 @@ def test_requests_go_to_the_outbound_proxy() -> None:
     assert dataclasses.replace(PLAIN, outbound_proxy="p.example:5070").next_hop == ("p.example", 5070)
 
 
+def test_anywhere_is_every_address_and_said_so() -> None:
+    line = dataclasses.replace(PLAIN, accept_from=("anywhere", "198.51.100.0/24"))
+    assert [str(network) for network in line.networks] == ["0.0.0.0/0", "::/0", "198.51.100.0/24"]
+    assert line.catches_all
+    assert not dataclasses.replace(PLAIN, accept_from=("198.51.100.0/24",)).catches_all
+
+
 def test_a_record_says_the_same_and_keeps_the_password_apart() -> None:
     full = dataclasses.replace(
         PLAIN, transport=Transport.TCP, accept_from=("198.51.100.0/24",), numbers=("+1555", "1556"), stored=True,
         codecs=(Codec("opus", 48000, 2, fmtp="useinbandfec=1"),), max_calls=4, token_in="parameter", privacy=True,
     )  # fmt: skip
+    assert LineSettings.of_record(PLAIN.record()).transport is None
     record = full.record()
     assert "s3cret" not in str(record.settings)
     again = LineSettings.of_record(record)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.server.provider import Dns
 from trunkline.errors import ConfigurationError
 from trunkline.events import (
     Event,
@@ -24,7 +25,7 @@ from trunkline.server.line import LineState
 from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
 from trunkline.sip.endpoint import Flow, Message
-from trunkline.sip.resolver import DnsLookup, Found, ResolutionError
+from trunkline.sip.resolver import Answer, DnsLookup
 from trunkline.testing.clock import run
 from trunkline.testing.itsp import Itsp
 from trunkline.testing.network import VirtualDriver, VirtualNetwork
@@ -34,21 +35,12 @@ REALM = "pbx.example"
 SERVER = "10.0.0.1"
 
 
-class Names(dict[str, Sequence[str]]):
-    """A resolver of what it holds."""
-
-    async def addresses(self, host: str) -> Sequence[str]:
-        if host not in self:
-            raise ResolutionError(host, "no such name")
-        return self[host]
-
-
 class Town:
     """A network with a server at 10.0.0.1 and whoever else a test puts there."""
 
     def __init__(self, **settings: Any) -> None:
         self.network = VirtualNetwork()
-        self.names = Names({"localhost": ["127.0.0.1"]})
+        self.names = Dns({"localhost": ["127.0.0.1"]})
         self.settings: dict[str, Any] = {
             "realm": REALM, "listen": [f"udp://{SERVER}:5060", f"tcp://{SERVER}:5060"], **settings,
         }  # fmt: skip
@@ -218,7 +210,7 @@ def test_whatever_fails_while_it_stops_everything_is_closed(tmp_path: Path, monk
 
 
 def test_a_lookup_that_runs_ends_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def silent(lookup: DnsLookup, host: str) -> Found:
+    async def silent(lookup: DnsLookup, name: str, kind: str) -> Answer[str]:
         await asyncio.sleep(3_600)
         raise AssertionError
 

@@ -99,7 +99,7 @@ def test_when_the_first_line_is_dead_the_second_takes_the_call(
             assert mobile.dialled == MOBILE
             mobile.answer()
             await call.wait_answered()
-            assert w.failed == [("itsp", 408, "10.0.0.9:5060")]
+            assert w.failed == [("itsp", 408, "udp:10.0.0.9:5060")]
             (session,) = w.server.calls
             assert session.one is not None
             assert session.one.party is not None
@@ -143,7 +143,7 @@ def test_the_servers_of_a_line_are_tried_in_turn(
             else:
                 with pytest.raises(CallFailed):
                     await dialling
-            assert w.failed == [("itsp", status or 408, "10.0.0.9:5060")]
+            assert w.failed == [("itsp", status or 408, "udp:10.0.0.9:5060")]
             virtual_network.link(SERVER, "10.0.0.9").up = True
             w.at.itsp.silent = False
             await closed(w.server)

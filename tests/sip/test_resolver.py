@@ -2,32 +2,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import cast
+from typing import Any
 
-import dns.message
-import dns.rcode
-import dns.rdatatype
-import dns.rrset
 import pytest
-from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.sip import resolver
-from trunkline.sip.resolver import CachingResolver, DnsLookup, Found, ResolutionError, literal, read_hosts
+from trunkline.sip.literal import literal_text
+from trunkline.sip.resolver import Answer, CachingResolver, NoRecords, ResolutionError, Srv
 from trunkline.testing.clock import run
 
 
 class Names:
-    """A lookup of what a test says."""
+    """A lookup of what a test says, for A records; there are no others."""
 
-    def __init__(self, *answers: Found | Exception | float) -> None:
+    def __init__(self, *answers: Answer[Any] | Exception | float) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    async def __call__(self, host: str) -> Found:
-        self.asked.append(host)
+    async def __call__(self, name: str, kind: str) -> Answer[Any]:
+        if kind == "AAAA":
+            raise NoRecords(name, "the name has no IPv6 address", 86_400.0)
+        self.asked.append(name)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, float):
             await asyncio.sleep(answer)
@@ -37,7 +34,7 @@ class Names:
         return answer
 
 
-def resolving(names: Names, scenario: Callable[[CachingResolver], Awaitable[None]]) -> None:
+def resolving(names: Any, scenario: Callable[[CachingResolver], Awaitable[None]]) -> None:
     async def main() -> None:
         caching = CachingResolver(names, asyncio.get_running_loop().time)
         await scenario(caching)
@@ -46,8 +43,12 @@ def resolving(names: Names, scenario: Callable[[CachingResolver], Awaitable[None
     run(main())
 
 
-ONE = Found(("192.0.2.1", "2001:db8::1"), 60.0)
-TWO = Found(("192.0.2.2",), 60.0)
+async def found(caching: CachingResolver, host: str) -> tuple[str, ...]:
+    return (await caching.addresses(host)).records
+
+
+ONE = Answer(("192.0.2.1", "192.0.2.11"), 60.0)
+TWO = Answer(("192.0.2.2",), 60.0)
 DEAD = ResolutionError("itsp.example", "the name servers do not answer")
 
 
@@ -61,58 +62,82 @@ DEAD = ResolutionError("itsp.example", "the name servers do not answer")
     ],
 )
 def test_a_literal_is_told_from_a_name(host: str, address: str | None) -> None:
-    assert literal(host) == address
+    assert literal_text(host) == address
 
 
 @given(st.ip_addresses())
 def test_every_address_is_a_literal(address: object) -> None:
-    assert literal(str(address)) == str(address)
+    assert literal_text(str(address)) == str(address)
 
 
 def test_a_literal_asks_nobody() -> None:
     names = Names(ONE)
 
     async def scenario(caching: CachingResolver) -> None:
-        assert await caching.addresses("[2001:db8::9]") == ("2001:db8::9",)
+        assert await found(caching, "[2001:db8::9]") == ("2001:db8::9",)
 
     resolving(names, scenario)
     assert names.asked == []
 
 
-def test_an_answer_is_kept_for_its_ttl() -> None:
+def test_an_answer_is_kept_for_its_ttl_and_says_what_is_left_of_it() -> None:
     names = Names(ONE, TWO)
 
     async def scenario(caching: CachingResolver) -> None:
-        assert await caching.addresses("itsp.example") == ONE.addresses
+        assert await caching.addresses("itsp.example") == ONE
         await asyncio.sleep(59)
-        assert await caching.addresses("ITSP.example.") == ONE.addresses
+        again = await caching.addresses("ITSP.example.")
+        assert again.records == ONE.records
+        assert again.ttl_s == pytest.approx(1.0)
         await asyncio.sleep(2)
-        assert await caching.addresses("itsp.example") == TWO.addresses
+        assert await found(caching, "itsp.example") == TWO.records
 
     resolving(names, scenario)
     assert names.asked == ["itsp.example"] * 2
 
 
-def test_a_ttl_of_zero_is_bounded_from_below() -> None:
-    names = Names(Found(("192.0.2.1",), 0.0))
+@pytest.mark.parametrize(("ttl_s", "kept_s"), [(0.0, resolver.MIN_TTL_S), (1e9, resolver.MAX_TTL_S)])
+def test_a_ttl_is_bounded_from_both_sides(ttl_s: float, kept_s: float) -> None:
+    names = Names(Answer(("192.0.2.1",), ttl_s))
 
     async def scenario(caching: CachingResolver) -> None:
         for _ in range(50):
             await caching.addresses("itsp.example")
+        await asyncio.sleep(kept_s - 1)
+        await caching.addresses("itsp.example")
+        assert len(names.asked) == 1
+        await asyncio.sleep(2)
+        await caching.addresses("itsp.example")
+        assert len(names.asked) == 2
 
     resolving(names, scenario)
-    assert len(names.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("soa_s", "kept_s"), [(None, resolver.MIN_TTL_S), (60.0, 60.0), (86_400.0, resolver.MAX_NEGATIVE_TTL_S)]
+)
+def test_that_there_is_none_is_kept_as_long_as_the_zone_says(soa_s: float | None, kept_s: float) -> None:
+    names = Names(NoRecords("itsp.example", "no such name", soa_s))
+
+    async def scenario(caching: CachingResolver) -> None:
+        for wait_s, asked in ((0.0, 1), (kept_s - 1, 1), (2.0, 2)):
+            await asyncio.sleep(wait_s)
+            with pytest.raises(NoRecords, match="no such name"):
+                await caching.addresses("itsp.example")
+            assert len(names.asked) == asked
+
+    resolving(names, scenario)
 
 
 def test_a_failure_is_kept_and_then_forgotten() -> None:
-    names = Names(ResolutionError("itsp.example", "no such name"), ONE)
+    names = Names(DEAD, ONE)
 
     async def scenario(caching: CachingResolver) -> None:
         for _ in range(3):
-            with pytest.raises(ResolutionError, match="no such name"):
+            with pytest.raises(ResolutionError, match="do not answer"):
                 await caching.addresses("itsp.example")
-        await asyncio.sleep(resolver.NEGATIVE_TTL_S + 1)
-        assert await caching.addresses("itsp.example") == ONE.addresses
+        await asyncio.sleep(resolver.FAILURE_TTL_S + 1)
+        assert await found(caching, "itsp.example") == ONE.records
 
     resolving(names, scenario)
     assert len(names.asked) == 2
@@ -128,11 +153,15 @@ def test_silent_name_servers_are_waited_for_no_longer_than_the_bound() -> None:
     resolving(Names(3600.0), scenario)
 
 
-def test_an_old_answer_serves_while_the_name_servers_are_dead() -> None:
+def test_an_old_answer_serves_while_the_name_servers_are_dead_and_that_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario(caching: CachingResolver) -> None:
-        assert await caching.addresses("itsp.example") == ONE.addresses
-        await asyncio.sleep(3_600)
-        assert await caching.addresses("itsp.example") == ONE.addresses
+        assert await found(caching, "itsp.example") == ONE.records
+        for _ in range(5):
+            await asyncio.sleep(3_600)
+            assert await found(caching, "itsp.example") == ONE.records
+        assert caplog.text.count("using what was known before") == 1
         await asyncio.sleep(resolver.STALE_S)
         with pytest.raises(ResolutionError):
             await caching.addresses("itsp.example")
@@ -142,19 +171,18 @@ def test_an_old_answer_serves_while_the_name_servers_are_dead() -> None:
 
 def test_those_who_ask_at_once_share_one_lookup_and_one_that_gives_up_stops_nobody() -> None:
     class Slow(Names):
-        async def __call__(self, host: str) -> Found:
-            self.asked.append(host)
+        async def __call__(self, name: str, kind: str) -> Answer[Any]:
             await asyncio.sleep(1)
-            return ONE
+            return await super().__call__(name, kind)
 
     names = Slow(ONE)
 
     async def scenario(caching: CachingResolver) -> None:
         first = asyncio.create_task(caching.addresses("itsp.example"))
-        others = [asyncio.create_task(caching.addresses("itsp.example")) for _ in range(9)]
+        others = [asyncio.create_task(found(caching, "itsp.example")) for _ in range(9)]
         await asyncio.sleep(0.5)
         first.cancel()
-        assert await asyncio.gather(*others) == [ONE.addresses] * 9
+        assert await asyncio.gather(*others) == [ONE.records] * 9
 
     resolving(names, scenario)
     assert names.asked == ["itsp.example"]
@@ -175,71 +203,76 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def scenario(caching: CachingResolver) -> None:
         for number in (1, 2, 3, 1, 4, 1, 2):
-            await caching.addresses(f"host{number}")
+            await caching.addresses(f"host{number}", ["A"])
 
     resolving(names, scenario)
     assert names.asked == ["host1", "host2", "host3", "host4", "host2"]
 
 
-def test_the_hosts_file_is_read_as_it_is_written(tmp_path: Path) -> None:
-    hosts = tmp_path / "hosts"
-    hosts.write_text("# names\n::1 itsp\n192.0.2.1\titsp ITSP.example # ours\nnonsense line\n\n192.0.2.2 itsp\n")
-    assert read_hosts(hosts) == {"itsp": ("192.0.2.1", "192.0.2.2", "::1"), "itsp.example": ("192.0.2.1",)}
-    assert read_hosts(tmp_path / "none") == {}
+def test_open_questions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MAX_LOOKUPS", 4)
+    running = [0, 0]
+
+    async def lookup(name: str, kind: str) -> Answer[Any]:
+        running[0] += 1
+        running[1] = max(running)
+        await asyncio.sleep(0.1)
+        running[0] -= 1
+        return ONE
+
+    async def scenario(caching: CachingResolver) -> None:
+        answers = await asyncio.gather(*(found(caching, f"host{number}") for number in range(20)))
+        assert len(answers) == 20
+
+    resolving(lookup, scenario)
+    assert running == [0, 4]
 
 
-def test_the_hosts_file_comes_before_the_name_servers(tmp_path: Path) -> None:
-    hosts = tmp_path / "hosts"
-    hosts.write_text("192.0.2.1 itsp.example\n")
-    found = asyncio.run(DnsLookup(hosts=hosts, resolv_conf=tmp_path / "none")("ITSP.example"))
-    assert found.addresses == ("192.0.2.1",)
+def test_services_are_cached_as_addresses_are() -> None:
+    asked: list[tuple[str, str]] = []
+    server = Srv(0, 5, 5060, "a.itsp.example")
 
+    async def lookup(name: str, kind: str) -> Answer[Any]:
+        asked.append((name, kind))
+        if kind == "NAPTR":
+            raise NoRecords(name, "no NAPTR record", 30.0)
+        return Answer((server,), 30.0)
 
-def test_a_machine_without_name_servers_is_told_in_words(tmp_path: Path) -> None:
-    with pytest.raises(ResolutionError, match="no name server is configured"):
-        asyncio.run(DnsLookup(hosts=tmp_path / "none", resolv_conf=tmp_path / "none")("itsp.example"))
+    async def scenario(caching: CachingResolver) -> None:
+        for _ in range(3):
+            assert (await caching.services("_sip._udp.itsp.example")).records == (server,)
+            with pytest.raises(NoRecords):
+                await caching.transports("itsp.example")
 
-
-class _NameServer(asyncio.DatagramProtocol):
-    """Answers A with one address and AAAA with none; refuses `refused.example`."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, source: tuple[str, int]) -> None:
-        query = dns.message.from_wire(data)
-        reply = dns.message.make_response(query)
-        question = query.question[0]
-        if "refused" in str(question.name):
-            reply.set_rcode(dns.rcode.REFUSED)
-        elif "nowhere" in str(question.name):
-            reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif question.rdtype == dns.rdatatype.A:
-            reply.answer.append(dns.rrset.from_text(question.name, 77, "IN", "A", "192.0.2.9"))
-        self._transport.sendto(reply.to_wire(), source)
+    resolving(lookup, scenario)
+    assert asked == [("_sip._udp.itsp.example", "SRV"), ("itsp.example", "NAPTR")]
 
 
 @pytest.mark.parametrize(
-    ("host", "expected"),
-    [("itsp.example", "192.0.2.9"), ("nowhere.example", "no such name"), ("refused.example", "refuse or fail")],
+    ("v4", "v6", "expected"),
+    [
+        (ONE, DEAD, ONE.records),
+        (DEAD, Answer(("2001:db8::1",), 60.0), ("2001:db8::1",)),
+        (ONE, Answer(("2001:db8::1",), 60.0), (*ONE.records, "2001:db8::1")),
+    ],
 )
-def test_the_name_servers_are_asked_for_both_families(host: str, expected: str, tmp_path: Path) -> None:
-    conf = tmp_path / "resolv.conf"
-    conf.write_text("nameserver 127.0.0.1\n")
+def test_one_family_is_enough_and_ipv4_comes_first(v4: Any, v6: Any, expected: tuple[str, ...]) -> None:
+    async def lookup(name: str, kind: str) -> Answer[Any]:
+        answer = {"A": v4, "AAAA": v6}[kind]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
 
-    async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(_NameServer, local_addr=("127.0.0.1", 0))
-        port = transport.get_extra_info("sockname")[1]
-        lookup = DnsLookup(hosts=tmp_path / "none", resolv_conf=conf, port=port)
-        try:
-            found = await lookup(host)
-            assert (found.addresses, found.ttl_s) == ((expected,), 77)
-        except ResolutionError as error:
-            assert expected in error.reason  # noqa: PT017
-        finally:
-            transport.close()
-            await asyncio.sleep(0)
+    async def scenario(caching: CachingResolver) -> None:
+        assert await found(caching, "itsp.example") == expected
 
-    with blockbuster_ctx():
-        asyncio.run(scenario())
+    resolving(lookup, scenario)
+
+
+def test_silence_of_one_family_is_told_before_the_lack_of_the_other() -> None:
+    async def scenario(caching: CachingResolver) -> None:
+        with pytest.raises(ResolutionError, match="do not answer") as caught:
+            await caching.addresses("itsp.example")
+        assert not isinstance(caught.value, NoRecords)
+
+    resolving(Names(DEAD), scenario)

@@ -25,7 +25,7 @@ CALL = CallRecord(
     to_type="line",
     to_name="itsp",
     line="itsp",
-    server="10.0.0.9:5060/udp",
+    server="udp:10.0.0.9:5060",
     created_at=1_000.0,
     answered_at=1_004.0,
     closed_at=1_064.5,
@@ -54,10 +54,10 @@ FAILED = dataclasses.replace(
 )
 ATTEMPTS: list[AttemptRecord] = [
     AttemptRecord(
-        "b", 1, 1, "user", "bob", "sip:bob@10.0.0.3", "10.0.0.3:5060/udp", 2_001.0, 2_002.0, False, 486, "Busy"
+        "b", 1, 1, "user", "bob", "sip:bob@10.0.0.3", "udp:10.0.0.3:5060", 2_001.0, 2_002.0, False, 486, "Busy"
     ),
-    AttemptRecord("b", 2, 1, "user", "bob", "sip:bob@10.0.0.4", "10.0.0.4:5060/udp", 2_001.0, None, False, 0, ""),
-    AttemptRecord("a", 1, 1, "line", "itsp", "sip:1@x", "10.0.0.9:5060/udp", 1_000.0, 1_004.0, True, 200, "OK"),
+    AttemptRecord("b", 2, 1, "user", "bob", "sip:bob@10.0.0.4", "udp:10.0.0.4:5060", 2_001.0, None, False, 0, ""),
+    AttemptRecord("a", 1, 1, "line", "itsp", "sip:1@x", "udp:10.0.0.9:5060", 1_000.0, 1_004.0, True, 200, "OK"),
 ]
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from trunkline.calls.peers import Party, Target
 from trunkline.constants import PeerType
 from trunkline.explanation import Explanation
-from trunkline.sip.endpoint import Flow
 from trunkline.sip.request import Failure
+from trunkline.sip.shown import shown_flow
 
-__all__ = ["explain_attempt", "explain_unplaced", "shown_flow"]
+__all__ = ["explain_attempt", "explain_unplaced"]
 
 MAX_WORDS = 160
 """Characters of a peer's own words that are repeated."""
@@ -222,9 +222,3 @@ def _received(failure: Failure) -> str:
 
 def _short(words: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in words[:MAX_WORDS])
-
-
-def shown_flow(flow: Flow) -> str:
-    """Address, port and transport of the far end, as `192.0.2.9:5060/udp`."""
-    host, port = flow.remote
-    return f"{f'[{host}]' if ':' in host else host}:{port}/{flow.transport}"

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from trunkline.calls.destinations import Several, Wanted, placings
-from trunkline.calls.explanation import explain_attempt, explain_unplaced, shown_flow
+from trunkline.calls.explanation import explain_attempt, explain_unplaced
 from trunkline.calls.failure import best
 from trunkline.calls.peers import Placing, Target
 from trunkline.constants import PeerType
 from trunkline.events import FailedAttempt
 from trunkline.sip.request import Failure
+from trunkline.sip.shown import shown_flow
 
 __all__ = [
     "TABLE",

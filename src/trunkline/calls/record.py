@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.calls.destinations import Wanted, placings
-from trunkline.calls.explanation import shown_flow
 from trunkline.calls.peers import Placing, Target
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.events import FailedAttempt
@@ -18,6 +17,7 @@ from trunkline.explanation import Explanation
 from trunkline.media.engine import Leg, LegStatistics
 from trunkline.sip.endpoint import Codec, MediaPlan
 from trunkline.sip.request import Failure
+from trunkline.sip.shown import shown_flow
 from trunkline.storage.records import AttemptRecord, CallRecord, Json
 
 if TYPE_CHECKING:

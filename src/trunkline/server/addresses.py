@@ -97,10 +97,21 @@ class OwnAddresses:
 
     def contact(self, flow: Flow, party: Party, token: str) -> str:
         """Our Contact value for requests and responses over `flow`, carrying `token` where this party keeps it."""
+        settings = self._settings(party)
+        # RFC 5626 §4.3: requests of the dialog come back over the flow
+        kept_flow = settings is not None and settings.outbound
+        return self._written(flow, party, token, (("ob", None),) if kept_flow else ())
+
+    def contact_to_register(self, flow: Flow, party: Party, token: str) -> str:
+        """Our Contact value for a REGISTER over `flow`, as a line's provider is to keep it."""
+        return self._written(flow, party, token, ())
+
+    def _written(self, flow: Flow, party: Party, token: str, last: Params) -> str:
         met = self._meets(flow)
         user, params = self._place_token(party, token)
         if flow.transport != "udp":
             params = (*params, ("transport", flow.transport))
+        params = (*params, *last)
         port = None if met.port == SIP_PORT else met.port
         # a token of the peer's own stands in all its calls
         write = _kept_contact if party.accept_token == token else _contact
@@ -114,8 +125,11 @@ class OwnAddresses:
             return met.host, met.told
         return bind, self._advertise.get(bind) or self._advertise.get("::" if ":" in bind else "0.0.0.0") or bind
 
+    def _settings(self, party: Party) -> LineSettings | None:
+        return self._line(party.name) if party.peer_type is PeerType.LINE else None
+
     def _place_token(self, party: Party, token: str) -> tuple[str, Params]:
-        settings = self._line(party.name) if party.peer_type is PeerType.LINE else None
+        settings = self._settings(party)
         if settings is not None and settings.token_in == "parameter":
             return settings.username, ((TOKEN_PARAMETER, token),)
         return token, ()

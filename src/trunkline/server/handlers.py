@@ -24,12 +24,15 @@ from trunkline.events import (
     CallSessionTimeout,
     Event,
     IncomingCall,
+    LineDown,
     LineRegisterFailed,
     LineRegisterSuccess,
     LineRegisterTrying,
+    LineServerChanged,
     LineUnregisterFailed,
     LineUnregisterSuccess,
     LineUnregisterTrying,
+    LineUp,
     RegisterUser,
     RegisterUserFailed,
     RegisterUserSuccess,
@@ -98,6 +101,13 @@ class Handlers:
     """A line's provider forgot us."""
     on_line_unregister_failed = On[LineUnregisterFailed](LineUnregisterFailed)
     """A line's provider did not confirm that it forgot us."""
+
+    on_line_down = On[LineDown](LineDown)
+    """A line takes no calls any more."""
+    on_line_up = On[LineUp](LineUp)
+    """A line that was down takes calls again."""
+    on_line_server_changed = On[LineServerChanged](LineServerChanged)
+    """A line has moved to another server of its provider."""
 
     on_call_session_created = On[CallSessionCreated](CallSessionCreated)
     """A session exists."""

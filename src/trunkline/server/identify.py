@@ -2,7 +2,7 @@
 
 `dispatch` asks for each INVITE that begins a call, then hands the answer to `calls`. The steps, in order: the line's
 token in the Request-URI, credentials of a user, the exact address of a line's server, the claim to be a user (which is
-challenged), the networks and addresses of lines with the called number.
+challenged), the networks and addresses of lines with the called number, and last the catch-all lines.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Identifier:
             self._by_server,
             self._by_claim,
             self._by_source,
+            self._by_anywhere,
         )
 
     def identify(self, request: RequestReceived) -> Identified:
@@ -112,6 +113,9 @@ class Identifier:
 
     def _by_source(self, request: RequestReceived) -> Identified | None:
         return self._of_lines(self._lines.accepting(request.flow.remote[0]), request)
+
+    def _by_anywhere(self, request: RequestReceived) -> Identified | None:
+        return self._of_lines(self._lines.catching(request.flow.remote[0]), request)
 
     def _of_lines(self, candidates: list[Line], request: RequestReceived) -> Identified | None:
         """Which of the lines at one source a call is for: by the number called, if there are several."""

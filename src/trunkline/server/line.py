@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
 from trunkline.server.line_answers import LineFailure
+from trunkline.server.line_outbound import proxy_route, routes
 from trunkline.server.line_server import LineServer
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.line_states import Happening, LineState
@@ -57,6 +58,9 @@ class Line:
         """On the loop's clock: until when the provider knows us."""
         self.next_attempt_at: float | None = None
         """On the loop's clock: when the next REGISTER goes out."""
+        self.service_route: tuple[str, ...] = ()
+        """The Service-Route of the last registration (RFC 3608)."""
+        self._proxy = proxy_route(settings)
         self._statistics = LineStatistics()
         self._party: Party | None = None
 
@@ -90,18 +94,28 @@ class Line:
 
     @property
     def unusable_reason(self) -> str:
-        """Why no call can be placed over it, in words; "" when one can."""
+        """Why no call can be placed over it, in words; "" when one can. Registration and health decide together."""
         if not self.settings.register:
-            return ""
+            return self.server.down_reason
         if self.state is LineState.OFF or self.state is LineState.LEAVING:
             return "it is not registered"
         failure = self.last_failure
         if failure is None:
-            return "" if self.registered else "it is being registered"
+            return self.server.down_reason if self.registered else "it is being registered"
         # A registration that the provider still holds survives its busy answer, not its silence and not its refusal.
         if self.registered and failure.status and failure.kind is not Happening.REFUSED:
-            return ""
+            return self.server.down_reason
         return failure.reason
+
+    @property
+    def proxy_routes(self) -> list[tuple[str, str]]:
+        """The Route of every request outside a dialog: the outbound proxy, where it is to be named."""
+        return routes(self._proxy, ())
+
+    @property
+    def routes(self) -> list[tuple[str, str]]:
+        """The Route header fields of a call: the outbound proxy, then what the registrar asked for (RFC 3608)."""
+        return routes(self._proxy, self.service_route)
 
     @property
     def statistics(self) -> LineStatistics:

@@ -25,10 +25,19 @@ from trunkline.events import (
 from trunkline.server.back_off import OUTAGE, REFUSED, BackOff
 from trunkline.server.line import Line
 from trunkline.server.line_answers import LineFailure, classify, granted_s, refresh_in_s
+from trunkline.server.line_outbound import (
+    OUTBOUND,
+    contact_parameters,
+    flow_timer_s,
+    keep_alive_s,
+    proxy_route,
+    service_route,
+)
 from trunkline.server.line_states import TABLE, Action, Happening, LineState
 from trunkline.sip.endpoint import Endpoint, Flow, Message, NameAddr, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.resolver import ResolutionError
+from trunkline.sip.shown import shown_flow
 from trunkline.sip.uas import SUPPORTED
 
 __all__ = ["LineRegistration"]
@@ -38,8 +47,8 @@ log = logging.getLogger("trunkline.lines")
 REMOVAL_TIMEOUT_S = 4.0
 """How long the provider has to confirm that it forgot us."""
 
-KEEP_ALIVE_S = 25.0
-"""How often the way from the provider to us is kept open on UDP, for a server of ours behind NAT."""
+NO_OUTBOUND_ON_THE_WAY = 439
+"""The first hop does not support outbound (RFC 5626 §11.6): it is registered without."""
 
 RECONNECT_S = 2.0
 RECONNECT_APART_S = 30.0
@@ -55,6 +64,7 @@ class LineRegistration:
         contact: Our Contact value for the provider, for requests over a flow.
         emit: Takes the `LineRegister…` and `LineUnregister…` events; never raises.
         random: The source of jitter.
+        on_changed: Called when the state has changed.
     """
 
     def __init__(
@@ -64,12 +74,17 @@ class LineRegistration:
         contact: Callable[[Flow], str],
         emit: Callable[[Event], None],
         random: Random,
+        on_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._line = line
         self._endpoint = endpoint
         self._contact = contact
         self._emit = emit
         self._random = random
+        self._on_changed = on_changed
+        self._outbound = line.settings.outbound
+        self._tried: set[Flow] = set()
+        self._asked: Flow | None = None
         self._outages = BackOff(OUTAGE, random)
         self._refusals = BackOff(REFUSED, random)
         self._wanted_s = line.settings.expires_s
@@ -134,8 +149,33 @@ class LineRegistration:
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection is gone: a provider at its end cannot reach us before the next REGISTER, which goes out soon."""
-        if self._line.state is LineState.REGISTERED and flow.transport != "udp" and self._line.server.is_at(flow):
-            self._arm(max(RECONNECT_S, self._granted_at + RECONNECT_APART_S - self._endpoint.now_s))
+        if self._line.state is not LineState.REGISTERED or flow.transport == "udp" or not self._is_ours(flow):
+            return
+        # RFC 5626 §4.4: a flow that failed is replaced at once
+        soon_s = 0.0 if self._outbound else RECONNECT_S
+        self._arm(max(soon_s, self._granted_at + RECONNECT_APART_S - self._endpoint.now_s))
+
+    def _is_ours(self, flow: Flow) -> bool:
+        return self._asked is not None and (flow.transport, flow.remote) == (self._asked.transport, self._asked.remote)
+
+    def server_changed(self) -> None:
+        """The line has moved to another server, or a better one is up: the registration moves there at once."""
+        if self._line.state is LineState.REGISTERED:
+            self._happened(Happening.START)
+        else:
+            self.server_recovered()
+
+    def server_recovered(self) -> None:
+        """A server that was down is up: there is no need to wait for the end of the back-off from silence."""
+        failure = self._line.last_failure
+        if self._line.state is LineState.WAITING and failure is not None and not failure.status:
+            self._happened(Happening.START)
+
+    def server_down(self, flow: Flow) -> None:
+        """A server answers no pings: a connection to it that seems to be open is dead (RFC 5626 §4.4.1)."""
+        kept = self._kept_open
+        if kept is not None and kept.connection and kept.remote == flow.remote and kept.transport == flow.transport:
+            self._endpoint.driver.close_flow(kept.connection)
 
     def close(self) -> None:
         """Stop timers and tasks; nothing more is sent or told."""
@@ -155,17 +195,22 @@ class LineRegistration:
         self._line.state = step.state
         for action in step.actions:
             self._actions[action](failure)
+        self._on_changed()
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
     def _send(self, failure: LineFailure | None) -> None:
         if failure is not None and failure.min_expires_s is not None:
             self._asked_s = failure.min_expires_s
+        self._tried.clear()
+        self._send_to_next()
+
+    def _send_to_next(self) -> None:
         attempt = self._next_attempt()
         self._task = asyncio.create_task(self._locate_and_send(attempt), name=f"register line {self._line.name}")
 
     def _send_removal(self, failure: LineFailure | None) -> None:
-        flow = self._line.server.flow
+        flow = self._asked
         attempt, may_be_known = self._next_attempt(), self._in_flight or self._line.registered
         self._line.registered_until = None
         if flow is None or not may_be_known:
@@ -184,14 +229,17 @@ class LineRegistration:
     async def _locate_and_send(self, attempt: int) -> None:
         # Cancelled by the next attempt, so that this one still counts whenever it goes on.
         try:
-            flow = await self._line.server.locate()
+            current = await self._line.server.locate()
         except ResolutionError as error:
             self._failed(LineFailure(Happening.FAILED, 0, f"the provider cannot be found: {error}"))
         else:
-            self._request(attempt, flow, expires_s=self._asked_s)
+            self._request(attempt, self._line.server.next(self._tried) or current, expires_s=self._asked_s)
 
     def _request(self, attempt: int, flow: Flow, *, expires_s: int, timeout_s: float | None = None) -> None:
         contact = self._contact(flow)
+        if self._outbound:
+            contact += "".join(f";{name}={value}" for name, value in contact_parameters(self._line.token))
+        self._asked = flow
         self._in_flight = True
         self._line.counters.registers_sent += 1
         ClientRequest(
@@ -199,8 +247,8 @@ class LineRegistration:
             "REGISTER",
             lambda: self._build(contact, expires_s),
             flow,
-            on_response=lambda message, _: self._answered(attempt, message, contact, flow),
-            on_failure=lambda failure: self._unanswered(attempt, failure),
+            on_response=lambda message, over: self._answered(attempt, message, contact, flow, over),
+            on_failure=lambda failure: self._unanswered(attempt, failure, flow),
             credentials=self._line.credentials,
             timeout_s=timeout_s,
         ).start()
@@ -209,19 +257,21 @@ class LineRegistration:
         settings = self._line.settings
         self._cseq += 1
         account = Uri("sip", settings.username, settings.aor_domain)
+        extensions = (*SUPPORTED, OUTBOUND) if self._outbound else SUPPORTED
         return str(Uri("sip", None, settings.aor_domain, settings.domain_port)), [
+            *self._line.proxy_routes,
             ("From", str(NameAddr(account, settings.display_name or None, [("tag", self._tag)]))),
             ("To", str(NameAddr(account))),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._cseq} REGISTER"),
             ("Contact", f"{contact};expires={expires_s}"),
             ("Expires", str(expires_s)),
-            ("Supported", ", ".join(SUPPORTED)),
+            ("Supported", ", ".join(extensions)),
         ]
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
-    def _answered(self, attempt: int, message: Message, contact: str, flow: Flow) -> None:
+    def _answered(self, attempt: int, message: Message, contact: str, flow: Flow, over: Flow) -> None:
         if message.status < 200 or attempt != self._attempt:
             return
         self._in_flight = False
@@ -233,6 +283,8 @@ class LineRegistration:
         if granted <= 0:
             self._failed(LineFailure(Happening.FAILED, message.status, "the provider granted no time"))
             return
+        self._line.service_route = service_route(message, proxy_route(self._line.settings))
+        self._keep_open(flow if flow.transport == "udp" else over, flow_timer_s(message))
         self._succeeded(granted, flow)
 
     def _succeeded(self, granted: int, flow: Flow) -> None:
@@ -240,30 +292,45 @@ class LineRegistration:
         self._line.registered_until = self._granted_at + granted
         self._line.last_failure = None
         self._line.counters.registrations += 1
-        self._line.server.worked()
+        self._line.server.note_success(flow)
+        self._line.server.use(flow)
         self._outages.reset()
         self._refusals.reset()
-        self._keep_open(flow)
         self._happened(Happening.GRANTED)
 
-    def _unanswered(self, attempt: int, failure: Failure) -> None:
+    def _unanswered(self, attempt: int, failure: Failure, flow: Flow) -> None:
         if attempt != self._attempt:
             return
         self._in_flight = False
         found = classify(failure, self._asked_s)
         if self._line.state is LineState.LEAVING or found.kind is Happening.TOO_BRIEF:
             self._happened(found.kind, found)
-        elif found.elsewhere and self._line.server.advance():
-            log.warning("line %s: %s; trying another address", self._line.name, found.reason)
-            self._send(None)
+        elif found.status == NO_OUTBOUND_ON_THE_WAY and self._outbound:
+            log.warning("line %s: no outbound on the way to the registrar; registering without", self._line.name)
+            self._outbound = False
+            self._send_to_next()
+        elif found.elsewhere:
+            self._try_elsewhere(found, flow)
         else:
+            self._line.server.note_success(flow)
             self._failed(found)
+
+    def _try_elsewhere(self, failure: LineFailure, flow: Flow) -> None:
+        """A server is silent, unreachable or answers 503: the next one, until all were tried (RFC 3263 §4.3)."""
+        self._tried.add(flow)
+        self._line.server.note_failure(flow, failure.reason, retry_after_s=failure.retry_after_s)
+        if self._line.server.next(self._tried) is None:
+            self._failed(failure)
+            return
+        log.warning("line %s: %s: %s; trying another server", self._line.name, shown_flow(flow), failure.reason)
+        self._send_to_next()
 
     def _failed(self, failure: LineFailure) -> None:
         self._line.counters.failures += 1
         self._line.last_failure = failure
         if failure.kind is Happening.REFUSED:
             self._line.registered_until = None
+            self._line.service_route = ()
         self._happened(failure.kind, failure)
 
     # --- waiting ----------------------------------------------------------------------------------------------------
@@ -290,14 +357,14 @@ class LineRegistration:
             self._timer.cancel()
             self._timer = None
 
-    def _keep_open(self, flow: Flow | None) -> None:
-        if self._kept_open == flow:
-            return
-        if self._kept_open is not None:
+    def _keep_open(self, flow: Flow | None, timer_s: int | None = None) -> None:
+        """Keep a flow alive from now on, and no other. On a stream that is the connection, on UDP what NAT remembers."""
+        if self._kept_open is not None and self._kept_open != flow:
             self._endpoint.driver.keep_alive(self._kept_open, 0)
-        self._kept_open = flow if flow is not None and flow.transport == "udp" else None
+        self._kept_open = flow if flow is not None and (flow.transport == "udp" or flow.connection) else None
         if self._kept_open is not None:
-            self._endpoint.driver.keep_alive(self._kept_open, KEEP_ALIVE_S)
+            interval_s = keep_alive_s(self._kept_open.transport, timer_s, self._random)
+            self._endpoint.driver.keep_alive(self._kept_open, interval_s)
 
     # --- telling ----------------------------------------------------------------------------------------------------
 
@@ -331,6 +398,7 @@ class LineRegistration:
         self._emit(LineUnregisterFailed(self._line.name, status, reason))
 
     def _leave(self) -> None:
+        self._line.service_route = ()
         self._told = False
         self._keep_open(None)
         self._left.set()

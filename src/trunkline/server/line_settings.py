@@ -19,13 +19,18 @@ from trunkline.server.users import DEFAULT_CODECS, codec_json, codec_of_json
 from trunkline.sip.endpoint import Codec
 from trunkline.storage.records import LineRecord
 
-__all__ = ["FromUser", "HostPort", "LineSettings", "TokenPlace", "split_host"]
+__all__ = ["ANYWHERE", "FromUser", "HostPort", "LineSettings", "TokenPlace", "split_host"]
 
 TokenPlace = Literal["user", "parameter"]
 """Where our Contact carries the line's token: providers rewrite the one and strip the other."""
 
 FromUser = Literal["account", "caller"]
 """Whose number stands in From: one provider wants the account, the next one the caller."""
+
+ANYWHERE = "anywhere"
+"""In `accept_from`: every address."""
+
+EVERYTHING = ("0.0.0.0/0", "::/0")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -40,7 +45,7 @@ class LineSettings:
     username: str
     """The account: the user part of its address, and of From where `from_user` says so."""
     server: str
-    """The registrar and proxy: a name or address, with `:port` if it is not 5060."""
+    """The registrar and proxy: a name or address, with `:port` if SRV is not to be asked."""
     password: str | None = field(default=None, repr=False)
     """Of its digest; a line without one cannot answer a challenge."""
     auth_username: str | None = None
@@ -48,17 +53,27 @@ class LineSettings:
     domain: str | None = None
     """The domain of the account's address where it is not `server`."""
     outbound_proxy: str | None = None
-    """Where requests are sent to instead of `server`: a name or address, with `:port` if it is not 5060."""
-    transport: Transport = Transport.UDP
-    """What its requests go over."""
+    """Where requests are sent to instead of `server`: a name or address, with `:port` if SRV is not to be asked. Where it
+    is another host than the account's domain, it is also named in a Route header (RFC 3261 §8.1.2)."""
+    transport: Transport | None = None
+    """What its requests go over; as the provider's DNS says unless given (RFC 3263), and UDP where that says nothing."""
     register: bool = True
     """Whether it registers; a line that doesn't is usable at once (a trunk by address)."""
     expires_s: int = 1_800
     """The registration time that is asked for."""
+    outbound: bool = False
+    """Whether it registers as RFC 5626 says: calls come back over the flow that it keeps open."""
+    ping_interval_s: float = 30.0
+    """How often each of its servers is asked by OPTIONS whether it lives; 0 for never."""
+    ping_down_after: int = 3
+    """Pings in a row without an answer (or with 503) that take a server down."""
+    ping_up_after: int = 2
+    """Pings in a row with an answer that bring it back."""
     token_in: TokenPlace = "user"
     """Where our Contact carries the line's token: as its user part, or as its parameter `tl`."""
     accept_from: tuple[str, ...] = ()
-    """Networks (CIDR) that calls of this line come from, besides its server's addresses."""
+    """Networks (CIDR) that calls of this line come from, besides its server's addresses. **Dangerous:** `anywhere` makes it
+    a catch-all line, which takes calls of every stranger that no other line is for."""
     numbers: tuple[str, ...] = ()
     """Called numbers that are this line's, besides `username`; for providers that several lines share."""
     codecs: tuple[Codec, ...] = DEFAULT_CODECS
@@ -117,13 +132,23 @@ class LineSettings:
         yield "calls_per_second", rate is None or rate > 0, "a positive number is needed, or none"
         yield "token_in", self.token_in in ("user", "parameter"), 'either "user" or "parameter"'
         yield "from_user", self.from_user in ("account", "caller"), 'either "account" or "caller"'
+        yield "ping_interval_s", _is_pause(self.ping_interval_s), "2 to 3600 seconds are sensible, or 0 for no pings"
+        yield "ping_down_after", 1 <= self.ping_down_after <= 100, "1 to 100 pings are sensible"
+        yield "ping_up_after", 1 <= self.ping_up_after <= 100, "1 to 100 pings are sensible"
         for network in self.accept_from:
-            yield "accept_from", _network(network) is not None, f"{network} is no network, as 198.51.100.0/24"
+            problem = f"{network} is no network, as 198.51.100.0/24, and not {ANYWHERE}"
+            yield "accept_from", network == ANYWHERE or _network(network) is not None, problem
 
     @property
     def networks(self) -> tuple[Network, ...]:
         """`accept_from`, parsed."""
-        return tuple(network for network in map(_network, self.accept_from) if network is not None)
+        texts = [text for each in self.accept_from for text in (EVERYTHING if each == ANYWHERE else (each,))]
+        return tuple(network for network in map(_network, texts) if network is not None)
+
+    @property
+    def catches_all(self) -> bool:
+        """Whether it takes calls from any address of a family."""
+        return any(network.prefixlen == 0 for network in self.networks)
 
     @property
     def aor_domain(self) -> str:
@@ -144,7 +169,7 @@ class LineSettings:
         """What the store keeps."""
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_IN_JSON}
         settings["codecs"] = [codec_json(codec) for codec in self.codecs]
-        settings["transport"] = self.transport.value
+        settings["transport"] = self.transport.value if self.transport is not None else None
         return LineRecord(self.name, self.password, settings)
 
     @classmethod
@@ -166,7 +191,8 @@ def _from_json(settings: Mapping[str, object]) -> dict[str, object]:
     values: dict[str, object] = {key: tuple(_list(settings.get(key))) for key in ("accept_from", "numbers")}
     if isinstance(codecs, list):
         values["codecs"] = tuple(codec_of_json(codec) for codec in codecs)
-    values["transport"] = Transport(settings.get("transport", "udp"))
+    transport = settings.get("transport")
+    values["transport"] = Transport(transport) if transport is not None else None
     return values
 
 
@@ -196,6 +222,10 @@ def _is_host_port(text: str) -> bool:
 
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= 128 and text.isprintable() and not set(text) & set(' <>"')
+
+
+def _is_pause(seconds: float) -> bool:
+    return seconds == 0 or 2 <= seconds <= 3_600
 
 
 def _network(text: str) -> Network | None:

@@ -1,4 +1,4 @@
-"""All lines: added and removed, registered and unregistered, found by token and by source.
+"""All lines: added and removed, registered and unregistered, kept located and pinged, found by token and by source.
 
 The facade adds lines and starts them; `identify` and `routing` find them; `policy` is told when their tokens or
 addresses change. A line's token outlives the process, since a provider may still know the Contact that we had before.
@@ -8,35 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 from trunkline.calls.peers import Party
 from trunkline.errors import ConfigurationError, UnknownPeer
-from trunkline.events import Event
+from trunkline.events import Event, LineServerChanged
 from trunkline.server.line import Line
+from trunkline.server.line_health import LinePings, LineUsability
 from trunkline.server.line_registration import LineRegistration
 from trunkline.server.line_server import LineServer
 from trunkline.server.line_settings import LineSettings
 from trunkline.sip.endpoint import Endpoint, Flow
-from trunkline.sip.resolver import ResolutionError, Resolver
+from trunkline.sip.resolver import Resolver
+from trunkline.sip.shown import shown_flow
 from trunkline.storage.records import LineRecord, TokenRecord
 
 __all__ = ["ContactSource", "LineStore", "Lines"]
-
-log = logging.getLogger("trunkline.lines")
-
-LOCATE_S = 300.0
-"""How often the addresses of a line that does not register are looked up, to know whose calls are its own."""
 
 
 class ContactSource(Protocol):
     """What lines need of `OwnAddresses`."""
 
     def contact(self, flow: Flow, party: Party, token: str) -> str:
-        """Our Contact value."""
+        """Our Contact value in a call or OPTIONS."""
+
+    def contact_to_register(self, flow: Flow, party: Party, token: str) -> str:
+        """Our Contact value in a REGISTER."""
 
     def reaches(self, flow: Flow) -> bool:
         """Whether a listener of ours can send over a flow."""
@@ -50,6 +50,21 @@ class LineStore(Protocol):
 
     def delete(self, record: LineRecord | TokenRecord) -> None:
         """Delete it, soon."""
+
+
+@dataclass(slots=True)
+class _Care:
+    """What keeps one line alive."""
+
+    registration: LineRegistration
+    usability: LineUsability
+    tasks: tuple[asyncio.Task[None], ...] = ()
+
+    def close(self) -> None:
+        """End it without a word to the provider."""
+        self.registration.close()
+        for task in self.tasks:
+            task.cancel()
 
 
 class Lines:
@@ -81,11 +96,10 @@ class Lines:
         self._random = random
         self._store = store
         self._lines: dict[str, Line] = {}
-        self._registrations: dict[str, LineRegistration] = {}
+        self._care: dict[str, _Care] = {}
         self._tokens: dict[str, Line] = {}
         self._known_tokens: dict[str, str] = {}
         self._running = False
-        self._locating: dict[str, asyncio.Task[None]] = {}
         self.on_change: Callable[[], None] = lambda: None
         """Called when a token or an address of a line came or went."""
 
@@ -125,12 +139,23 @@ class Lines:
         return [line for line in self if line.server.is_at(flow)]
 
     def accepting(self, host: str) -> list[Line]:
-        """The lines that take calls from an address: their server's, or one in their `accept_from`."""
+        """The lines that take calls from an address: their servers', or one in their `accept_from`.
+
+        A catch-all line is not among them, unless the address is one of its servers.
+        """
         address = ipaddress.ip_address(host)
         return [
             line
             for line in self
-            if host in line.server.addresses or any(address in network for network in line.settings.networks)
+            if host in line.server.addresses
+            or any(network.prefixlen and address in network for network in line.settings.networks)
+        ]
+
+    def catching(self, host: str) -> list[Line]:
+        """The catch-all lines that take calls from an address, whatever it is."""
+        address = ipaddress.ip_address(host)
+        return [
+            line for line in self if line.settings.catches_all and any(address in n for n in line.settings.networks)
         ]
 
     # --- adding and removing ----------------------------------------------------------------------------------------
@@ -149,8 +174,10 @@ class Lines:
         if name in self._lines:
             raise ConfigurationError(f"lines.{name}", "there is a line of that name already")
         token = self._known_tokens.get(name) or self._endpoint.driver.mint_token()
-        server = LineServer(settings, self._resolver, self._addresses.reaches, lambda: self.on_change())
-        line = Line(settings, token, server, lambda: self._endpoint.now_s)
+        server = LineServer(
+            settings, self._resolver, self._addresses.reaches, self._now, self._random, lambda: self.on_change()
+        )
+        line = Line(settings, token, server, self._now)
         self._lines[name] = self._tokens[token] = line
         if self._store is not None:
             self._store.put(TokenRecord(name, token))
@@ -167,16 +194,15 @@ class Lines:
         await self.unregister(name)
         if self._lines.get(name) is not line:
             raise UnknownPeer(f"no line {name}")  # removed by somebody else meanwhile
-        locating = self._locating.pop(name, None)
         del self._lines[name], self._tokens[line.token]
-        registration = self._registrations.pop(name, None)
-        if registration is not None:
-            registration.close()
+        care = self._care.pop(name, None)
+        line.server.close()
         if self._store is not None:
             self._store.delete(TokenRecord(name, line.token))
             self._store.delete(line.settings.record())
         self.on_change()
-        await _cancelled([locating] if locating is not None else [])
+        if care is not None:
+            await _closed([care])
         return line
 
     # --- registering ------------------------------------------------------------------------------------------------
@@ -191,18 +217,17 @@ class Lines:
         """Unregister all lines at once; the wait for silent providers is bounded."""
         self._running = False
         async with asyncio.TaskGroup() as group:
-            for registration in self._registrations.values():
-                group.create_task(registration.unregister())
+            for care in self._care.values():
+                group.create_task(care.registration.unregister())
         await self.close()
 
     async def close(self) -> None:
         """End what runs without a word to the providers. Idempotent."""
         self._running = False
-        locating, self._locating = list(self._locating.values()), {}
-        await _cancelled(locating)
-        for registration in self._registrations.values():
-            registration.close()
-        self._registrations.clear()
+        care, self._care = list(self._care.values()), {}
+        for line in self:
+            line.server.close()
+        await _closed(care)
 
     def register(self, name: str, expires_s: int | None = None) -> None:
         """Register a line now. UnknownPeer where there is none.
@@ -211,7 +236,7 @@ class Lines:
             name: Which.
             expires_s: The time to ask for; None for the line's setting.
         """
-        self._registration(self[name]).register(expires_s)
+        self._cared(self[name]).registration.register(expires_s)
 
     async def unregister(self, name: str) -> bool:
         """Have the provider forget us, and register no more. UnknownPeer where there is no such line.
@@ -220,44 +245,80 @@ class Lines:
             Whether nothing is left to wait for.
         """
         line = self[name]
-        registration = self._registrations.get(line.name)
-        return True if registration is None else await registration.unregister()
+        care = self._care.get(line.name)
+        return True if care is None else await care.registration.unregister()
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection is gone."""
-        for registration in self._registrations.values():
-            registration.flow_closed(flow)
+        for care in self._care.values():
+            care.registration.flow_closed(flow)
+
+    # --- what keeps a line alive --------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return self._endpoint.now_s
 
     def _start(self, line: Line) -> None:
+        care = self._cared(line)
         if line.settings.register:
-            self._registration(line).register()
-        else:
-            self._locating[line.name] = asyncio.create_task(self._keep_located(line), name=f"locate line {line.name}")
+            care.registration.register()
+        if not care.tasks:
+            pings = LinePings(line, self._endpoint, self._contact_of(line), self._random)
+            care.tasks = (
+                asyncio.create_task(_keep_located(line), name=f"locate line {line.name}"),
+                asyncio.create_task(pings.run(), name=f"ping line {line.name}"),
+            )
 
-    def _registration(self, line: Line) -> LineRegistration:
-        registration = self._registrations.get(line.name)
-        if registration is None:
+    def _cared(self, line: Line) -> _Care:
+        care = self._care.get(line.name)
+        if care is None:
             party = line.party()
+            usability = LineUsability(line, self._emit)
             registration = LineRegistration(
                 line,
                 self._endpoint,
-                lambda flow: self._addresses.contact(flow, party, line.token),
+                lambda flow: self._addresses.contact_to_register(flow, party, line.token),
                 self._emit,
                 self._random,
+                usability.check,
             )
-            self._registrations[line.name] = registration
-        return registration
+            care = self._care[line.name] = _Care(registration, usability)
+            self._watch_server(line, care)
+        return care
 
-    async def _keep_located(self, line: Line) -> None:
-        while True:
-            try:
-                await line.server.locate()
-            except ResolutionError as error:
-                log.warning("line %s: the provider cannot be found: %s", line.name, error)
-            await asyncio.sleep(LOCATE_S * (1 + 0.1 * self._random.random()))
+    def _watch_server(self, line: Line, care: _Care) -> None:
+        """Have the registration follow the server in use, and the events tell of it."""
+        server, registration = line.server, care.registration
+
+        def switched(before: Flow | None, now: Flow, reason: str) -> None:
+            if before is not None:
+                self._emit(LineServerChanged(line.name, shown_flow(now), shown_flow(before), reason))
+            registration.server_changed()
+
+        def better(flow: Flow) -> None:
+            if line.settings.register:
+                registration.server_changed()  # calls follow once it is registered there
+            else:
+                server.use(flow)
+
+        server.on_switched = switched
+        server.on_better = better
+        server.on_health = care.usability.check
+        server.on_down = registration.server_down
+        server.on_recovered = lambda flow: registration.server_recovered()
+
+    def _contact_of(self, line: Line) -> Callable[[Flow], str]:
+        party = line.party()
+        return lambda flow: self._addresses.contact(flow, party, line.token)
 
 
-async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _keep_located(line: Line) -> None:
+    while True:
+        due_s = await line.server.refresh()
+        await asyncio.sleep(due_s)
+
+
+async def _closed(care: Sequence[_Care]) -> None:
+    for each in care:
+        each.close()
+    await asyncio.gather(*(task for each in care for task in each.tasks), return_exceptions=True)

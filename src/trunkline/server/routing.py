@@ -270,16 +270,24 @@ def _found(target: Target) -> Sequence[Found]:
 
 
 def _line_flows(line: Line) -> Sequence[Flow] | Callable[[], Awaitable[Sequence[Flow]]]:
-    """The servers that the line's calls go to, in order: the one that it is registered at, or where its name leads."""
-    flow = line.server.flow if line.registered else line.server.known
-    return [flow] if flow is not None else partial(_located_flows, line)
+    """The servers that the line's calls go to, in order: those that are known, or where its name leads."""
+    if line.server.flow is None:
+        return partial(_located_flows, line)
+    try:
+        return line.server.known()
+    except ResolutionError as error:
+        raise _nowhere(line, error) from error
 
 
 async def _located_flows(line: Line) -> Sequence[Flow]:
     try:
-        return [await line.server.locate()]
+        return await line.server.candidates()
     except ResolutionError as error:
-        raise PlacementError(503, f"line {line.name}: the provider cannot be found: {error}") from error
+        raise _nowhere(line, error) from error
+
+
+def _nowhere(line: Line, error: ResolutionError) -> PlacementError:
+    return PlacementError(503, f"line {line.name}: the provider cannot be found: {error}")
 
 
 def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
@@ -292,7 +300,7 @@ def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
         flow=flow,
         local=_from(placing, settings),
         remote=NameAddr(uri.replace(port=None)),
-        headers=tuple(_identity(placing, settings)),
+        headers=(*line.routes, *_identity(placing, settings)),
     )
 
 

@@ -1,11 +1,12 @@
 """The test kit, shipped so that people test their call flows as trunkline tests itself: on the real stack, in real or virtual time.
 
-`Phone` and `Itsp` are scriptable peers; `run` and `VirtualNetwork` replace clock and network. The pytest plugin is
-`trunkline.testing.plugin`.
+`Phone` and `Itsp` are scriptable peers, `Zone` and `NameServer` a DNS that errs on demand; `run` and `VirtualNetwork`
+replace clock and network. The pytest plugin is `trunkline.testing.plugin`.
 """
 
 from trunkline.testing.call import CallRefused, Ended, ScriptedCall
 from trunkline.testing.clock import Deadlock, VirtualLoop, run
+from trunkline.testing.dns import Fault, NameServer, Zone
 from trunkline.testing.itsp import Account, Itsp
 from trunkline.testing.network import Link, Packet, VirtualHost, VirtualNetwork
 from trunkline.testing.phone import Phone, RegistrationRefused
@@ -15,8 +16,10 @@ __all__ = [
     "CallRefused",
     "Deadlock",
     "Ended",
+    "Fault",
     "Itsp",
     "Link",
+    "NameServer",
     "Packet",
     "Phone",
     "RegistrationRefused",
@@ -24,5 +27,6 @@ __all__ = [
     "VirtualHost",
     "VirtualLoop",
     "VirtualNetwork",
+    "Zone",
     "run",
 ]

@@ -45,6 +45,8 @@ class Itsp(Agent):
     Attributes:
         refuse_register: Status that every REGISTER with good credentials gets instead of 200; 0 for none.
         refuse_invite: The same for INVITE.
+        refuse_options: The same for OPTIONS.
+        register_headers: Further headers of the 200 to a REGISTER, as Service-Route.
         retry_after_s: Goes with these refusals as Retry-After, where not 0.
         min_expires_s: A REGISTER that asks for less gets 423.
         expires_s: What a REGISTER is granted at most.
@@ -59,6 +61,8 @@ class Itsp(Agent):
         self.accounts = {name: Account(name, password) for name, password in accounts.items()}
         self.refuse_register = 0
         self.refuse_invite = 0
+        self.refuse_options = 0
+        self.register_headers: list[tuple[str, str]] = []
         self.retry_after_s = 0
         self.min_expires_s = 0
         self.expires_s = 3600
@@ -149,6 +153,8 @@ class Itsp(Agent):
             return
         if request.message.method == "REGISTER":
             self._on_register(request)
+        elif request.message.method == "OPTIONS" and self.refuse_options:
+            self.endpoint.respond(request.tx, self.refuse_options, None, self._retry_after())
         else:
             super().on_other(request)
 
@@ -176,7 +182,7 @@ class Itsp(Agent):
         else:
             account.contact = account.flow = None
         others = [("Contact", value) for value in self.extra_contacts]
-        self.endpoint.respond(request.tx, 200, None, [*others, *own])
+        self.endpoint.respond(request.tx, 200, None, [*others, *own, *self.register_headers])
         self._register_seen.set()
 
     @staticmethod
