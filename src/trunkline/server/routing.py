@@ -12,8 +12,8 @@ from dataclasses import replace
 from trunkline.calls.peers import PlacementError, Placing, Target
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
+from trunkline.server.identity import over_line
 from trunkline.server.line import Line
-from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
 from trunkline.server.registrar import Registrar
 from trunkline.server.users import User, Users
@@ -22,9 +22,6 @@ from trunkline.sip.endpoint import Flow, NameAddr, SipParseError, Uri
 from trunkline.sip.resolver import ResolutionError
 
 __all__ = ["Routing"]
-
-ANONYMOUS = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
-"""RFC 3323 §4.1.1.3."""
 
 
 class Routing:
@@ -146,31 +143,12 @@ async def _server_flow(line: Line) -> Flow:
 
 
 def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
-    settings = line.settings
-    params: list[tuple[str, str | None]] = [("user", "phone")] if settings.user_phone else []
-    uri = Uri("sip", placing.dial_number, settings.aor_domain, settings.domain_port, params)
+    said = over_line(line.settings, placing)
     return Target(
         party=replace(line.party(), nat=False),
-        uri=uri,
+        uri=said.uri,
         flow=flow,
-        local=_from(placing, settings),
-        remote=NameAddr(uri.replace(port=None)),
-        headers=tuple(_identity(placing, settings)),
+        local=said.local,
+        remote=said.remote,
+        headers=said.headers,
     )
-
-
-def _from(placing: Placing, settings: LineSettings) -> NameAddr:
-    if settings.privacy:
-        return ANONYMOUS
-    user = settings.username if settings.from_user == "account" else placing.caller_id or settings.username
-    name = placing.caller_name or settings.display_name
-    return NameAddr(Uri("sip", user, settings.from_domain or settings.aor_domain), name or None)
-
-
-def _identity(placing: Placing, settings: LineSettings) -> list[tuple[str, str]]:
-    headers = [("Privacy", "id")] if settings.privacy else []
-    if settings.asserted_identity:
-        number = placing.caller_id or settings.username
-        asserted = NameAddr(Uri("sip", number, settings.from_domain or settings.aor_domain))
-        headers.append(("P-Asserted-Identity", str(asserted)))
-    return headers
