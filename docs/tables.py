@@ -27,6 +27,7 @@ from trunkline.calls.link import BRIDGE, SESSION, Act, End, Happening, Stage
 from trunkline.server import back_off, line_states
 from trunkline.server.config import LineOptions, RouteOptions, ServerSettings, UserOptions
 from trunkline.server.line_settings import LineSettings
+from trunkline.server.numbers import NumberRule
 from trunkline.trace.describe import event_name
 
 __all__ = [
@@ -76,6 +77,7 @@ def attribute_docs(owner: type[Any]) -> dict[str, str]:
 
 _PLAIN: dict[Any, str] = {
     str: "text",
+    NumberRule: "number rule",
     int: "whole number",
     float: "number",
     bool: "true or false",

@@ -12,7 +12,8 @@ from tests.server.provider import House, at, house
 from tests.server.recording import REALM, credentials, request
 from trunkline.constants import PeerType
 from trunkline.server.auth import Authenticator
-from trunkline.server.identify import Caller, Identifier, Stranger, Unproven, same_number
+from trunkline.server.identify import Caller, Identifier, Stranger, Unproven
+from trunkline.server.inbound import same_number
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Flow
 

@@ -74,7 +74,7 @@ def test_any_text_of_any_length_goes_through(text: str, form: Any) -> None:
 def test_every_form_of_a_number_leads_to_the_same_one(subscriber: str) -> None:
     plus = f"+49{subscriber}"
     for form in ("plus", "e164", "international", "national"):
-        written = rewritten(plus, [NumberRule(format=form)], "DE")  # type: ignore[arg-type]
+        written = rewritten(plus, [NumberRule(format=form)], "DE")
         back = written if form != "e164" else f"+{written}"
         assert rewritten(back, [NumberRule(format="plus")], "DE") == plus
 

@@ -51,7 +51,7 @@ class Routed(House):
         return list(await self.routing.targets(Placing(PeerType.USER, name, "", caller_name, caller_id)))
 
     async def to_line(self, number: str = "+15550100", **caller: str) -> Target:
-        values = {"caller_name": "", "caller_id": "alice", **caller}
+        values: dict[str, Any] = {"caller_name": "", "caller_id": "alice", **caller}
         (target,) = await self.routing.targets(Placing(PeerType.LINE, "itsp", number, **values))
         return target
 

@@ -101,7 +101,8 @@ class OwnAddresses:
     def _place_token(self, party: Party, token: str) -> tuple[str, list[tuple[str, str | None]]]:
         settings = self._line(party.name) if party.peer_type is PeerType.LINE else None
         if settings is not None and settings.token_in == "parameter":
-            return settings.username, [(TOKEN_PARAMETER, token)]
+            # RFC 3323 §4.1.1: nothing in an anonymous call says whose account it is
+            return "anonymous" if party.anonymous else settings.username, [(TOKEN_PARAMETER, token)]
         return token, []
 
     def _told(self, flow: Flow) -> tuple[str, int | None]:

@@ -22,7 +22,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
-from trunkline.server.line_settings import LineSettings
+from trunkline.server.line_settings import RULE_LISTS, LineSettings
+from trunkline.server.numbers import NumberRule, rule_of
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
 
 __all__ = [
@@ -235,6 +236,8 @@ class LineOptionsBase(Options):
         """The fields of the `LineSettings` of that name, but for the name; `server` says what is left open."""
         values = self.arguments()
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
+        for key in values.keys() & set(RULE_LISTS):
+            values[key] = tuple(rule_of(rule) for rule in values[key])
         if values.get("media_timeout_s") is None:
             values["media_timeout_s"] = server.media_timeout_s
         return values
@@ -370,6 +373,9 @@ def _explained(error: ValidationError, model: type[BaseModel], prefix: str) -> I
         if kind == "extra_forbidden":
             known = _fields_at(model, problem["loc"][:-1])
             yield ConfigurationError(key, f"unknown key{_meant(path[-1], known) or '; known are ' + ', '.join(known)}")
+        elif kind == "unexpected_keyword_argument":
+            # the one dataclass among the options
+            yield ConfigurationError(key, f"unknown key{_meant(path[-1], NumberRule.__dataclass_fields__)}")
         elif kind == "missing":
             yield ConfigurationError(key, "is missing")
         else:

@@ -12,8 +12,9 @@ from dataclasses import replace
 from trunkline.calls.peers import PlacementError, Placing, Target
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
-from trunkline.server.identity import over_line
+from trunkline.server.identity import over_line, to_phone
 from trunkline.server.line import Line
+from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
 from trunkline.server.registrar import Registrar
 from trunkline.server.users import User, Users
@@ -81,15 +82,20 @@ class Routing:
         return [self._contact_target(placing, user, binding) for binding in bindings]
 
     def _contact_target(self, placing: Placing, user: User, binding: Binding) -> Target:
-        caller = Uri("sip", placing.caller_id or "anonymous", self._domain)
+        local, headers = to_phone(placing, self._domain, from_line=self._line_of_origin(placing))
         return Target(
             party=user.party(nat=binding.nat),
             uri=binding.uri,
             flow=_flow_to(binding),
-            local=NameAddr(caller, placing.caller_name or None),
+            local=local,
             remote=NameAddr(Uri("sip", user.name, self._domain)),
-            headers=tuple(("Route", value) for value in binding.path),  # RFC 3327 §5.3
+            headers=(*(("Route", value) for value in binding.path), *headers),  # RFC 3327 §5.3
         )
+
+    def _line_of_origin(self, placing: Placing) -> LineSettings | None:
+        """The settings of the line that the call came in over; None where a user called, or the application calls."""
+        origin = placing.origin
+        return self._lines.settings(origin.peer_name) if origin and origin.peer_type is PeerType.LINE else None
 
     # --- lines ------------------------------------------------------------------------------------------------------
 
@@ -103,7 +109,7 @@ class Routing:
         self._check_limit(placing, line)
         flow = await _server_flow(line)
         line.counters.calls_out += 1
-        return [_server_target(placing, line, flow)]
+        return [_server_target(placing, line, flow, from_line=self._line_of_origin(placing))]
 
     def _check_usable(self, line: Line) -> None:
         if not line.usable:
@@ -142,10 +148,10 @@ async def _server_flow(line: Line) -> Flow:
         raise PlacementError(503, f"line {line.name}: the provider cannot be found: {error}") from error
 
 
-def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
-    said = over_line(line.settings, placing)
+def _server_target(placing: Placing, line: Line, flow: Flow, *, from_line: LineSettings | None) -> Target:
+    said = over_line(line.settings, placing, from_line=from_line)
     return Target(
-        party=replace(line.party(), nat=False),
+        party=replace(line.party(), nat=False, anonymous=said.anonymous),
         uri=said.uri,
         flow=flow,
         local=said.local,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.peers import Placing
 from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
@@ -301,6 +302,8 @@ class SipServer(Handlers):
         line: str,
         caller_name: str = "",
         caller_id: str = "",
+        privacy: bool | None = None,
+        headers: GivenHeaders | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a number through a line, as a session of its own.
@@ -310,6 +313,9 @@ class SipServer(Handlers):
             line: The line's name.
             caller_name: The display name that the callee is shown, where the line's settings let it.
             caller_id: The number that the callee is shown, where the line's settings let it.
+            privacy: Whether the call is anonymous; as the line has it unless given.
+            headers: Header fields for the INVITE, as `{"User-to-User": "..."}` (RFC 7433); pairs where a name comes several
+            times.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -318,12 +324,21 @@ class SipServer(Handlers):
         Raises:
             CallFailed: `Busy`, `Declined`, `NoAnswer`, or another failure with its status.
             CallEnded: The session was closed before the answer.
+            ValueError: A header field is not for the application to set.
         """
-        placing = Placing(PeerType.LINE, line, number, caller_name, caller_id)
+        placing = Placing(
+            PeerType.LINE, line, number, caller_name, caller_id, privacy=privacy, headers=checked_headers(headers)
+        )
         return await self._now.exchange.dial(placing, timeout_s=timeout_s)
 
     async def dial_user(
-        self, name: str, *, caller_name: str = "", caller_id: str = "", timeout_s: float = DIAL_TIMEOUT_S
+        self,
+        name: str,
+        *,
+        caller_name: str = "",
+        caller_id: str = "",
+        headers: GivenHeaders | None = None,
+        timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a user, all of whose phones ring, as a session of its own.
 
@@ -331,6 +346,7 @@ class SipServer(Handlers):
             name: The user.
             caller_name: The display name that the phone shows.
             caller_id: The number that the phone shows.
+            headers: Header fields for the INVITE.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -339,8 +355,9 @@ class SipServer(Handlers):
         Raises:
             CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered`, or another failure with its status.
             CallEnded: The session was closed before the answer.
+            ValueError: A header field is not for the application to set.
         """
-        placing = Placing(PeerType.USER, name, name, caller_name, caller_id)
+        placing = Placing(PeerType.USER, name, name, caller_name, caller_id, headers=checked_headers(headers))
         return await self._now.exchange.dial(placing, timeout_s=timeout_s)
 
     # --- trace --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.sip.endpoint import Flow, Message, NameAddr, RequestReceived, Uri, digest_ha1
+from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
 
@@ -105,7 +105,13 @@ class Itsp(Agent):
         return account.contact is not None and account.expires_at_s > asyncio.get_running_loop().time()
 
     def dial(
-        self, username: str, *, number: str | None = None, caller_id: str, caller_name: str | None = None
+        self,
+        username: str,
+        *,
+        number: str | None = None,
+        caller_id: str,
+        caller_name: str | None = None,
+        headers: Headers = (),
     ) -> ScriptedCall:
         """Call an account from the mobile network: an INVITE to the contact that it registered.
 
@@ -114,6 +120,7 @@ class Itsp(Agent):
             number: What was dialled; in the To. The account's name unless given.
             caller_id: The mobile's number.
             caller_name: Its display name.
+            headers: Further headers of the INVITE, as P-Asserted-Identity.
 
         Raises:
             ValueError: The account is not registered.
@@ -126,6 +133,7 @@ class Itsp(Agent):
             account.flow,
             local=NameAddr(Uri("sip", caller_id, self.realm), caller_name),
             remote=NameAddr(Uri("sip", number or username, self.realm)),
+            headers=headers,
         )
 
     # --- from the stack -----------------------------------------------------------------------------------------------
