@@ -131,4 +131,8 @@ def test_a_rule_in_the_store_that_is_none_any_more_is_told() -> None:
 )
 def test_a_wrong_identity_setting_is_named(key: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=rf"lines\.itsp\.{key}"):
-        dataclasses.replace(PLAIN, **{key: value})
+        dataclasses.replace(PLAIN, **_one(key, value))
+
+
+def _one(key: str, value: object) -> dict[str, Any]:
+    return {key: value}

@@ -17,13 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
 from trunkline.server.line_settings import RULE_LISTS, LineSettings
 from trunkline.server.numbers import NumberRule, rule_of
+from trunkline.server.profile import profile, profile_names
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
 
 __all__ = [
@@ -107,6 +117,10 @@ def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
     if not lowest <= usual <= highest:
         raise ValueError("the three values are lowest, default and highest, in this order")
     return bounds
+
+
+def _profile(name: str) -> str:
+    return profile(name).name
 
 
 Port = Annotated[int, Field(ge=1024, le=65_535)]
@@ -216,6 +230,7 @@ def _line_fields() -> dict[str, Any]:
     replaced = {
         "codecs": (CodecNames | None, None),
         "password": (SecretStr | None, None),
+        "profile": (Annotated[str, AfterValidator(_profile)] | None, None),
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
     }
     hints = get_type_hints(LineSettings)
@@ -231,6 +246,13 @@ def _line_fields() -> dict[str, Any]:
 
 class LineOptionsBase(Options):
     """The options of a line: the fields of `LineSettings`, as `LineOptions` has them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_profile(cls, values: Any) -> Any:
+        """What is given goes before what the profile has."""
+        name = values.get("profile") if isinstance(values, Mapping) else None
+        return {**profile(name).settings, **values} if name in profile_names() else values
 
     def values(self, name: str, server: ServerSettings) -> dict[str, Any]:
         """The fields of the `LineSettings` of that name, but for the name; `server` says what is left open."""

@@ -8,13 +8,15 @@ provider is set by attributes: statuses to refuse with, an expiry to force, cred
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trunkline.server.profile import Refusal
 from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
+from trunkline.testing.refusals import refusal_of
 
 __all__ = ["Account", "Itsp"]
 
@@ -45,6 +47,7 @@ class Itsp(Agent):
     Attributes:
         refuse_register: Status that every REGISTER with good credentials gets instead of 200; 0 for none.
         refuse_invite: The same for INVITE.
+        refusals: What INVITEs must be like, as a real provider has it: `profile("sipgate@1").refusals`.
         retry_after_s: Goes with these refusals as Retry-After, where not 0.
         min_expires_s: A REGISTER that asks for less gets 423.
         expires_s: What a REGISTER is granted at most.
@@ -59,6 +62,7 @@ class Itsp(Agent):
         self.accounts = {name: Account(name, password) for name, password in accounts.items()}
         self.refuse_register = 0
         self.refuse_invite = 0
+        self.refusals: Sequence[Refusal] = ()
         self.retry_after_s = 0
         self.min_expires_s = 0
         self.expires_s = 3600
@@ -147,6 +151,8 @@ class Itsp(Agent):
             return
         if self.refuse_invite:
             self.endpoint.respond(request.tx, self.refuse_invite, None, self._retry_after())
+        elif broken := refusal_of(request.message, self.refusals):
+            self.endpoint.respond(request.tx, broken.status, broken.reason)
         else:
             super().on_invite(request)
 
