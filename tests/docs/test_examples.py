@@ -145,7 +145,21 @@ async def click_to_dial(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def ticket(at: Stage, namespace: Namespace) -> None:
+    alice = await at.phone("alice")
+    for given, shown in (([("User-to-User", "01")], "01"), ([], "none")):
+        mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE, headers=given)
+        call = await alice.next_call()
+        assert call.invite is not None
+        assert call.invite.header("X-Ticket") == shown
+        call.answer()
+        await mobile.wait_answered()
+        mobile.hangup()
+    await alice.stop()
+
+
 SCENES: dict[str, Scene] = {
+    "ticket": ticket,
     "registrations": registrations,
     "second-line": second_line,
     "click-to-dial": click_to_dial,
