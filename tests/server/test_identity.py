@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.server.recording import request
 from trunkline.calls.peers import Origin, Placing
@@ -101,6 +103,36 @@ def test_an_anonymous_call_leaks_nothing_outside_what_is_asserted(by: str, kept:
     assert bool(named(told, "P-Asserted-Identity")) is (kept == "asserted")
     assert all("Alice" not in value for value in named(told, "P-Asserted-Identity"))
     assert all("privacy=full" in value for value in named(told, "Diversion"))
+
+
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        **{
+            name: st.booleans() for name in ("asserted_identity", "preferred_identity", "remote_party_id", "user_phone")
+        },
+        "from_user": st.sampled_from(["account", "caller"]),
+        "from_domain": st.sampled_from(["pbx.example", None]),
+        "caller_id": st.just("+4930111"),
+        "display_name": st.just("Alice"),
+        "anonymous_identity": st.sampled_from(["asserted", "none"]),
+        "forwarding_header": st.sampled_from(["none", "diversion", "history-info"]),
+        "caller_ids_out": st.sampled_from([(), (NumberRule(format="e164"),), (NumberRule(format="national"),)]),
+        "headers_added": st.just(("Subject: Alice",)),
+    },
+)
+
+
+@given(SETTINGS, st.booleans(), st.booleans())
+def test_no_combination_of_settings_shows_who_an_anonymous_caller_is(
+    settings: dict[str, Any], by_line: bool, forwarded: bool
+) -> None:
+    values = {"privacy": None if by_line else True, "origin": came_in() if forwarded else None}
+    told = said({**settings, "country": "DE", "privacy": by_line}, **values)
+    shown = [str(told.local), *(value for name, value in told.headers if name != "P-Asserted-Identity")]
+    secrets = (*SECRETS, "017012345", "4930111")
+    assert [(secret, value) for secret in secrets for value in shown if secret in value] == []
+    assert "Alice" not in str(told.headers)
 
 
 def test_an_anonymous_call_keeps_what_the_provider_needs_where_the_line_says_so() -> None:

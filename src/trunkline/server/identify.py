@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from trunkline.calls.peers import Party
 from trunkline.server.addresses import TOKEN_PARAMETER
 from trunkline.server.auth import Authenticator
-from trunkline.server.inbound import caller_of_line, caller_of_user, dialled, dialled_over, request_uri, same_number
+from trunkline.server.inbound import (
+    called_numbers,
+    caller_of_line,
+    caller_of_user,
+    dialled,
+    dialled_over,
+    request_uri,
+    same_number,
+)
 from trunkline.server.line import Line
 from trunkline.server.lines import Lines
-from trunkline.server.numbers import rewritten
 from trunkline.server.registrar import OwnDomains
 from trunkline.server.users import Users
 from trunkline.sip.dialog import behind_nat
-from trunkline.sip.endpoint import RequestReceived
+from trunkline.sip.endpoint import Message, RequestReceived
 
 __all__ = ["Caller", "Identifier", "Stranger", "Unproven"]
 
@@ -125,9 +132,7 @@ class Identifier:
             return None
         if len(candidates) == 1:
             return _from_line(candidates[0], request)
-        message = request.message
-        called = [number for number in (dialled(message), message.to.uri.user or "") if number]
-        by_number = [line for line in candidates if any(_is_of(line, number) for number in called)]
+        by_number = [line for line in candidates if _is_called(line, request.message)]
         if len(by_number or candidates) != 1:
             return Stranger(404, "Several lines are at this source, and none has this number")
         return _from_line((by_number or candidates)[0], request)
@@ -140,7 +145,6 @@ def _from_line(line: Line, request: RequestReceived) -> Caller:
     return Caller(line.party(), caller.name, caller.number, number, line, caller.anonymous, caller.asserted)
 
 
-def _is_of(line: Line, number: str) -> bool:
-    settings = line.settings
-    forms = (number, rewritten(number, settings.dialled_in, settings.country))
-    return any(same_number(form, own) for form in forms for own in (settings.username, *settings.numbers))
+def _is_called(line: Line, message: Message) -> bool:
+    own = (line.settings.username, *line.settings.numbers)
+    return any(same_number(number, mine) for number in called_numbers(line.settings, message) for mine in own)

@@ -15,7 +15,16 @@ from trunkline.server.numbers import rewritten
 from trunkline.server.users import User
 from trunkline.sip.endpoint import Message, NameAddr, SipParseError, Uri
 
-__all__ = ["Caller", "caller_of_line", "caller_of_user", "dialled", "dialled_over", "request_uri", "same_number"]
+__all__ = [
+    "Caller",
+    "called_numbers",
+    "caller_of_line",
+    "caller_of_user",
+    "dialled",
+    "dialled_over",
+    "request_uri",
+    "same_number",
+]
 
 HIDING = frozenset({"id", "user", "header"})
 """Privacy values that keep the caller's identity from the callee (RFC 3323 §4.2, RFC 3325 §9.3)."""
@@ -132,6 +141,13 @@ def dialled_over(settings: LineSettings, token: str, message: Message) -> str:
         if number not in ("", token, settings.username):
             return rewritten(number, settings.dialled_in, settings.country)
     return settings.username
+
+
+def called_numbers(settings: LineSettings, message: Message) -> tuple[str, ...]:
+    """All that may be the number of a line whose call this is: as it came, and after the line's rules."""
+    places = (*_PLACES[settings.dialled_from], *_PLACES["auto"])
+    found = [number for place in places if (number := place(message))]
+    return (*found, *(rewritten(number, settings.dialled_in, settings.country) for number in found))
 
 
 def _of_request_uri(message: Message) -> str:
