@@ -44,9 +44,17 @@ def test_what_is_no_telephone_number_keeps_its_form(number: str, form: Any) -> N
     assert rewritten(number, [NumberRule(format=form)], "DE") == number
 
 
-@pytest.mark.parametrize("number", ["911", "988"])
-def test_emergency_and_short_numbers_stay(number: str) -> None:
-    assert rewritten(number, [NumberRule(format="plus")], "US") == number
+@pytest.mark.parametrize(
+    ("number", "country"),
+    [("911", "US"), ("988", "US"), ("112", "DE"), ("116117", "DE"), ("11833", "DE"), ("1120", "AT")],
+)
+def test_short_numbers_and_what_the_network_takes_for_an_emergency_call_stay(number: str, country: str) -> None:
+    assert rewritten(number, [NumberRule(format="plus")], country) == number
+
+
+def test_a_number_that_is_too_long_goes_through_as_it_is() -> None:
+    assert rewritten("1" * 64, [NumberRule(strip=1)]) == "1" * 63
+    assert rewritten("1" * 65, [NumberRule(strip=1)]) == "1" * 65
 
 
 def test_the_first_rule_that_is_for_a_number_is_the_only_one() -> None:
