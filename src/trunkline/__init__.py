@@ -6,6 +6,7 @@ The public names, and nothing else.
 from importlib.metadata import version as _version
 
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
+from trunkline.calls.forwarding import Diverted
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
@@ -26,6 +27,7 @@ from trunkline.errors import (
     UnknownPeer,
 )
 from trunkline.server.line import Line, LineState
+from trunkline.server.numbers import NumberRule
 from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
 
@@ -43,12 +45,14 @@ __all__ = [
     "ClosedReason",
     "ConfigurationError",
     "Declined",
+    "Diverted",
     "Line",
     "LineState",
     "ListenError",
     "NoAnswer",
     "NoMediaPorts",
     "NotRegistered",
+    "NumberRule",
     "PeerType",
     "Placement",
     "RegisterRequest",

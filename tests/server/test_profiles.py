@@ -32,7 +32,7 @@ async def called(network: VirtualNetwork, preset: Profile, settings: dict[str, A
     """Call both numbers as the account acme of a provider with the rules of a profile: the status of each."""
     statuses: list[int] = []
     async with world(network, line={"register": False}) as at:
-        at.itsp.refusals = preset.refusals
+        at.itsp.behave_as(preset.name)
         account = dataclasses.replace(at.itsp.accounts[ACCOUNT], username="acme")
         at.itsp.accounts["acme"] = account
         at.server.add_line(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.server.profile import Refusal
+from trunkline.server.profile import Refusal, profile
 from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
@@ -47,7 +47,7 @@ class Itsp(Agent):
     Attributes:
         refuse_register: Status that every REGISTER with good credentials gets instead of 200; 0 for none.
         refuse_invite: The same for INVITE.
-        refusals: What INVITEs must be like, as a real provider has it: `profile("sipgate@1").refusals`.
+        refusals: What INVITEs must be like, as a real provider has it: see `behave_as`.
         retry_after_s: Goes with these refusals as Retry-After, where not 0.
         min_expires_s: A REGISTER that asks for less gets 423.
         expires_s: What a REGISTER is granted at most.
@@ -85,6 +85,17 @@ class Itsp(Agent):
         self.endpoint.driver.set_challenge(
             self.realm, {"REGISTER": "everybody", "INVITE": "everybody", "*": "nobody"}, (), ()
         )
+
+    def behave_as(self, name: str) -> None:
+        """Refuse from now on the INVITEs that a real provider refuses.
+
+        Args:
+            name: A line profile, as `sipgate@1`.
+
+        Raises:
+            ValueError: There is none of that name.
+        """
+        self.refusals = profile(name).refusals
 
     # --- accounts -----------------------------------------------------------------------------------------------------
 
