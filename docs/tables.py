@@ -36,6 +36,8 @@ from trunkline.server.config import (
     UserOptions,
 )
 from trunkline.server.line_settings import LineSettings
+from trunkline.server.numbers import NumberRule
+from trunkline.server.profile import profile, profile_names
 from trunkline.trace.describe import event_name
 
 __all__ = [
@@ -50,6 +52,8 @@ __all__ = [
     "failure_rows",
     "link_rows",
     "option_rows",
+    "profile_rows",
+    "rule_rows",
     "state_rows",
     "turn_rows",
 ]
@@ -86,6 +90,7 @@ def attribute_docs(owner: type[Any]) -> dict[str, str]:
 
 _PLAIN: dict[Any, str] = {
     str: "text",
+    NumberRule: "number rule",
     int: "whole number",
     float: "number",
     bool: "true or false",
@@ -317,6 +322,39 @@ def back_off_rows() -> list[Row]:
     return rows
 
 
+def profile_rows() -> list[Row]:
+    """Each rule of each provider profile, with the page that it comes from."""
+    rows = [["Profile", "What the provider says", "Settings", "Page"]]
+    for name in profile_names():
+        preset = profile(name)
+        for rule in preset.rules:
+            settings = ", ".join(code(f"{key} = {_toml(value)}") for key, value in rule.settings.items())
+            read = f"`page <{rule.page}>`__, read on {rule.read_on}"
+            rows.append([f"{code(name)} {preset.title}", rule.says, settings, read])
+    return rows
+
+
+def _toml(value: Any) -> str:
+    """A setting as it stands in a file."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
+
+
+def rule_rows() -> list[Row]:
+    """The parts of a number rule."""
+    documented = attribute_docs(NumberRule)
+    hints = typing.get_type_hints(NumberRule)
+    rows = [["Key", "Value", "Meaning"]]
+    for field in dataclasses.fields(NumberRule):
+        kind = hints[field.name]
+        choices = " or ".join(code(each) for each in typing.get_args(kind) if each)
+        rows.append([code(field.name), choices or _PLAIN[kind], documented[field.name]])
+    return rows
+
+
 def _named(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
@@ -337,6 +375,8 @@ TABLES: dict[str, Callable[[str], list[Row]]] = {
     "acts": lambda argument: act_rows(),
     "failures": lambda argument: failure_rows(),
     "line-states": lambda argument: state_rows(),
+    "profiles": lambda argument: profile_rows(),
+    "number-rules": lambda argument: rule_rows(),
     "back-off": lambda argument: back_off_rows(),
 }
 """By name, as the directive `generated` has it."""

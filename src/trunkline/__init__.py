@@ -7,6 +7,7 @@ from importlib.metadata import version as _version
 
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
 from trunkline.calls.destinations import AtOnce, ToLine, ToUser
+from trunkline.calls.forwarding import Diverted
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
@@ -29,6 +30,7 @@ from trunkline.errors import (
 from trunkline.explanation import Explanation
 from trunkline.server.groups import LineGroup
 from trunkline.server.line import Line, LineState
+from trunkline.server.numbers import NumberRule
 from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
 from trunkline.storage.records import AttemptRecord, CallRecord
@@ -50,6 +52,7 @@ __all__ = [
     "ClosedReason",
     "ConfigurationError",
     "Declined",
+    "Diverted",
     "Explanation",
     "Line",
     "LineGroup",
@@ -58,6 +61,7 @@ __all__ = [
     "NoAnswer",
     "NoMediaPorts",
     "NotRegistered",
+    "NumberRule",
     "PeerType",
     "Placement",
     "RegisterRequest",

@@ -211,11 +211,25 @@ async def trunks(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def ticket(at: Stage, namespace: Namespace) -> None:
+    alice = await at.phone("alice")
+    for given, shown in (([("User-to-User", "01")], "01"), ([], "none")):
+        mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE, headers=given)
+        call = await alice.next_call()
+        assert call.invite is not None
+        assert call.invite.header("X-Ticket") == shown
+        call.answer()
+        await mobile.wait_answered()
+        mobile.hangup()
+    await alice.stop()
+
+
 SCENES: dict[str, Scene] = {
     "recorded": recorded,
     "explained": explained,
     "follow-me": follow_me,
     "trunks": trunks,
+    "ticket": ticket,
     "registrations": registrations,
     "second-line": second_line,
     "click-to-dial": click_to_dial,

@@ -8,6 +8,7 @@ from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.config import ServerSettings, load_file, parse_listen, problems_in, validated
 from trunkline.server.line_settings import LineSettings
+from trunkline.server.numbers import NumberRule
 from trunkline.server.server import SipServer
 
 GOOD = """
@@ -151,3 +152,35 @@ def test_settings_without_listen_listen_on_the_sip_port() -> None:
 
 def test_a_listening_url_may_be_ipv6() -> None:
     assert parse_listen("tcp://[::1]:5070") == ("tcp", "::1", 5070)
+
+
+RULES = """
+dialled_out = [{ prefix = "0", strip = 1, prepend = "+49" }, { format = "plus" }]
+country = "DE"
+headers_passed = ["User-to-User"]
+"""
+
+
+def test_number_rules_are_read_from_a_file_as_from_code(tmp_path: Path) -> None:
+    text = GOOD.replace("[[routes]]", RULES + "\n[[routes]]")
+    options = load_file(write(tmp_path, text)).lines["itsp"]
+    server = ServerSettings(realm="pbx.example")
+    rules = (NumberRule(prefix="0", strip=1, prepend="+49"), NumberRule(format="plus"))
+    assert LineSettings("itsp", **options.values("itsp", server)).dialled_out == rules
+    in_code = SipServer(realm="pbx.example")
+    in_code.add_line("itsp", **options.arguments())
+    in_code.add_line("rules", username="u", server="s.example", dialled_out=rules)
+    assert [line.dialled_out for line in in_code._configured_lines.values()] == [rules, rules]
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("{ strp = 1 }", "lines.itsp.dialled_out.1.strp: unknown key; did you mean strip?"),
+        ('{ pattern = "(a+)+" }', "lines.itsp.dialled_out.1: pattern: only characters"),
+        ('{ format = "german" }', "lines.itsp.dialled_out.1.format: "),
+    ],
+)
+def test_a_wrong_number_rule_in_a_file_is_named(tmp_path: Path, rule: str, problem: str) -> None:
+    (found,) = problems(tmp_path, GOOD.replace("[[routes]]", f"dialled_out = [{rule}]\n\n[[routes]]"))
+    assert found.startswith(problem)

@@ -12,7 +12,9 @@ from tests.server.provider import House, at, house
 from tests.server.recording import REALM, credentials, request
 from trunkline.constants import PeerType
 from trunkline.server.auth import Authenticator
-from trunkline.server.identify import Caller, Identifier, Stranger, Unproven, same_number
+from trunkline.server.identify import Caller, Identifier, Stranger, Unproven
+from trunkline.server.inbound import same_number
+from trunkline.server.numbers import NumberRule
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Flow
 
@@ -262,3 +264,20 @@ def test_a_token_that_was_removed_names_nobody() -> None:
 )
 def test_a_number_is_the_same_whatever_its_separators(one: str, other: str, same: bool) -> None:
     assert same_number(one, other) is same
+
+
+def test_lines_at_one_source_are_told_apart_where_their_called_number_stands_and_after_their_rules() -> None:
+    first = {"name": "first", "server": "shared.example", "register": False, "dialled_from": "p-called-party-id"}
+    second = {
+        "name": "second", "server": "shared.example", "register": False, "numbers": ("030222",),
+        "dialled_in": (NumberRule(prefix="+49", strip=3, prepend="0"),),
+    }  # fmt: skip
+
+    def scenario(h: House, identifier: Identifier) -> None:
+        flow = at("198.51.100.7")
+        called = [("P-Called-Party-ID", "<sip:+4930111@shared.example>")]
+        assert line_of(invite(identifier, "sip:pbx@192.0.2.1", flow=flow, headers=called)) == "first"
+        assert line_of(invite(identifier, "sip:+4930222@192.0.2.1", flow=flow)) == "second"
+
+    networks = {"accept_from": ("198.51.100.0/24",)}
+    identifying(scenario, {**first, **networks, "numbers": ("+4930111",)}, {**second, **networks})

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from typing import Any
 
 import pytest
 
 from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.line_settings import LineSettings, split_host
+from trunkline.server.numbers import NumberRule
 from trunkline.sip.endpoint import Codec
 
 PLAIN = LineSettings("itsp", "15551234", "sip.itsp.example", "s3cret")
@@ -97,3 +100,53 @@ def test_a_setting_of_a_later_version_in_the_store_is_passed_over() -> None:
 
 def test_a_repr_shows_no_password() -> None:
     assert "s3cret" not in repr(PLAIN)
+
+
+IDENTITY: dict[str, Any] = {
+    "country": "DE",
+    "dialled_out": (NumberRule(prefix="0", strip=1, prepend="+49"), NumberRule(format="e164")),
+    "caller_ids_in": (NumberRule(pattern=r"\d+"),),
+    "caller_id_from": ("from",),
+    "headers_passed": ("User-to-User",),
+    "headers_added": ("X-Account: 7",),
+    "headers_removed": ("Diversion",),
+}
+
+
+def test_number_and_header_rules_survive_the_store() -> None:
+    settings = dataclasses.replace(PLAIN, stored=True, **IDENTITY)
+    record = settings.record()
+    kept = dataclasses.replace(record, settings=json.loads(json.dumps(record.settings)))
+    assert LineSettings.of_record(kept) == settings
+
+
+def test_a_rule_in_the_store_that_is_none_any_more_is_told() -> None:
+    record = dataclasses.replace(PLAIN, stored=True).record()
+    broken = dataclasses.replace(record, settings={**record.settings, "dialled_in": [{"format": "old"}]})
+    with pytest.raises(ConfigurationError, match=r"lines.itsp: format"):
+        LineSettings.of_record(broken)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("country", "XX"),
+        ("anonymous_from", "nobody"),
+        ("anonymous_identity", "some"),
+        ("forwarding_header", "both"),
+        ("dialled_from", "from"),
+        ("caller_id_from", ("contact",)),
+        ("headers_passed", ("Via",)),
+        ("headers_passed", ("P-Asserted-Identity",)),
+        ("headers_added", ("X-Account 7",)),
+        ("headers_added", ("X-A: b\r\nVia: c",)),
+        ("headers_removed", ("Contact",)),
+    ],
+)
+def test_a_wrong_identity_setting_is_named(key: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=rf"lines\.itsp\.{key}"):
+        dataclasses.replace(PLAIN, **_one(key, value))
+
+
+def _one(key: str, value: object) -> dict[str, Any]:
+    return {key: value}

@@ -56,7 +56,7 @@ class Routed(House):
         return await self.targets(Placing(PeerType.USER, name, "", caller_name, caller_id))
 
     async def to_line(self, number: str = "+15550100", **caller: str) -> Target:
-        values = {"caller_name": "", "caller_id": "alice", **caller}
+        values: dict[str, Any] = {"caller_name": "", "caller_id": "alice", **caller}
         (target,) = await self.targets(Placing(PeerType.LINE, "itsp", number, **values))
         return target
 

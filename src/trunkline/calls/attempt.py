@@ -48,6 +48,8 @@ class Won:
     dialog: Dialog
     describer: SessionDescriber
     plan: MediaPlan
+    message: Message
+    """The 2xx."""
 
 
 class AttemptOwner(Protocol):
@@ -170,7 +172,7 @@ class Attempt:
             )
             owner.on_attempt_failed(self, Failure(488, words))
             return
-        owner.on_attempt_won(Won(self, dialog, describer, plan))
+        owner.on_attempt_won(Won(self, dialog, describer, plan, message))
 
     def on_refused(self, client: InviteClient, failure: Failure) -> None:
         """From the client: the final failure."""

@@ -67,6 +67,7 @@ class Channel:
         self.describer: SessionDescriber | None = None
         self.link: Link[Channel] | None = None
         self.invite: InviteSession | None = None
+        self.message: Message | None = None
         self._owner = owner
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
@@ -94,6 +95,7 @@ class Channel:
         describer = self.env.describer()
         self._offer = describer.read_offer(request.message.body)
         self.party = party
+        self.message = request.message
         self._flow = request.flow
         self.describer = describer
         contact = self.env.addresses.contact(request.flow, party, token)
@@ -126,6 +128,10 @@ class Channel:
         party = self.party
         return [None] if party is not None and (party.peer_type, party.name) == (PeerType.LINE, line) else []
 
+    def headers(self, name: str) -> list[str]:
+        """All header fields of that name in the INVITE of who called, or the 2xx of who was called."""
+        return self.message.lines(name) if self.message is not None else []
+
     @property
     def offer(self) -> RemoteOffer | None:
         """What the caller offered, before it was answered."""
@@ -155,10 +161,10 @@ class Channel:
         if self._incoming is not None and news.status in PASSED_PROVISIONALS:
             self._incoming.provisional(news.status)
 
-    def provisional(self, status: int, reason: str | None) -> None:
+    def provisional(self, status: int, reason: str | None, headers: Headers = ()) -> None:
         """A provisional of the application's own."""
         if self._incoming is not None:
-            self._incoming.provisional(status, reason)
+            self._incoming.provisional(status, reason, headers=headers)
 
     def preview(self, source: Channel, news: News) -> None:
         """Give the caller the other side's early media."""
@@ -372,6 +378,7 @@ class Channel:
         target = won.attempt.target
         self._owner.ledger.attempt_won(target, self.env.endpoint.now_s)
         self.party = target.party
+        self.message = won.message
         self._flow = target.flow
         self.describer = won.describer
         self._take_leg(won.attempt.leg, won.attempt.address)

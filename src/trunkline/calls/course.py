@@ -73,6 +73,8 @@ class Course:
         self.closed_reason: ClosedReason | None = None
         self.hops_left = HOPS
         self.ledger = Ledger(env.endpoint.now_s)
+        self.failed_status = 0
+        """Of the last placing; 0 while none has failed."""
         self._on_over = on_over
         self._wanted: Wanted | None = None
         self._placement: Placement | None = None
@@ -192,7 +194,7 @@ class Course:
         if self.zero.stage not in WAITING:
             raise CallStateError(f"the call has no open request to answer: it is {self.state.value}")
         if status < 200:
-            self.zero.provisional(status, phrase)
+            self.zero.provisional(status, phrase, headers)
         else:
             self._finish(closed, Happening.FAILED, News(status=status, reason=phrase, headers=tuple(headers)))
 
@@ -403,6 +405,7 @@ class Course:
             self.zero.unlink()
             self.watch_alone(self.zero)
         channel.finish()
+        self.failed_status = error.status
         placement, self._placement = self._placement, None
         self._decision.fail(refusal, placement.awaiting if placement is not None else ())
         if placement is not None:

@@ -61,7 +61,15 @@ class Exchange:
     # --- beginnings -------------------------------------------------------------------------------------------------
 
     def incoming(
-        self, request: RequestReceived, party: Party, *, caller_name: str, caller_id: str, dial_number: str
+        self,
+        request: RequestReceived,
+        party: Party,
+        *,
+        caller_name: str,
+        caller_id: str,
+        dial_number: str,
+        anonymous: bool = False,
+        asserted_identity: str = "",
     ) -> CallSession | None:
         """Make a session of an INVITE outside any dialog.
 
@@ -71,6 +79,8 @@ class Exchange:
             caller_name: The display name to tell the application.
             caller_id: The number or name.
             dial_number: What was dialled.
+            anonymous: Whether the caller wants to stay so.
+            asserted_identity: The number that the caller's provider vouches for.
 
         Returns:
             The session; None when the INVITE was refused at once: 503 while the server stops, 400 where no dialog can
@@ -89,6 +99,8 @@ class Exchange:
             party=party,
             user_agent=request.message.header("User-Agent") or "",
             source=(remote[0], remote[1]),
+            anonymous=anonymous,
+            asserted_identity=asserted_identity,
         )
         refusal = self._arrive(call, request, party)
         if refusal is not None:
@@ -188,6 +200,8 @@ class Exchange:
         party: Party,
         user_agent: str = "",
         source: tuple[str, int] = ("", 0),
+        anonymous: bool = False,
+        asserted_identity: str = "",
     ) -> CallSession:
         return CallSession(
             self,
@@ -202,6 +216,8 @@ class Exchange:
             user_agent=user_agent,
             from_ip=source[0],
             from_port=source[1],
+            anonymous=anonymous,
+            asserted_identity=asserted_identity,
             on_over=self._over,
         )
 

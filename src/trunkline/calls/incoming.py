@@ -54,16 +54,16 @@ class Incoming:
         self._early = False
         self._last: tuple[int, bool] = (0, False)
 
-    def provisional(self, status: int, reason: str | None = None, body: bytes = b"") -> None:
+    def provisional(self, status: int, reason: str | None = None, body: bytes = b"", headers: Headers = ()) -> None:
         """Send a 101 to 199, with an early answer if there is a body. The same twice in a row goes out once."""
-        if self._server.finished or (status, bool(body)) == self._last:
+        if self._server.finished or ((status, bool(body)) == self._last and not headers):
             return
         self._last = (status, bool(body))
         if not self._early:
             # RFC 3261 §15: in an early dialog the caller may say BYE
             self._early = True
             self._endpoint.add_dialog(self.dialog.key, self, remote_cseq=self.dialog.remote_cseq)
-        self._server.provisional(status, reason, [("Contact", self.contact), ("Allow", ALLOW)], body)
+        self._server.provisional(status, reason, [("Contact", self.contact), ("Allow", ALLOW), *headers], body)
 
     def answer(self, body: bytes) -> bool:
         """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""

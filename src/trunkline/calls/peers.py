@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.endpoint import Codec, Flow, NameAddr, Uri
+from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 
 if TYPE_CHECKING:
     from trunkline.calls.plan import Turns
     from trunkline.calls.session import CallSession
     from trunkline.events import CallEvent
 
-__all__ = ["Addresses", "Directory", "Party", "PlacementError", "Placing", "Sink", "Target"]
+__all__ = ["Addresses", "Directory", "Origin", "Party", "PlacementError", "Placing", "Sink", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Party:
     """It is reached over the flow that it opened, and its SDP address is not to be believed."""
     media_timeout_s: float = 0.0
     """Silence after which the session counts as lost; 0 for never."""
+    anonymous: bool = False
+    """Our Contact must not show whose account it is (RFC 3323 §4.1.1)."""
     accept_token: str | None = None
     """The Contact token that ties requests of its dialogs to it (a line's), or None for one minted per call."""
 
@@ -56,6 +58,21 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The call that came in, for which another leg is placed."""
+
+    peer_type: PeerType
+    """Whether a user or a line called."""
+    peer_name: str
+    dialled: str
+    """What was dialled."""
+    message: Message
+    """Its INVITE."""
+    failed_status: int = 0
+    """Of the placing before this one, for which this one goes elsewhere; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Placing:
     """A user, or a number through a line or line group, to be placed as the application said it."""
 
@@ -64,6 +81,12 @@ class Placing:
     dial_number: str
     caller_name: str
     caller_id: str
+    privacy: bool | None = None
+    """Whether the caller stays anonymous; None for as the line has it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Header fields of the application's own for the INVITE."""
+    origin: Origin | None = None
+    """The call that it is placed for; None for one of the application's own."""
 
 
 class PlacementError(Exception):

@@ -15,6 +15,9 @@ from trunkline.calls.channel import Channel
 from trunkline.calls.course import Course
 from trunkline.calls.destinations import Destination, ToLine, ToUser, Wanted, placings, wanted
 from trunkline.calls.environment import CallLog, Environment
+from trunkline.calls.forwarding import Diverted, diversions
+from trunkline.calls.headers import GivenHeaders, checked_headers
+from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.state import CallState
 from trunkline.constants import ClosedReason, PeerType
@@ -44,9 +47,19 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def checked_wanted(to: Destination, *, dial_number: str, caller_name: str, caller_id: str) -> Wanted:
+def checked_wanted(
+    to: Destination,
+    *,
+    dial_number: str,
+    caller_name: str,
+    caller_id: str,
+    privacy: bool | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+    origin: Origin | None = None,
+) -> Wanted:
     """What is to be placed. ValueError where it is nothing that can be placed, or a text has a line break."""
-    whole = wanted(to, dial_number=dial_number, caller_name=caller_name, caller_id=caller_id)
+    caller = Placing(PeerType.USER, "", dial_number, caller_name, caller_id, privacy, headers, origin)
+    whole = wanted(to, caller)
     _check_line("caller_name", caller_name)
     _check_line("caller_id", caller_id)
     for placing in placings(whole):
@@ -86,6 +99,8 @@ class CallSession:
         user_agent: str = "",
         from_ip: str = "",
         from_port: int = 0,
+        anonymous: bool = False,
+        asserted_identity: str = "",
         on_over: Callable[[CallSession], None],
     ) -> None:
         self.id = call_id
@@ -108,6 +123,11 @@ class CallSession:
         """Where the INVITE came from; "" for a dialled call."""
         self.from_port = from_port
         """The port of that address; 0 for a dialled call."""
+        self.anonymous = anonymous
+        """Whether the caller wants to stay unknown (RFC 3323); legs that are placed for the call keep to it."""
+        self.asserted_identity = asserted_identity
+        """The number that the line's provider vouches for (RFC 3325), for the application alone where the call is
+        anonymous; "" where there is none, and for users."""
         self._exchange = exchange
         self._env = env
         self._course = Course(env, self, CallLog(call_id), on_over)
@@ -136,6 +156,28 @@ class CallSession:
         return self._course.one
 
     @property
+    def diversions(self) -> tuple[Diverted, ...]:
+        """Whom the call was meant for before it came here, the latest first.
+
+        As Diversion or else History-Info tell it (RFC 5806, RFC 7044); only a line's word is worth something.
+        """
+        message = self.zero.message
+        return diversions(message) if message is not None and message.is_request else ()
+
+    def header(self, name: str) -> str | None:
+        """A header field of the caller's INVITE, as User-to-User (RFC 7433); for a dialled call, of the callee's 200.
+
+        `zero.headers(name)` and `one.headers(name)` give all of a name, per leg.
+
+        Args:
+            name: Long or compact, in any case.
+
+        Returns:
+            The value; None where there is none.
+        """
+        return next(iter(self.zero.headers(name)), None)
+
+    @property
     def course(self) -> Course:
         """What the layers of the server work with."""
         return self._course
@@ -151,6 +193,8 @@ class CallSession:
         dial_number: str | None = None,
         caller_name: str | None = None,
         caller_id: str | None = None,
+        privacy: bool | None = None,
+        headers: GivenHeaders | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> Placement:
         """Call a user or a number through a line, and connect the caller with whoever answers.
@@ -171,6 +215,10 @@ class CallSession:
             dial_number: Instead of the number that the caller dialled.
             caller_name: Instead of the caller's display name.
             caller_id: Instead of the caller's number.
+            privacy: Whether the caller stays anonymous; as the call that came in, or else as the line has it, unless
+            given.
+            headers: Header fields for the INVITE, as `{"User-to-User": "..."}` (RFC 7433); pairs where a name comes several
+            times.
             timeout_s: Seconds until it is given up, however many were tried by then.
 
         Returns:
@@ -180,9 +228,11 @@ class CallSession:
         Raises:
             CallStateError: It has been accepted, and is neither over nor refused; from another thread the placement
             raises it.
-            ValueError: Not exactly one target is given, `timeout_s` is not positive, or a text has a line break.
+            ValueError: Not exactly one target is given, `timeout_s` is not positive, a text has a line break, or a header
+            field is not for the application to set.
         """
-        placing = self._wanted(_destination(to_user, to_line, to), dial_number, caller_name, caller_id)
+        to = _destination(to_user, to_line, to)
+        placing = self._wanted(to, dial_number, caller_name, caller_id, privacy, headers)
         if timeout_s <= 0:
             raise ValueError("timeout_s: must be more than 0")
         placement = Placement(lambda: self._env.here)
@@ -199,24 +249,34 @@ class CallSession:
         self._env.post(place)
         return placement
 
-    def reject(self, status: int = 603, reason: str | None = None) -> None:
+    def reject(self, status: int = 603, reason: str | None = None, *, headers: GivenHeaders | None = None) -> None:
         """Refuse the call; the session closes with `REJECTED`.
 
         Args:
             status: 400 to 699.
             reason: The reason phrase, instead of the usual one.
+            headers: Header fields of the response.
 
         Raises:
             CallStateError: It has been answered.
             CallEnded: It is over.
-            ValueError: The status is no failure, or the reason has a line break.
+            ValueError: The status is no failure, the reason has a line break, or a header field is not for the application
+            to set.
         """
         if not 400 <= status <= 699:
             raise ValueError(f"status: {status} refuses nothing; 400 to 699 do")
         _check_line("reason", reason)
-        self._env.run(lambda: self._course.respond(status, reason, [], ClosedReason.REJECTED))
+        own = list(checked_headers(headers))
+        self._env.run(lambda: self._course.respond(status, reason, own, ClosedReason.REJECTED))
 
-    def respond(self, status: int, reason: str | None = None, contact: str | None = None) -> None:
+    def respond(
+        self,
+        status: int,
+        reason: str | None = None,
+        contact: str | None = None,
+        *,
+        headers: GivenHeaders | None = None,
+    ) -> None:
         """Send the caller a response of your own: a provisional, a redirection or a failure.
 
         A 3xx closes the session with `REDIRECT_SENT`, a 4xx to 6xx with `FAILURE_SENT`.
@@ -225,11 +285,13 @@ class CallSession:
             status: 101 to 199 or 300 to 699.
             reason: The reason phrase, instead of the usual one.
             contact: The Contact of a 3xx: a URI, or a name and a URI in angle brackets.
+            headers: Further header fields of the response.
 
         Raises:
             CallStateError: It has been answered.
             CallEnded: It is over.
-            ValueError: No such status can be sent, a 3xx has no Contact, or a text has a line break.
+            ValueError: No such status can be sent, a 3xx has no Contact, a text has a line break, or a header field is not
+            for the application to set.
         """
         if not (101 <= status <= 199 or 300 <= status <= 699):
             raise ValueError(f"status: {status} cannot be sent; 101 to 199 and 300 to 699 can")
@@ -238,9 +300,11 @@ class CallSession:
             raise ValueError("contact: a redirection says where to")
         _check_line("reason", reason)
         _check_line("contact", contact)
-        headers = [("Contact", contact if "<" in contact else f"<{contact}>")] if contact else []
+        fields = list(checked_headers(headers))
+        if contact:
+            fields.insert(0, ("Contact", contact if "<" in contact else f"<{contact}>"))
         closed = ClosedReason.REDIRECT_SENT if redirect else ClosedReason.FAILURE_SENT
-        self._env.run(lambda: self._course.respond(status, reason, headers, closed))
+        self._env.run(lambda: self._course.respond(status, reason, fields, closed))
 
     def redirect(self, contact: str) -> None:
         """Send the caller elsewhere with 302 (RFC 3261 §21.3.3); the session closes with `REDIRECT_SENT`.
@@ -278,6 +342,8 @@ class CallSession:
         dial_number: str | None = None,
         caller_name: str | None = None,
         caller_id: str | None = None,
+        privacy: bool | None = None,
+        headers: GivenHeaders | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a user on behalf of this caller, as a session of its own; `bridge` lets the two talk.
@@ -289,6 +355,8 @@ class CallSession:
             dial_number: What the user's phone is told was dialled; the name where not given.
             caller_name: Instead of this caller's display name.
             caller_id: Instead of this caller's number.
+            privacy: Whether this caller stays anonymous; as on this call unless given.
+            headers: Header fields for the INVITE.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -297,9 +365,9 @@ class CallSession:
         Raises:
             CallEnded: This call ended meanwhile.
             CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another failure.
-            ValueError: A text has a line break.
+            ValueError: A text has a line break, or a header field is not for the application to set.
         """
-        placing = self._wanted(ToUser(name), dial_number or name, caller_name, caller_id)
+        placing = self._wanted(ToUser(name), dial_number or name, caller_name, caller_id, privacy, headers)
         return await self._exchange.dial(placing, timeout_s=timeout_s, on_behalf_of=self)
 
     async def bridge(self, other: CallSession) -> BridgeOutcome:
@@ -329,11 +397,28 @@ class CallSession:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _wanted(
-        self, to: Destination, dial_number: str | None, caller_name: str | None, caller_id: str | None
+        self,
+        to: Destination,
+        dial_number: str | None,
+        caller_name: str | None,
+        caller_id: str | None,
+        privacy: bool | None,
+        headers: GivenHeaders | None,
     ) -> Wanted:
         return checked_wanted(
             to,
             dial_number=self.dial_number if dial_number is None else dial_number,
             caller_name=self.caller_name if caller_name is None else caller_name,
             caller_id=self.caller_id if caller_id is None else caller_id,
+            privacy=(True if self.anonymous else None) if privacy is None else privacy,
+            headers=checked_headers(headers),
+            origin=self._origin(),
         )
+
+    def _origin(self) -> Origin | None:
+        """What a leg is told of the call that it is placed for; None for a call that was dialled."""
+        message = self.zero.message
+        if message is None or not message.is_request:
+            return None
+        status = self._course.failed_status
+        return Origin(self.from_peer_type, self.from_peer_name, self.dial_number, message, status)

@@ -131,7 +131,8 @@ class OwnAddresses:
     def _place_token(self, party: Party, token: str) -> tuple[str, Params]:
         settings = self._settings(party)
         if settings is not None and settings.token_in == "parameter":
-            return settings.username, ((TOKEN_PARAMETER, token),)
+            # RFC 3323 §4.1.1: nothing in an anonymous call says whose account it is
+            return "anonymous" if party.anonymous else settings.username, ((TOKEN_PARAMETER, token),)
         return token, ()
 
     def _meets(self, flow: Flow) -> Met:

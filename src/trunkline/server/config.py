@@ -17,13 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
-from trunkline.server.line_settings import LineSettings
+from trunkline.server.line_settings import RULE_LISTS, LineSettings
+from trunkline.server.numbers import NumberRule, rule_of
 from trunkline.server.options import Options
+from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
 
@@ -133,6 +143,10 @@ def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
     if not lowest <= usual <= highest:
         raise ValueError("the three values are lowest, default and highest, in this order")
     return bounds
+
+
+def _profile(name: str) -> str:
+    return profile(name).name
 
 
 Port = Annotated[int, Field(ge=1024, le=65_535)]
@@ -251,6 +265,7 @@ def _line_fields() -> dict[str, Any]:
     replaced = {
         "codecs": (CodecNames | None, None),
         "password": (SecretStr | None, None),
+        "profile": (Annotated[str, AfterValidator(_profile)] | None, None),
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
     }
     hints = get_type_hints(LineSettings)
@@ -267,10 +282,19 @@ def _line_fields() -> dict[str, Any]:
 class LineOptionsBase(Options):
     """The options of a line: the fields of `LineSettings`, as `LineOptions` has them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _over_profile(cls, values: Any) -> Any:
+        """What is given goes before what the profile has."""
+        name = values.get("profile") if isinstance(values, Mapping) else None
+        return {**profile(name).settings, **values} if name in profile_names() else values
+
     def values(self, name: str, server: ServerSettings) -> dict[str, Any]:
         """The fields of the `LineSettings` of that name, but for the name; `server` says what is left open."""
         values = self.arguments()
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
+        for key in values.keys() & set(RULE_LISTS):
+            values[key] = tuple(rule_of(rule) for rule in values[key])
         if values.get("media_timeout_s") is None:
             values["media_timeout_s"] = server.media_timeout_s
         return values
@@ -413,6 +437,9 @@ def _explained(error: ValidationError, model: type[BaseModel], prefix: str) -> I
         if kind == "extra_forbidden":
             known = _fields_at(model, problem["loc"][:-1])
             yield ConfigurationError(key, f"unknown key{_meant(path[-1], known) or '; known are ' + ', '.join(known)}")
+        elif kind == "unexpected_keyword_argument":
+            # the one dataclass among the options
+            yield ConfigurationError(key, f"unknown key{_meant(path[-1], NumberRule.__dataclass_fields__)}")
         elif kind == "missing":
             yield ConfigurationError(key, "is missing")
         else:

@@ -7,20 +7,29 @@ challenged), the networks and addresses of lines with the called number, and las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from trunkline.calls.peers import Party
 from trunkline.server.addresses import TOKEN_PARAMETER
 from trunkline.server.auth import Authenticator
+from trunkline.server.inbound import (
+    called_numbers,
+    caller_of_line,
+    caller_of_user,
+    dialled,
+    dialled_over,
+    request_uri,
+    same_number,
+)
 from trunkline.server.line import Line
 from trunkline.server.lines import Lines
 from trunkline.server.registrar import OwnDomains
-from trunkline.server.users import User, Users
+from trunkline.server.users import Users
 from trunkline.sip.dialog import behind_nat
-from trunkline.sip.endpoint import Message, RequestReceived, SipParseError, Uri
+from trunkline.sip.endpoint import Message, RequestReceived
 
-__all__ = ["Caller", "Identifier", "Stranger", "Unproven", "same_number"]
+__all__ = ["Caller", "Identifier", "Stranger", "Unproven"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,10 @@ class Caller:
     caller_id: str
     dial_number: str
     line: Line | None = None
+    anonymous: bool = False
+    """Whether the caller wants to stay so."""
+    asserted_identity: str = ""
+    """The number that the line's provider vouches for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,7 @@ class Identifier:
         return Stranger(403, "Unknown source")
 
     def _by_token(self, request: RequestReceived) -> Identified | None:
-        uri = _request_uri(request.message)
+        uri = request_uri(request.message)
         if uri is None:
             return None
         line = self._lines.by_token(uri.user, uri.param(TOKEN_PARAMETER))
@@ -99,8 +112,8 @@ class Identifier:
             return Unproven()
         message = request.message
         party = user.party(nat=behind_nat(message, request.flow))
-        name, number = _caller(message)
-        return Caller(party, name or user.display_name, _permitted(user, number), _dialled(message))
+        caller = caller_of_user(user, message)
+        return Caller(party, caller.name, caller.number, dialled(message), anonymous=caller.anonymous)
 
     def _by_server(self, request: RequestReceived) -> Identified | None:
         return self._of_lines(self._lines.at(request.flow), request)
@@ -123,65 +136,19 @@ class Identifier:
             return None
         if len(candidates) == 1:
             return _from_line(candidates[0], request)
-        message = request.message
-        called = [number for number in (_dialled(message), message.to.uri.user or "") if number]
-        by_number = [line for line in candidates if any(_is_of(line, number) for number in called)]
+        by_number = [line for line in candidates if _is_called(line, request.message)]
         if len(by_number or candidates) != 1:
             return Stranger(404, "Several lines are at this source, and none has this number")
         return _from_line((by_number or candidates)[0], request)
 
 
 def _from_line(line: Line, request: RequestReceived) -> Caller:
-    name, number = _caller(request.message)
     line.counters.calls_in += 1
-    return Caller(line.party(), name, number, _called(request.message, line), line)
+    caller = caller_of_line(line.settings, request.message)
+    number = dialled_over(line.settings, line.token, request.message)
+    return Caller(line.party(), caller.name, caller.number, number, line, caller.anonymous, caller.asserted)
 
 
-def _permitted(user: User, number: str) -> str:
-    """The caller id that a proven user claims, if it is one of its own; else its name. From itself proves nothing."""
-    return next((own for own in user.numbers if same_number(own, number)), user.name)
-
-
-def _caller(message: Message) -> tuple[str, str]:
-    from_ = message.from_
-    return from_.display_name or "", from_.uri.user or ""
-
-
-def _request_uri(message: Message) -> Uri | None:
-    try:
-        return message.uri
-    except SipParseError:
-        return None
-
-
-def _dialled(message: Message) -> str:
-    """The user part of the Request-URI; of To where that has none."""
-    uri = _request_uri(message)
-    return (uri.user if uri is not None else None) or message.to.uri.user or ""
-
-
-def _called(message: Message, line: Line) -> str:
-    """The number that was dialled to reach a line: what the Request-URI or else To says beyond the line's own Contact."""
-    ours = ("", line.token, line.settings.username)
-    dialled = _dialled(message)
-    if dialled not in ours:
-        return dialled
-    addressed = message.to.uri.user or ""
-    return line.settings.username if addressed in ours else addressed
-
-
-def _is_of(line: Line, number: str) -> bool:
-    return any(same_number(number, own) for own in _own_numbers(line))
-
-
-def _own_numbers(line: Line) -> Iterable[str]:
-    return (line.settings.username, *line.settings.numbers)
-
-
-def same_number(one: str, other: str) -> bool:
-    """Whether two user parts are one number: visual separators and a leading + aside (RFC 3966 §5.1.1)."""
-    return _bare(one) == _bare(other)
-
-
-def _bare(number: str) -> str:
-    return "".join(letter for letter in number.lower() if letter not in " -.()").removeprefix("+")
+def _is_called(line: Line, message: Message) -> bool:
+    own = (line.settings.username, *line.settings.numbers)
+    return any(same_number(number, mine) for number in called_numbers(line.settings, message) for mine in own)

@@ -11,15 +11,31 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from trunkline.calls.headers import header_problem, is_identity, name_problem
 from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
+from trunkline.server.numbers import NumberRule, is_country, rule_of
 from trunkline.server.users import DEFAULT_CODECS, codec_json, codec_of_json
 from trunkline.sip.endpoint import Codec
 from trunkline.storage.records import LineRecord
 
-__all__ = ["ANYWHERE", "FromUser", "HostPort", "LineSettings", "TokenPlace", "split_host"]
+__all__ = [
+    "ANYWHERE",
+    "RULE_LISTS",
+    "AnonymousFrom",
+    "AnonymousIdentity",
+    "CallerIdSource",
+    "DialledSource",
+    "ForwardingHeader",
+    "FromUser",
+    "HostPort",
+    "LineSettings",
+    "TokenPlace",
+    "added_header",
+    "split_host",
+]
 
 TokenPlace = Literal["user", "parameter"]
 """Where our Contact carries the line's token: providers rewrite the one and strip the other."""
@@ -31,6 +47,23 @@ ANYWHERE = "anywhere"
 """In `accept_from`: every address."""
 
 EVERYTHING = ("0.0.0.0/0", "::/0")
+AnonymousFrom = Literal["anonymous", "account"]
+"""Who stands in From of an anonymous call."""
+
+AnonymousIdentity = Literal["asserted", "all", "none"]
+"""Which identity headers of a line an anonymous call keeps, for the provider alone to read."""
+
+ForwardingHeader = Literal["none", "diversion", "history-info"]
+"""What tells a provider that a call was forwarded."""
+
+DialledSource = Literal["auto", "request-uri", "to", "p-called-party-id"]
+"""Where the called number of an incoming call stands."""
+
+CallerIdSource = Literal["p-asserted-identity", "remote-party-id", "from"]
+"""Where the caller's number of an incoming call stands."""
+
+RULE_LISTS = ("dialled_in", "dialled_out", "caller_ids_in", "caller_ids_out")
+"""The settings that are lists of number rules."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -80,6 +113,8 @@ class LineSettings:
     """What its calls may use, in order of preference; as the server's unless the option is given."""
     display_name: str = ""
     """The name in From where the call brings none."""
+    caller_id: str = ""
+    """The caller's number where the call brings none; `username` unless given."""
     from_user: FromUser = "account"
     """Whose number stands in From: the account's, or the caller's."""
     from_domain: str | None = None
@@ -88,8 +123,44 @@ class LineSettings:
     """Whether called numbers are marked `user=phone` (RFC 3261 §19.1.1)."""
     asserted_identity: bool = False
     """Whether the caller's number goes out in P-Asserted-Identity (RFC 3325), for providers that trust us with it."""
+    preferred_identity: bool = False
+    """Whether it goes out in P-Preferred-Identity (RFC 3325 §9.2), for providers that let their accounts choose."""
+    remote_party_id: bool = False
+    """Whether it goes out in Remote-Party-ID, for providers that know nothing newer."""
     privacy: bool = False
-    """Whether From is anonymous, with `Privacy: id` (RFC 3323)."""
+    """Whether calls are anonymous unless they say otherwise: From is, and there is `Privacy: id` (RFC 3323, RFC 3325)."""
+    anonymous_from: AnonymousFrom = "anonymous"
+    """Who stands in From of an anonymous call; `"account"` for providers that refuse what is not their account."""
+    anonymous_identity: AnonymousIdentity = "asserted"
+    """Which identity headers an anonymous call keeps, for the provider alone: P-Asserted-Identity, all that are on, or
+    none."""
+    forwarding_header: ForwardingHeader = "none"
+    """What tells the provider that a call which came in over a line goes out again: Diversion (RFC 5806) or History-Info
+    (RFC 7044)."""
+    country: str = ""
+    """Where its numbers without country code are, for number rules: a code as `DE`."""
+    dialled_in: tuple[NumberRule, ...] = ()
+    """Number rules for the called numbers of calls that come in."""
+    dialled_out: tuple[NumberRule, ...] = ()
+    """Number rules for the called numbers of calls that go out."""
+    caller_ids_in: tuple[NumberRule, ...] = ()
+    """Number rules for the callers' numbers of calls that come in."""
+    caller_ids_out: tuple[NumberRule, ...] = ()
+    """Number rules for the callers' numbers, and those of who forwarded, of calls that go out."""
+    dialled_from: DialledSource = "auto"
+    """Where the called number of an incoming call stands; `"auto"` looks into the Request-URI, and into To where that has
+    the line's own Contact."""
+    caller_id_from: tuple[CallerIdSource, ...] = ("p-asserted-identity", "remote-party-id", "from")
+    """Where the caller's number of an incoming call stands; the first that is there counts."""
+    headers_passed: tuple[str, ...] = ()
+    """Names of header fields that an INVITE takes along from one leg to the other: from this line to a user, from a user to
+    this line; between two lines, those that both have."""
+    headers_added: tuple[str, ...] = ()
+    """Header fields of each INVITE over the line, as `X-Account: 7`."""
+    headers_removed: tuple[str, ...] = ()
+    """Names of header fields that no INVITE over the line has, whoever sets them."""
+    profile: str | None = None
+    """The preset that its other settings come from where they are not given, as `sipgate@1`."""
     max_calls: int | None = None
     """Calls over it at a time; None for no limit."""
     calls_per_second: float | None = None
@@ -135,9 +206,25 @@ class LineSettings:
         yield "ping_interval_s", _is_pause(self.ping_interval_s), "2 to 3600 seconds are sensible, or 0 for no pings"
         yield "ping_down_after", 1 <= self.ping_down_after <= 100, "1 to 100 pings are sensible"
         yield "ping_up_after", 1 <= self.ping_up_after <= 100, "1 to 100 pings are sensible"
+        yield "country", not self.country or is_country(self.country), f"{self.country} is no country code, as DE"
+        for key, choices in _CHOICES.items():
+            yield key, getattr(self, key) in choices, "either " + " or ".join(f'"{choice}"' for choice in choices)
+        for source in self.caller_id_from:
+            known = get_args(CallerIdSource)
+            yield "caller_id_from", source in known, f"{source} is none of {', '.join(known)}"
+        for key, problem in self._header_rules():
+            yield key, not problem, problem
         for network in self.accept_from:
             problem = f"{network} is no network, as 198.51.100.0/24, and not {ANYWHERE}"
             yield "accept_from", network == ANYWHERE or _network(network) is not None, problem
+
+    def _header_rules(self) -> Iterator[tuple[str, str]]:
+        for name in self.headers_passed:
+            yield "headers_passed", name_problem(name)
+        for line in self.headers_added:
+            yield "headers_added", header_problem(*added_header(line))
+        for name in self.headers_removed:
+            yield "headers_removed", "" if is_identity(name) else name_problem(name)
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -170,6 +257,8 @@ class LineSettings:
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_IN_JSON}
         settings["codecs"] = [codec_json(codec) for codec in self.codecs]
         settings["transport"] = self.transport.value if self.transport is not None else None
+        for key in RULE_LISTS:
+            settings[key] = [rule.data() for rule in getattr(self, key)]
         return LineRecord(self.name, self.password, settings)
 
     @classmethod
@@ -178,17 +267,37 @@ class LineSettings:
         settings: dict[str, object] = dict(record.settings)
         known = {f.name for f in dataclasses.fields(cls)}
         values = {key: value for key, value in settings.items() if key in known}
-        values.update(_from_json(settings))
+        try:
+            values.update(_from_json(settings))
+        except ValueError as error:
+            raise ConfigurationError(f"lines.{record.name}", str(error)) from error
         return cls(name=record.name, password=record.password, stored=True, **values)  # type: ignore[arg-type]
 
 
 _NOT_IN_JSON = frozenset({"name", "password", "stored"})
 
+_LISTS = ("accept_from", "numbers", "caller_id_from", "headers_passed", "headers_added", "headers_removed")
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "anonymous_from": get_args(AnonymousFrom),
+    "anonymous_identity": get_args(AnonymousIdentity),
+    "forwarding_header": get_args(ForwardingHeader),
+    "dialled_from": get_args(DialledSource),
+}
+
+
+def added_header(line: str) -> tuple[str, str]:
+    """Name and value of a header line; the name is "" where there is no colon."""
+    name, colon, value = line.partition(":")
+    return (name.strip(), value.strip()) if colon else ("", line)
+
 
 def _from_json(settings: Mapping[str, object]) -> dict[str, object]:
     """The values that JSON holds in another type."""
     codecs = settings.get("codecs")
-    values: dict[str, object] = {key: tuple(_list(settings.get(key))) for key in ("accept_from", "numbers")}
+    values: dict[str, object] = {key: tuple(_list(settings[key])) for key in _LISTS if key in settings}
+    for key in RULE_LISTS:
+        values[key] = tuple(rule_of(rule) for rule in _list(settings.get(key)) if isinstance(rule, dict))
     if isinstance(codecs, list):
         values["codecs"] = tuple(codec_of_json(codec) for codec in codecs)
     transport = settings.get("transport")

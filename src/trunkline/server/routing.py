@@ -17,6 +17,7 @@ from trunkline.calls.plan import Find, Found, Lookup, Step, Turning, Turns
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
 from trunkline.server.groups import Choice, LineGroup, LineGroups
+from trunkline.server.identity import over_line, to_phone
 from trunkline.server.limits import Limits
 from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
@@ -33,9 +34,6 @@ __all__ = ["EmergencyCalls", "Routing"]
 SERVER_SILENCE_S = 6.0
 """How long a server may send nothing at all before the next one is tried, where no group says so: an INVITE has been
 repeated three times by then (RFC 3261 §17.1.1.2)."""
-
-ANONYMOUS = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
-"""RFC 3323 §4.1.1.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +130,20 @@ class Routing:
         return [self._contact_target(placing, user, binding) for binding in bindings]
 
     def _contact_target(self, placing: Placing, user: User, binding: Binding) -> Target:
-        caller = Uri("sip", placing.caller_id or "anonymous", self._domain)
+        local, headers = to_phone(placing, self._domain, from_line=self._line_of_origin(placing))
         return Target(
             party=user.party(nat=binding.nat),
             uri=binding.uri,
             flow=_flow_to(binding),
-            local=NameAddr(caller, placing.caller_name or None),
+            local=local,
             remote=NameAddr(Uri("sip", user.name, self._domain)),
-            headers=tuple(("Route", value) for value in binding.path),  # RFC 3327 §5.3
+            headers=(*(("Route", value) for value in binding.path), *headers),  # RFC 3327 §5.3
         )
+
+    def _line_of_origin(self, placing: Placing) -> LineSettings | None:
+        """The settings of the line that the call came in over; None where a user called, or the application calls."""
+        origin = placing.origin
+        return self._lines.settings(origin.peer_name) if origin and origin.peer_type is PeerType.LINE else None
 
     # --- lines and groups -------------------------------------------------------------------------------------------
 
@@ -194,7 +197,8 @@ class Routing:
 
     def _at(self, flows: Sequence[Flow], placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found]:
         line.counters.calls_out += 1
-        targets = [_server_target(placing, line, flow) for flow in flows]
+        from_line = self._line_of_origin(placing)
+        targets = [_server_target(placing, line, flow, from_line=from_line) for flow in flows]
         if len(targets) == 1:
             return targets
         waits = [SERVER_SILENCE_S if silence_s is None else silence_s] * (len(targets) - 1)
@@ -290,32 +294,13 @@ def _nowhere(line: Line, error: ResolutionError) -> PlacementError:
     return PlacementError(503, f"line {line.name}: the provider cannot be found: {error}")
 
 
-def _server_target(placing: Placing, line: Line, flow: Flow) -> Target:
-    settings = line.settings
-    params: list[tuple[str, str | None]] = [("user", "phone")] if settings.user_phone else []
-    uri = Uri("sip", placing.dial_number, settings.aor_domain, settings.domain_port, params)
+def _server_target(placing: Placing, line: Line, flow: Flow, *, from_line: LineSettings | None) -> Target:
+    said = over_line(line.settings, placing, from_line=from_line)
     return Target(
-        party=line.party(),
-        uri=uri,
+        party=replace(line.party(), anonymous=True) if said.anonymous else line.party(),
+        uri=said.uri,
         flow=flow,
-        local=_from(placing, settings),
-        remote=NameAddr(uri.replace(port=None)),
-        headers=(*line.routes, *_identity(placing, settings)),
+        local=said.local,
+        remote=said.remote,
+        headers=(*line.routes, *said.headers),
     )
-
-
-def _from(placing: Placing, settings: LineSettings) -> NameAddr:
-    if settings.privacy:
-        return ANONYMOUS
-    user = settings.username if settings.from_user == "account" else placing.caller_id or settings.username
-    name = placing.caller_name or settings.display_name
-    return NameAddr(Uri("sip", user, settings.from_domain or settings.aor_domain), name or None)
-
-
-def _identity(placing: Placing, settings: LineSettings) -> list[tuple[str, str]]:
-    headers = [("Privacy", "id")] if settings.privacy else []
-    if settings.asserted_identity:
-        number = placing.caller_id or settings.username
-        asserted = NameAddr(Uri("sip", number, settings.from_domain or settings.aor_domain))
-        headers.append(("P-Asserted-Identity", str(asserted)))
-    return headers

@@ -337,6 +337,8 @@ class Running:
                 caller_name=found.caller_name,
                 caller_id=found.caller_id,
                 dial_number=found.dial_number,
+                anonymous=found.anonymous,
+                asserted_identity=found.asserted_identity,
             )
         elif isinstance(found, Unproven):
             self._authenticator.challenge(request)

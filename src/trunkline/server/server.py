@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.calls.destinations import Destination, ToLine
+from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.peers import Placing
 from trunkline.calls.session import CallSession, checked_wanted
 from trunkline.constants import PeerType
@@ -349,6 +350,8 @@ class SipServer(Handlers):
         to: Destination | None = None,
         caller_name: str = "",
         caller_id: str = "",
+        privacy: bool | None = None,
+        headers: GivenHeaders | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a number through a line or line group, or several at once or in turn, as a session of its own.
@@ -359,6 +362,9 @@ class SipServer(Handlers):
             to: several destinations, as `CallSession.accept` takes them.
             caller_name: The display name that the callee is shown, where the line's settings let it.
             caller_id: The number that the callee is shown, where the line's settings let it.
+            privacy: Whether the call is anonymous; as the line has it unless given.
+            headers: Header fields for the INVITE, as `{"User-to-User": "..."}` (RFC 7433); pairs where a name comes several
+            times.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -367,16 +373,30 @@ class SipServer(Handlers):
         Raises:
             CallFailed: `Busy`, `Declined`, `NoAnswer`, or another failure with its status.
             CallEnded: The session was closed before the answer.
-            ValueError: Not exactly one of `line` and `to` is given, or a text has a line break.
+            ValueError: Not exactly one of `line` and `to` is given, a text has a line break, or a header field is not for
+            the application to set.
         """
         destination = ToLine(line) if line is not None else to
         if destination is None or (line is not None and to is not None):
             raise ValueError("exactly one of line and to is to be given")
-        whole = checked_wanted(destination, dial_number=number, caller_name=caller_name, caller_id=caller_id)
+        whole = checked_wanted(
+            destination,
+            dial_number=number,
+            caller_name=caller_name,
+            caller_id=caller_id,
+            privacy=privacy,
+            headers=checked_headers(headers),
+        )
         return await self._now.exchange.dial(whole, timeout_s=timeout_s)
 
     async def dial_user(
-        self, name: str, *, caller_name: str = "", caller_id: str = "", timeout_s: float = DIAL_TIMEOUT_S
+        self,
+        name: str,
+        *,
+        caller_name: str = "",
+        caller_id: str = "",
+        headers: GivenHeaders | None = None,
+        timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a user, all of whose phones ring, as a session of its own.
 
@@ -384,6 +404,7 @@ class SipServer(Handlers):
             name: The user.
             caller_name: The display name that the phone shows.
             caller_id: The number that the phone shows.
+            headers: Header fields for the INVITE.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -392,8 +413,9 @@ class SipServer(Handlers):
         Raises:
             CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered`, or another failure with its status.
             CallEnded: The session was closed before the answer.
+            ValueError: A header field is not for the application to set.
         """
-        placing = Placing(PeerType.USER, name, name, caller_name, caller_id)
+        placing = Placing(PeerType.USER, name, name, caller_name, caller_id, headers=checked_headers(headers))
         return await self._now.exchange.dial(placing, timeout_s=timeout_s)
 
     # --- trace --------------------------------------------------------------------------------------------------------

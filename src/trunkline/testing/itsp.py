@@ -8,13 +8,15 @@ provider is set by attributes: statuses to refuse with, an expiry to force, cred
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.sip.endpoint import Flow, Message, NameAddr, RequestReceived, Uri, digest_ha1
+from trunkline.server.profile import Refusal, profile
+from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
+from trunkline.testing.refusals import refusal_of
 
 __all__ = ["Account", "Itsp"]
 
@@ -47,6 +49,7 @@ class Itsp(Agent):
         refuse_invite: The same for INVITE.
         refuse_options: The same for OPTIONS.
         register_headers: Further headers of the 200 to a REGISTER, as Service-Route.
+        refusals: What INVITEs must be like, as a real provider has it: see `behave_as`.
         retry_after_s: Goes with these refusals as Retry-After, where not 0.
         min_expires_s: A REGISTER that asks for less gets 423.
         expires_s: What a REGISTER is granted at most.
@@ -63,6 +66,7 @@ class Itsp(Agent):
         self.refuse_invite = 0
         self.refuse_options = 0
         self.register_headers: list[tuple[str, str]] = []
+        self.refusals: Sequence[Refusal] = ()
         self.retry_after_s = 0
         self.min_expires_s = 0
         self.expires_s = 3600
@@ -85,6 +89,17 @@ class Itsp(Agent):
         self.endpoint.driver.set_challenge(
             self.realm, {"REGISTER": "everybody", "INVITE": "everybody", "*": "nobody"}, (), ()
         )
+
+    def behave_as(self, name: str) -> None:
+        """Refuse from now on the INVITEs that a real provider refuses.
+
+        Args:
+            name: A line profile, as `sipgate@1`.
+
+        Raises:
+            ValueError: There is none of that name.
+        """
+        self.refusals = profile(name).refusals
 
     # --- accounts -----------------------------------------------------------------------------------------------------
 
@@ -109,7 +124,13 @@ class Itsp(Agent):
         return account.contact is not None and account.expires_at_s > asyncio.get_running_loop().time()
 
     def dial(
-        self, username: str, *, number: str | None = None, caller_id: str, caller_name: str | None = None
+        self,
+        username: str,
+        *,
+        number: str | None = None,
+        caller_id: str,
+        caller_name: str | None = None,
+        headers: Headers = (),
     ) -> ScriptedCall:
         """Call an account from the mobile network: an INVITE to the contact that it registered.
 
@@ -118,6 +139,7 @@ class Itsp(Agent):
             number: What was dialled; in the To. The account's name unless given.
             caller_id: The mobile's number.
             caller_name: Its display name.
+            headers: Further headers of the INVITE, as P-Asserted-Identity.
 
         Raises:
             ValueError: The account is not registered.
@@ -130,6 +152,7 @@ class Itsp(Agent):
             account.flow,
             local=NameAddr(Uri("sip", caller_id, self.realm), caller_name),
             remote=NameAddr(Uri("sip", number or username, self.realm)),
+            headers=headers,
         )
 
     # --- from the stack -----------------------------------------------------------------------------------------------
@@ -143,6 +166,8 @@ class Itsp(Agent):
             return
         if self.refuse_invite:
             self.endpoint.respond(request.tx, self.refuse_invite, None, self._retry_after())
+        elif broken := refusal_of(request.message, self.refusals):
+            self.endpoint.respond(request.tx, broken.status, broken.reason)
         else:
             super().on_invite(request)
 
