@@ -297,8 +297,8 @@ class Turn:
         if not self._turns.name:
             return failed
         called = [each for each in failed if each.ending is not Ending.UNSENT]
-        if called:
-            return called
+        if called or len({each.failure for each in failed}) == 1:
+            return called or failed[:1]
         statuses = {each.failure.status for each in failed}
         words = "; ".join(each.failure.reason for each in failed)
         failure = Failure(

@@ -155,7 +155,8 @@ class Routing:
         self._limits.check_group(group)
         over = _Over(group)
         choices = group.order(placing.dial_number, self._random)
-        steps = [self._line_step(placing, choice, over, last=choice is choices[-1]) for choice in choices]
+        last = [choice for choice in choices if not choice.unfit][-1:]
+        steps = [self._line_step(placing, choice, over, last=choice in last) for choice in choices]
         return Turns(steps, Turning.LINES, f"line group {group.name}")
 
     def _line_step(self, placing: Placing, choice: Choice, over: _Over | None = None, *, last: bool = True) -> Step:
