@@ -144,13 +144,16 @@ class Turn:
             asyncio.get_running_loop().call_soon(self._settle)
 
     async def _find(self, step: Step, ask: Lookup) -> None:
+        found: Sequence[Found] | Exception
         try:
             found = await ask()
         except Exception as error:
-            self._miss(step, error)
+            found = error
+        self._lookup = None
+        if isinstance(found, Exception):
+            self._miss(step, found)
         else:
             self._call(step, found)
-        self._lookup = None
         self._settle()
 
     def _miss(self, step: Step, error: Exception) -> None:
