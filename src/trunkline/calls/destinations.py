@@ -7,7 +7,7 @@ and line, put together by `Several`; `plan` turns that into steps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from trunkline.calls.peers import Placing
@@ -85,14 +85,13 @@ class Several:
 Wanted: TypeAlias = "Placing | Several"
 
 
-def wanted(to: Destination, *, dial_number: str, caller_name: str, caller_id: str) -> Wanted:
+def wanted(to: Destination, said: Placing) -> Wanted:
     """What is to be placed.
 
     Args:
         to: What the application wrote.
-        dial_number: Where a destination names no number of its own.
-        caller_name: What the callees are told.
-        caller_id: What the callees are told.
+        said: What it said of the call, for every destination alike; its peer is left out of account, and its number where
+            a destination names one of its own.
 
     Raises:
         ValueError: There is nobody in it, or too many, a time limit is not positive, or it is no destination.
@@ -100,10 +99,11 @@ def wanted(to: Destination, *, dial_number: str, caller_name: str, caller_id: st
 
     def made(part: Destination) -> Wanted:
         if isinstance(part, ToUser):
-            return _limited(Placing(PeerType.USER, part.name, dial_number, caller_name, caller_id), part.timeout_s)
+            return _limited(replace(said, peer_type=PeerType.USER, peer_name=part.name), part.timeout_s)
         if isinstance(part, ToLine):
-            number = dial_number if part.dial_number is None else part.dial_number
-            return _limited(Placing(PeerType.LINE, part.name, number, caller_name, caller_id), part.timeout_s)
+            number = said.dial_number if part.dial_number is None else part.dial_number
+            to_line = replace(said, peer_type=PeerType.LINE, peer_name=part.name, dial_number=number)
+            return _limited(to_line, part.timeout_s)
         at_once = isinstance(part, AtOnce)
         if not at_once and (isinstance(part, str) or not isinstance(part, Sequence)):
             raise ValueError(f"to: {part!r} is no destination; ToUser, ToLine, AtOnce and lists of them are")

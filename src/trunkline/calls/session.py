@@ -15,6 +15,7 @@ from trunkline.calls.channel import Channel
 from trunkline.calls.course import CallState, Course
 from trunkline.calls.destinations import Destination, ToLine, ToUser, Wanted, placings, wanted
 from trunkline.calls.environment import CallLog, Environment
+from trunkline.calls.peers import Placing
 from trunkline.calls.placement import Placement
 from trunkline.constants import ClosedReason, PeerType
 from trunkline.errors import CallError
@@ -43,11 +44,16 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def checked_wanted(to: Destination, *, dial_number: str, caller_name: str, caller_id: str) -> Wanted:
-    """What is to be placed. ValueError where it is nothing that can be placed, or a text has a line break."""
-    whole = wanted(to, dial_number=dial_number, caller_name=caller_name, caller_id=caller_id)
-    _check_line("caller_name", caller_name)
-    _check_line("caller_id", caller_id)
+def checked_wanted(to: Destination, said: Placing) -> Wanted:
+    """What is to be placed. ValueError where it is nothing that can be placed, or a text has a line break.
+
+    Args:
+        to: Where to.
+        said: What the application said of the call, for every destination alike.
+    """
+    whole = wanted(to, said)
+    _check_line("caller_name", said.caller_name)
+    _check_line("caller_id", said.caller_id)
     for placing in placings(whole):
         _check_line("dial_number", placing.dial_number)
     return whole
@@ -330,9 +336,11 @@ class CallSession:
     def _wanted(
         self, to: Destination, dial_number: str | None, caller_name: str | None, caller_id: str | None
     ) -> Wanted:
-        return checked_wanted(
-            to,
+        said = Placing(
+            peer_type=PeerType.USER,
+            peer_name="",
             dial_number=self.dial_number if dial_number is None else dial_number,
             caller_name=self.caller_name if caller_name is None else caller_name,
             caller_id=self.caller_id if caller_id is None else caller_id,
         )
+        return checked_wanted(to, said)
