@@ -171,8 +171,7 @@ class Routing:
             line = self._lines.find(through.peer_name)
             if line is None:
                 raise PlacementError(404 if over is None else 503, f"no line {through.peer_name}")
-            if not line.usable:
-                raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
+            self._check_usable(line)
             if over is None:
                 self._limits.let_through(line, hold)
             else:
@@ -181,6 +180,10 @@ class Routing:
             return self._servers(through, line, silence_s)
 
         return self._step(through, find, silence_s=silence_s, hold=hold)
+
+    def _check_usable(self, line: Line) -> None:
+        if not line.usable:
+            raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
 
     def _servers(self, placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found] | Lookup:
         """The line's servers, in turn."""
