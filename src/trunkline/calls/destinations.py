@@ -13,7 +13,7 @@ from typing import TypeAlias
 from trunkline.calls.peers import Placing
 from trunkline.constants import PeerType
 
-__all__ = ["AtOnce", "Destination", "Several", "ToLine", "ToUser", "Wanted", "placings", "wanted"]
+__all__ = ["MAX_DESTINATIONS", "AtOnce", "Destination", "Several", "ToLine", "ToUser", "Wanted", "placings", "wanted"]
 
 MAX_DESTINATIONS = 64
 """Users and lines of one placing: each holds a transaction, and those that ring at once ring together."""
