@@ -79,6 +79,9 @@ def test_whoever_answered_ends_it_whatever_the_others_said() -> None:
     assert not goes_on(Turning.DESTINATIONS, both)
 
 
+SAID = Placing(PeerType.USER, "", "9", "", "")
+
+
 def one(placing: Placing) -> Turns:
     return Turns([Step(list, placing.peer_type, placing.peer_name)], Turning.LINES)
 
@@ -91,7 +94,7 @@ def found(step: Step) -> list[Turns]:
 
 def test_a_plan_has_the_shape_of_what_is_wanted() -> None:
     to: Destination = [ToUser("a", 5), AtOnce(ToUser("b"), [ToLine("c", "1"), ToLine("d")], timeout_s=7), ToUser("e")]
-    whole = wanted(to, dial_number="9", caller_name="", caller_id="")
+    whole = wanted(to, SAID)
     assert [(each.peer_name, each.dial_number) for each in placings(whole)] == [
         ("a", "9"), ("b", "9"), ("c", "1"), ("d", "9"), ("e", "9"),
     ]  # fmt: skip
@@ -104,5 +107,5 @@ def test_a_plan_has_the_shape_of_what_is_wanted() -> None:
 
 
 def test_a_single_destination_is_the_plan_of_its_own() -> None:
-    plan = plan_of(wanted(ToUser("a"), dial_number="", caller_name="", caller_id=""), one)
+    plan = plan_of(wanted(ToUser("a"), SAID), one)
     assert (plan.turning, [step.peer_name for step in plan.steps]) == (Turning.LINES, ["a"])

@@ -19,7 +19,7 @@ from trunkline.calls.session import CallSession
 from trunkline.constants import ClosedReason, PeerType
 from trunkline.errors import Busy, CallFailed, NoAnswer, NotRegistered
 from trunkline.events import AttemptFailed, CallSessionClosed, CallSessionFailed, CallSessionTimeout
-from trunkline.sip.endpoint import Flow
+from trunkline.sip.endpoint import Codec, Flow
 from trunkline.sip.request import Failure
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import CallRefused, ScriptedCall
@@ -339,6 +339,24 @@ def test_a_group_of_which_no_line_can_be_asked_says_why_for_each(monkeypatch: py
         words = "line group trunks has no line for it: line first is full; line second is full"
         assert (raised[0].status, raised[0].reason) == (503, words)
         assert [each.peer_name for each in raised[0].attempts] == ["first", "second"]
+
+    on_the_network(scenario)
+
+
+def test_a_caller_who_shares_no_codec_with_any_line_is_told_so_and_no_names() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice", codecs=(Codec("PCMU", 8000),))
+        house.groups["trunks"] = ["first", "second"]
+        for name in house.groups["trunks"]:
+            await house.phone(name, peer_type=PeerType.LINE, allowed=(Codec("PCMA", 8000),))
+        route(house, ToLine("trunks"))
+        at_alice = house.call(alice, NUMBER)
+        with pytest.raises(CallRefused) as caught:
+            await at_alice.wait_answered()
+        assert caught.value.status == 488
+        assert caught.value.message is not None
+        assert caught.value.message.header("Warning") == '305 trunkline "the two parties have no codec in common"'
+        assert [attempt.peer_name for attempt in house.events.only(CallSessionFailed).attempts] == ["first", "second"]
 
     on_the_network(scenario)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -187,6 +188,23 @@ def test_ten_steps_of_a_tenth_make_a_token() -> None:
     bucket = TokenBucket(1.0, 0.0)
     bucket.take()
     assert [bucket.full_enough(step / 10) for step in range(1, 11)] == [False] * 9 + [True]
+
+
+@pytest.mark.parametrize(
+    ("rates", "silences"),
+    [
+        ({"a": {"": Decimal(1)}, "b": {"": Decimal(2)}}, [6.0, None]),
+        ({"a": {"": Decimal(1)}, "b": {}}, [None]),
+    ],
+)
+def test_the_last_line_that_is_tried_has_all_the_time(
+    rates: dict[str, dict[str, Decimal]], silences: list[float | None]
+) -> None:
+    async def scenario(h: Trunks) -> None:
+        h.make(LineGroup("g", BOTH, "least_cost", rates=rates))
+        assert [step.silence_s for step in h.plan("g").steps][: len(silences)] == silences
+
+    trunks(scenario)
 
 
 # --- emergency calls --------------------------------------------------------------------------------------------------------

@@ -444,6 +444,7 @@ def test_a_file_has_groups_and_several_destinations(tmp_path: Path) -> None:
         ('{ user = "bob" }', "{ }", "routes.2.to.2.at_once.1: a destination needs exactly one of user, line"),
         ('user = "alice", t', 'user = "alice", dial_number = "1", t', "routes.2.to.1: dial_number goes with line"),
         ('from = "lines"', 'from = "lines"\nto_user = "bob"', "routes.2: needs exactly one of to_user, to_line and to"),
+        ('{ user = "alice", timeout_s = 15 },', '{ user = "alice" },' * 63, "routes.2.to: more than 64 destinations"),
         ("calls_per_second = 5", "calls_per_second = 0", "lines.first.calls_per_second: "),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from trunkline.calls.peers import Placing
 from trunkline.constants import PeerType
 
-__all__ = ["AtOnce", "Destination", "Several", "ToLine", "ToUser", "Wanted", "placings", "wanted"]
+__all__ = ["MAX_DESTINATIONS", "AtOnce", "Destination", "Several", "ToLine", "ToUser", "Wanted", "placings", "wanted"]
 
 MAX_DESTINATIONS = 64
 """Users and lines of one placing: each holds a transaction, and those that ring at once ring together."""
@@ -85,12 +85,13 @@ class Several:
 Wanted: TypeAlias = "Placing | Several"
 
 
-def wanted(to: Destination, caller: Placing) -> Wanted:
+def wanted(to: Destination, said: Placing) -> Wanted:
     """What is to be placed.
 
     Args:
         to: What the application wrote.
-        caller: What all callees are told of the caller, and the number where a destination names none of its own.
+        said: What it said of the call, for every destination alike; its peer is left out of account, and its number where
+            a destination names one of its own.
 
     Raises:
         ValueError: There is nobody in it, or too many, a time limit is not positive, or it is no destination.
@@ -98,11 +99,11 @@ def wanted(to: Destination, caller: Placing) -> Wanted:
 
     def made(part: Destination) -> Wanted:
         if isinstance(part, ToUser):
-            return _limited(replace(caller, peer_type=PeerType.USER, peer_name=part.name), part.timeout_s)
+            return _limited(replace(said, peer_type=PeerType.USER, peer_name=part.name), part.timeout_s)
         if isinstance(part, ToLine):
-            number = caller.dial_number if part.dial_number is None else part.dial_number
-            through = replace(caller, peer_type=PeerType.LINE, peer_name=part.name, dial_number=number)
-            return _limited(through, part.timeout_s)
+            number = said.dial_number if part.dial_number is None else part.dial_number
+            to_line = replace(said, peer_type=PeerType.LINE, peer_name=part.name, dial_number=number)
+            return _limited(to_line, part.timeout_s)
         at_once = isinstance(part, AtOnce)
         if not at_once and (isinstance(part, str) or not isinstance(part, Sequence)):
             raise ValueError(f"to: {part!r} is no destination; ToUser, ToLine, AtOnce and lists of them are")

@@ -47,21 +47,16 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def checked_wanted(
-    to: Destination,
-    *,
-    dial_number: str,
-    caller_name: str,
-    caller_id: str,
-    privacy: bool | None = None,
-    headers: tuple[tuple[str, str], ...] = (),
-    origin: Origin | None = None,
-) -> Wanted:
-    """What is to be placed. ValueError where it is nothing that can be placed, or a text has a line break."""
-    caller = Placing(PeerType.USER, "", dial_number, caller_name, caller_id, privacy, headers, origin)
-    whole = wanted(to, caller)
-    _check_line("caller_name", caller_name)
-    _check_line("caller_id", caller_id)
+def checked_wanted(to: Destination, said: Placing) -> Wanted:
+    """What is to be placed. ValueError where it is nothing that can be placed, or a text has a line break.
+
+    Args:
+        to: Where to.
+        said: What the application said of the call, for every destination alike.
+    """
+    whole = wanted(to, said)
+    _check_line("caller_name", said.caller_name)
+    _check_line("caller_id", said.caller_id)
     for placing in placings(whole):
         _check_line("dial_number", placing.dial_number)
     return whole
@@ -405,8 +400,9 @@ class CallSession:
         privacy: bool | None,
         headers: GivenHeaders | None,
     ) -> Wanted:
-        return checked_wanted(
-            to,
+        said = Placing(
+            peer_type=PeerType.USER,
+            peer_name="",
             dial_number=self.dial_number if dial_number is None else dial_number,
             caller_name=self.caller_name if caller_name is None else caller_name,
             caller_id=self.caller_id if caller_id is None else caller_id,
@@ -414,6 +410,7 @@ class CallSession:
             headers=checked_headers(headers),
             origin=self._origin(),
         )
+        return checked_wanted(to, said)
 
     def _origin(self) -> Origin | None:
         """What a leg is told of the call that it is placed for; None for a call that was dialled."""

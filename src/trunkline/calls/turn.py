@@ -144,13 +144,16 @@ class Turn:
             asyncio.get_running_loop().call_soon(self._settle)
 
     async def _find(self, step: Step, ask: Lookup) -> None:
+        found: Sequence[Found] | Exception
         try:
             found = await ask()
         except Exception as error:
-            self._miss(step, error)
+            found = error
+        self._lookup = None
+        if isinstance(found, Exception):
+            self._miss(step, found)
         else:
             self._call(step, found)
-        self._lookup = None
         self._settle()
 
     def _miss(self, step: Step, error: Exception) -> None:
@@ -297,8 +300,8 @@ class Turn:
         if not self._turns.name:
             return failed
         called = [each for each in failed if each.ending is not Ending.UNSENT]
-        if called:
-            return called
+        if called or len({each.failure for each in failed}) == 1:
+            return called or failed[:1]
         statuses = {each.failure.status for each in failed}
         words = "; ".join(each.failure.reason for each in failed)
         failure = Failure(

@@ -28,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from trunkline.calls.destinations import MAX_DESTINATIONS
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
 from trunkline.server.line_settings import RULE_LISTS, LineSettings
@@ -408,7 +409,10 @@ def _inconsistent(settings: FileSettings) -> Iterator[ConfigurationError]:
             re.compile(route.number)
         except re.error as error:
             yield ConfigurationError(f"{key}.number", f"is no regular expression: {error}")
-        for part, to_user, to_line in route.named():
+        named = list(route.named())
+        if len(named) > MAX_DESTINATIONS:
+            yield ConfigurationError(f"{key}.to", f"more than {MAX_DESTINATIONS} destinations")
+        for part, to_user, to_line in named:
             yield from _unknown(f"{key}.{part}user", "user", to_user, settings.users)
             yield from _unknown(f"{key}.{part}line", "line", to_line, ways)
 

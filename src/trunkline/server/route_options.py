@@ -105,10 +105,12 @@ class RouteOptions(Options):
 
     def named(self) -> Iterator[tuple[str, str | None, str | None]]:
         """Of each destination: what its keys begin with, its user and its line."""
-        yield "to_", self.to_user, self.to_line
+        if not self.to:
+            yield "to_", self.to_user, self.to_line
         waiting = [("to", self.to)]
         while waiting:
             where, parts = waiting.pop()
             for number, part in enumerate(parts, 1):
-                yield f"{where}.{number}.", part.user, part.line
+                if not part.at_once:
+                    yield f"{where}.{number}.", part.user, part.line
                 waiting.append((f"{where}.{number}.at_once", part.at_once))

@@ -158,7 +158,8 @@ class Routing:
         self._limits.check_group(group)
         over = _Over(group)
         choices = group.order(placing.dial_number, self._random)
-        steps = [self._line_step(placing, choice, over, last=choice is choices[-1]) for choice in choices]
+        last = [choice for choice in choices if not choice.unfit][-1:]
+        steps = [self._line_step(placing, choice, over, last=choice in last) for choice in choices]
         return Turns(steps, Turning.LINES, f"line group {group.name}")
 
     def _line_step(self, placing: Placing, choice: Choice, over: _Over | None = None, *, last: bool = True) -> Step:
@@ -173,8 +174,7 @@ class Routing:
             line = self._lines.find(through.peer_name)
             if line is None:
                 raise PlacementError(404 if over is None else 503, f"no line {through.peer_name}")
-            if not line.usable:
-                raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
+            self._check_usable(line)
             if over is None:
                 self._limits.let_through(line, hold)
             else:
@@ -183,6 +183,10 @@ class Routing:
             return self._servers(through, line, silence_s)
 
         return self._step(through, find, silence_s=silence_s, hold=hold)
+
+    def _check_usable(self, line: Line) -> None:
+        if not line.usable:
+            raise PlacementError(503, f"line {line.name} cannot be used: {line.unusable_reason}")
 
     def _servers(self, placing: Placing, line: Line, silence_s: float | None) -> Sequence[Found] | Lookup:
         """The line's servers, in turn."""

@@ -379,14 +379,9 @@ class SipServer(Handlers):
         destination = ToLine(line) if line is not None else to
         if destination is None or (line is not None and to is not None):
             raise ValueError("exactly one of line and to is to be given")
-        whole = checked_wanted(
-            destination,
-            dial_number=number,
-            caller_name=caller_name,
-            caller_id=caller_id,
-            privacy=privacy,
-            headers=checked_headers(headers),
-        )
+        own = checked_headers(headers)
+        said = Placing(PeerType.LINE, "", number, caller_name, caller_id, privacy=privacy, headers=own)
+        whole = checked_wanted(destination, said)
         return await self._now.exchange.dial(whole, timeout_s=timeout_s)
 
     async def dial_user(
