@@ -23,6 +23,7 @@ from trunkline.events import (
 )
 from trunkline.media.engine import MediaEngine
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, NameAddr, RequestReceived, Uri
+from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.agent import G711, Agent
 from trunkline.testing.call import ScriptedCall
 from trunkline.testing.clock import run
@@ -145,19 +146,27 @@ class House:
         allowed: Sequence[Codec] | None = None,
         media_timeout_s: float | None = None,
         address: str | None = None,
+        timers: SessionTimes = SessionTimes(0),  # noqa: B008 - frozen
+        our_timers: SessionTimes | None = None,
     ) -> Agent:
         """A phone (or a provider) of that name; a second one of the same name rings with the first."""
         self._hosts += 1
         address = address or f"10.0.0.{self._hosts}"
-        agent = Agent(name, platform=self.network.host(address), address=address, port=5060, codecs=codecs)
+        agent = Agent(
+            name, platform=self.network.host(address), address=address, port=5060, codecs=codecs, timers=timers
+        )
         await agent.start()
         self.agents.append(agent)
         self.places.setdefault(name, []).append(agent)
         silence_s = self.media_timeout_s if media_timeout_s is None else media_timeout_s
-        self.parties[name] = Party(peer_type, name, tuple(allowed or G711), media_timeout_s=silence_s)
+        self.parties[name] = Party(
+            peer_type, name, tuple(allowed or G711), media_timeout_s=silence_s, timers=our_timers
+        )
         return agent
 
-    def call(self, agent: Agent, number: str, headers: Sequence[tuple[str, str]] = ()) -> ScriptedCall:
+    def call(
+        self, agent: Agent, number: str, headers: Sequence[tuple[str, str]] = (), *, offerless: bool = False
+    ) -> ScriptedCall:
         """Let a phone call a number."""
         return agent.place(
             Uri("sip", number, REALM),
@@ -165,6 +174,7 @@ class House:
             local=NameAddr(Uri("sip", agent.name, REALM), agent.name.title()),
             remote=NameAddr(Uri("sip", number, REALM)),
             headers=headers,
+            offerless=offerless,
         )
 
     def route(self, handler: Handler) -> Handler:

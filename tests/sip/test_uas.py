@@ -117,4 +117,4 @@ def test_options_says_what_we_can() -> None:
     assert sent.status == 200
     assert "REGISTER" in sent.values("Allow")[0]
     assert sent.values("Accept") == ["application/sdp"]
-    assert sent.values("Supported") == ["path"]
+    assert [*sent.values("Supported")] == ["path, timer"]

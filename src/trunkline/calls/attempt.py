@@ -14,6 +14,7 @@ from trunkline.calls.environment import Environment
 from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
 from trunkline.media.engine import Leg
+from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import (
     Codec,
@@ -22,7 +23,6 @@ from trunkline.sip.endpoint import (
     MediaPlan,
     Message,
     NegotiationError,
-    SessionDescriber,
     SipParseError,
 )
 from trunkline.sip.invite import InviteClient, end_unwanted
@@ -46,8 +46,10 @@ class Won:
 
     attempt: Attempt
     dialog: Dialog
-    describer: SessionDescriber
+    describer: Description
     plan: MediaPlan
+    message: Message
+    """The 2xx."""
 
 
 class AttemptOwner(Protocol):
@@ -97,9 +99,10 @@ class Attempt:
         self.leg = leg
         self.address = address
         self._offered = env.describer()
-        self._early: dict[str, SessionDescriber] = {}
+        self._early: dict[str, Description] = {}
         self._said: set[tuple[str, int, bool]] = set()
         party = target.party
+        self.timer = env.session_timer(party)
         self.contact = env.addresses.contact(target.flow, party, party.accept_token or env.endpoint.driver.mint_token())
         body = self._offered.offer(
             address=address, port=leg.port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
@@ -116,6 +119,7 @@ class Attempt:
             headers=[*headers, *target.headers],
             credentials=party.credentials,
             nat=party.nat,
+            timer=self.timer,
         )
 
     def start(self) -> None:
@@ -159,7 +163,7 @@ class Attempt:
             )
             owner.on_attempt_failed(self, Failure(488, words))
             return
-        owner.on_attempt_won(Won(self, dialog, describer, plan))
+        owner.on_attempt_won(Won(self, dialog, describer, plan, message))
 
     def on_refused(self, client: InviteClient, failure: Failure) -> None:
         """From the client: the final failure."""
@@ -186,7 +190,7 @@ class Attempt:
         self._early[message.to_tag] = early
         return plan
 
-    def _agree(self, message: Message) -> tuple[SessionDescriber, MediaPlan]:
+    def _agree(self, message: Message) -> tuple[Description, MediaPlan]:
         """The answer of the 2xx, or the one of its early dialog where the 2xx repeats none."""
         early = self._early.get(message.to_tag)
         if not message.body:

@@ -70,7 +70,8 @@ class Exchange:
 
         Returns:
             The session; None when the INVITE was refused at once: 503 while the server stops, 400 where no dialog can
-            be made of it, 488 with a Warning in words where its description offers nothing that this peer may use.
+            be made of it, 422 where its session would expire too soon, 420 where it requires what is switched off, 488
+            with a Warning in words where its description offers nothing that this peer may use.
         """
         env = self._env
         env.attach()
@@ -213,9 +214,13 @@ class Exchange:
     def _arrive(self, call: CallSession, request: RequestReceived, party: Party) -> tuple[int, Headers, str] | None:
         """Give the INVITE to channel ZERO; or the status, headers and words to refuse it with."""
         message = request.message
-        if not message.body:
-            words = "an INVITE without session description is not supported"
-            return 488, [warning(words)], words
+        timer = self._env.session_timer(party)
+        too_brief = timer.refusal(message)
+        if too_brief is not None:
+            return 422, too_brief, "its session would expire too soon"
+        if not timer.enabled and "timer" in map(str.lower, message.values("Require")):
+            # RFC 3261 §8.2.2.3: switched off for this peer
+            return 420, [("Unsupported", "timer")], "session timers are required"
         try:
             call.course.zero.arrive(request, party, party.accept_token or call.token)
         except DialogError as error:

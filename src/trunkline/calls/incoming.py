@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
-from trunkline.sip.dialog import Dialog
+from trunkline.sip.dialog import Dialog, DialogError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
-from trunkline.sip.invite import ALLOW, InviteServer
-from trunkline.sip.invite_session import refuse_unserved
-from trunkline.sip.uas import answer_options
+from trunkline.sip.invite import ALLOW, InviteServer, supported
+from trunkline.sip.invite_session import RETRY_SOON, refuse_unserved
+from trunkline.sip.session_timer import SessionTimer
+from trunkline.sip.uas import answer_info, answer_options
 
 __all__ = ["Incoming", "IncomingOwner"]
 
@@ -23,7 +25,7 @@ class IncomingOwner(Protocol):
     def on_caller_gave_up(self, message: Message) -> None:
         """CANCEL, or BYE in the early dialog."""
 
-    def on_answer_confirmed(self) -> None:
+    def on_answer_confirmed(self, ack: Message) -> None:
         """The ACK to our 200."""
 
     def on_answer_unconfirmed(self) -> None:
@@ -38,15 +40,25 @@ class Incoming:
         request: The INVITE.
         owner: Its channel.
         contact: Our Contact value.
+        timer: The session's timer.
 
     Raises:
         DialogError: No dialog can be made of it: its Contact or Record-Route is malformed.
     """
 
-    def __init__(self, endpoint: Endpoint, request: RequestReceived, owner: IncomingOwner, *, contact: str) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        request: RequestReceived,
+        owner: IncomingOwner,
+        *,
+        contact: str,
+        timer: SessionTimer,
+    ) -> None:
         self._endpoint = endpoint
         self._owner: IncomingOwner | None = owner
         self.contact = contact
+        self.timer = timer
         self.message = request.message
         local_tag = endpoint.driver.mint_tag()
         self.dialog = Dialog.as_callee(request.message, request.flow, local_tag)
@@ -67,7 +79,8 @@ class Incoming:
 
     def answer(self, body: bytes) -> bool:
         """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""
-        if not self._server.accept(self.contact, body):
+        headers = [*supported(self.timer), *self.timer.answering(self.message, self._endpoint.now_s)]
+        if not self._server.accept(self.contact, body, headers):
             return False
         self._forget_dialog()
         return True
@@ -95,11 +108,11 @@ class Incoming:
         """From the server transaction: 487 has gone out."""
         self._gave_up(message)
 
-    def on_confirmed(self) -> None:
+    def on_confirmed(self, message: Message) -> None:
         """From the server transaction."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            owner.on_answer_confirmed()
+            owner.on_answer_confirmed(message)
 
     def on_unconfirmed(self) -> None:
         """From the server transaction."""
@@ -111,18 +124,44 @@ class Incoming:
 
     def on_dialog_request(self, request: RequestReceived) -> None:
         """From the endpoint."""
-        method = request.message.method
-        if not self.dialog.accepts(request.message) or method == "INVITE":
-            # RFC 3261 §12.2.2: an old sequence number; §14.2: a second INVITE before the first has its answer
-            self._endpoint.respond(request.tx, 500, None, [("Retry-After", "1")])
-        elif method == "BYE":
-            self._endpoint.respond(request.tx, 200)
-            self._server.reject(487)
-            self._gave_up(request.message)
-        elif method == "OPTIONS":
-            answer_options(self._endpoint, request)
-        else:
+        if not self.dialog.accepts(request.message):
+            # RFC 3261 §12.2.2: an old sequence number
+            self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
+            return
+        serve = self._by_method.get(request.message.method)
+        if serve is None:
             refuse_unserved(self._endpoint, request)
+        else:
+            serve(self, request)
+
+    def _on_bye(self, request: RequestReceived) -> None:
+        self._endpoint.respond(request.tx, 200)
+        self._server.reject(487)
+        self._gave_up(request.message)
+
+    def _on_invite(self, request: RequestReceived) -> None:
+        # RFC 3261 §14.2: a second INVITE before the first has its answer
+        self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
+
+    def _on_update(self, request: RequestReceived) -> None:
+        if request.message.body:
+            # RFC 3311 §5.2: the offer of the INVITE has no answer yet
+            self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
+            return
+        try:
+            self.dialog.refresh_target(request.message, request.flow)
+        except DialogError as error:
+            self._endpoint.respond(request.tx, error.status, error.reason)
+            return
+        self._endpoint.respond(request.tx, 200, None, [("Contact", self.contact), ("Allow", ALLOW)])
+
+    _by_method: ClassVar[dict[str, Callable[[Incoming, RequestReceived], None]]] = {
+        "BYE": _on_bye,
+        "INFO": lambda self, request: answer_info(self._endpoint, request),
+        "INVITE": _on_invite,
+        "OPTIONS": lambda self, request: answer_options(self._endpoint, request),
+        "UPDATE": _on_update,
+    }
 
     def on_bye_answered(self, message: Message) -> None:
         """From the endpoint: Rust answered their BYE, since we were late."""

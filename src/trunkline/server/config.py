@@ -108,6 +108,13 @@ def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
     return bounds
 
 
+def _session_expires(seconds: int) -> int:
+    # RFC 4028 §4: no session expires sooner
+    if seconds and not 90 <= seconds <= 86_400:
+        raise ValueError("90 to 86400 seconds, or 0 for no session timers")
+    return seconds
+
+
 Port = Annotated[int, Field(ge=1024, le=65_535)]
 CodecNames = Annotated[tuple[str, ...], AfterValidator(_codecs)]
 
@@ -144,6 +151,10 @@ class ServerSettings(Options):
     """Threads that relay media; 0 for one a core."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """Silence after which a call counts as lost, where its description says that the party sends; 0 for never."""
+    session_expires_s: Annotated[int, AfterValidator(_session_expires)] = 1_800
+    """How long a call lasts unless one side refreshes it (session timers, RFC 4028): 90 or more, 0 for no timers."""
+    min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
+    """The shortest session time that a peer may ask for; less gets 422."""
     registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(_expiry)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
     digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
@@ -216,6 +227,8 @@ def _line_fields() -> dict[str, Any]:
         "codecs": (CodecNames | None, None),
         "password": (SecretStr | None, None),
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
+        "session_expires_s": (Annotated[int, AfterValidator(_session_expires)] | None, None),
+        "min_se_s": (Annotated[int, Field(ge=90, le=86_400)] | None, None),
     }
     hints = get_type_hints(LineSettings)
     fields: dict[str, Any] = {}
@@ -235,8 +248,9 @@ class LineOptionsBase(Options):
         """The fields of the `LineSettings` of that name, but for the name; `server` says what is left open."""
         values = self.arguments()
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
-        if values.get("media_timeout_s") is None:
-            values["media_timeout_s"] = server.media_timeout_s
+        for key in ("media_timeout_s", "session_expires_s", "min_se_s"):
+            if values.get(key) is None:
+                values[key] = getattr(server, key)
         return values
 
     def arguments(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from trunkline.server.line_settings import LineSettings
 from trunkline.server.line_states import Happening, LineState
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.endpoint import Flow
+from trunkline.sip.session_timer import SessionTimes
 
 __all__ = ["Line", "LineState", "LineStatistics"]
 
@@ -128,4 +129,5 @@ class Line:
             credentials=self.credentials,
             media_timeout_s=self.settings.media_timeout_s,
             accept_token=self.token,
+            timers=SessionTimes(self.settings.session_expires_s, self.settings.min_se_s),
         )

@@ -78,6 +78,10 @@ class LineSettings:
     """Calls over it at a time; None for no limit."""
     media_timeout_s: float = 0.0
     """Silence after which its calls count as lost, 0 for never; as the server's unless the option is given."""
+    session_expires_s: int = 1_800
+    """How long its calls last unless they are refreshed (RFC 4028), 0 for no timers; as the server's unless given."""
+    min_se_s: int = 90
+    """The shortest session time that the provider may ask for; as the server's unless given."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 

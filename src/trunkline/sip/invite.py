@@ -7,14 +7,16 @@ this module brings the order of messages.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.dialog import Dialog, request_uri
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
+from trunkline.sip.session_timer import SessionTimer, SessionTimes
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO"
 """The methods that we serve (RFC 3261 §20.5)."""
 
 SDP = "application/sdp"
@@ -26,6 +28,16 @@ MAX_ANSWERED_TAGS = 32
 def with_body(headers: Headers, body: bytes, content_type: str = SDP) -> list[tuple[str, str]]:
     """The headers, and the Content-Type of a body that is there."""
     return [*headers, ("Content-Type", content_type)] if body else list(headers)
+
+
+def supported(timer: SessionTimer) -> list[tuple[str, str]]:
+    """The Supported header of our requests and responses in a dialog (RFC 3261 §20.37)."""
+    return [("Supported", "timer")] if timer.enabled else []
+
+
+def sends_again(timer: SessionTimer, failure: Failure) -> bool:
+    """Whether a request of ours got 422 and is sent again with the time that they ask for (RFC 4028 §7.3)."""
+    return failure.status == 422 and failure.message is not None and timer.too_brief(failure.message)
 
 
 class InviteClientHandler(Protocol):
@@ -56,6 +68,8 @@ class InviteClient:
         headers: Further headers.
         credentials: Answers challenges.
         nat: The target is reached over the flow that it opened, whatever its Contact will say.
+        timer: The session's timer; none unless given.
+        answer: Makes the body of the ACK where the INVITE offers nothing, of the 2xx that brings the offer.
     """
 
     def __init__(
@@ -72,9 +86,13 @@ class InviteClient:
         headers: Headers = (),
         credentials: ClientCredentials | None = None,
         nat: bool = False,
+        timer: SessionTimer | None = None,
+        answer: Callable[[Message], bytes] | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._handler: InviteClientHandler | None = handler
+        self.timer = timer or SessionTimer(SessionTimes(0))
+        self._answer = answer
         self._target = target
         self._credentials = credentials
         self._nat = nat
@@ -114,6 +132,8 @@ class InviteClient:
             ("Call-ID", self.call_id),
             ("CSeq", f"{self._cseq} INVITE"),
             *self._headers,
+            *supported(self.timer),
+            *self.timer.asking(),
         ]
 
     def _on_response(self, message: Message, flow: Flow) -> None:
@@ -130,7 +150,10 @@ class InviteClient:
         uri, headers = dialog.ack(self._cseq)
         # RFC 3261 §13.2.2.4: with the credentials of the INVITE
         headers += self._request.answers
-        self._endpoint.send_ack(self._request.tx, dialog.remote_tag, uri, headers, b"", dialog.flow)
+        # RFC 3261 §13.2.2.4: where the 2xx brings the offer, the ACK brings the answer
+        body = self._answer(message) if self._answer is not None else b""
+        self._endpoint.send_ack(self._request.tx, dialog.remote_tag, uri, with_body(headers, body), body, dialog.flow)
+        self.timer.agreed(message, self._endpoint.now_s)
         handler, self._handler = self._handler, None
         if handler is None:
             # RFC 3261 §13.2.2.4: a 2xx that nobody wants is acknowledged, then ended
@@ -139,6 +162,8 @@ class InviteClient:
             handler.on_answered(self, dialog, message)
 
     def _on_failure(self, failure: Failure) -> None:
+        if self._handler is not None and sends_again(self.timer, failure) and self._request.restart():
+            return
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.on_refused(self, failure)
@@ -181,8 +206,8 @@ class InviteServerHandler(Protocol):
     def on_cancelled(self, message: Message) -> None:
         """The caller gave up; 487 has gone out."""
 
-    def on_confirmed(self) -> None:
-        """The ACK to our 2xx arrived."""
+    def on_confirmed(self, message: Message) -> None:
+        """The ACK to our 2xx arrived; where the 2xx brought the offer, with the answer."""
 
     def on_unconfirmed(self) -> None:
         """Our 2xx was never acknowledged: the session is to be ended with BYE (RFC 3261 §13.3.1.4)."""
@@ -229,7 +254,7 @@ class InviteServer:
 
     def on_ack(self, message: Message) -> None:
         """From the endpoint."""
-        self._handler.on_confirmed()
+        self._handler.on_confirmed(message)
 
     def on_ack_timeout(self) -> None:
         """From the endpoint."""

@@ -63,7 +63,7 @@ class ClientRequest:
         timeout_s: float | None = None,
     ) -> None:
         self._endpoint = endpoint
-        self._method = method
+        self.method = method
         self._build = build
         self._flow = flow
         self._on_response = on_response
@@ -82,9 +82,18 @@ class ClientRequest:
         self._uri, headers = self._build()
         headers.extend(self._answers.items())
         self.tx = self._endpoint.send_request(
-            self._method, self._uri, headers, self._body, self._flow, self, timeout_s=self._timeout_s
+            self.method, self._uri, headers, self._body, self._flow, self, timeout_s=self._timeout_s
         )
         return self
+
+    def restart(self) -> bool:
+        """Send it once more after a refusal that `build` heeds, as 422; False when it was cancelled meanwhile."""
+        if not self._cancelled:
+            # challenges begin anew with it: a nonce is not used twice with the same count
+            self._answers.clear()
+            self._nonces.clear()
+            self.start()
+        return not self._cancelled
 
     @property
     def answers(self) -> list[tuple[str, str]]:
@@ -122,7 +131,7 @@ class ClientRequest:
         if self._credentials is None or self._cancelled or len(self._nonces) >= MAX_CHALLENGES_ANSWERED:
             return False
         cnonce = self._endpoint.driver.mint_tag()
-        answer = answer_challenge(message, self._credentials, method=self._method, uri=self._uri, cnonce=cnonce)
+        answer = answer_challenge(message, self._credentials, method=self.method, uri=self._uri, cnonce=cnonce)
         if answer is None or answer.nonce in self._nonces:
             return False
         if answer.name in self._answers and not answer.stale:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived, SipParseError
 from trunkline.sip.invite import ALLOW, SDP
 
-__all__ = ["ACCEPT", "SUPPORTED", "UNSERVED", "Refusal", "answer_options", "refusal", "refuse"]
+__all__ = ["ACCEPT", "SUPPORTED", "UNSERVED", "Refusal", "answer_info", "answer_options", "refusal", "refuse"]
 
-SUPPORTED = ("path",)
-"""The extensions that we take part in (RFC 3261 §20.37): bindings keep their Path (RFC 3327)."""
+SUPPORTED = ("path", "timer")
+"""The extensions that we take part in (RFC 3261 §20.37): bindings keep their Path (RFC 3327), sessions have timers (RFC
+4028) unless that is switched off for a peer."""
 
 ACCEPT = {"INVITE": (SDP,)}
 """The body types that a method's processing reads; of methods not named here a body is ignored."""
@@ -78,6 +79,22 @@ def refuse(endpoint: Endpoint, request: RequestReceived) -> bool:
 def answer_options(endpoint: Endpoint, request: RequestReceived) -> None:
     """Say what we can (§11.2)."""
     endpoint.respond(request.tx, 200, None, capabilities())
+
+
+def answer_info(endpoint: Endpoint, request: RequestReceived) -> None:
+    """Answer an INFO inside a dialog (RFC 6086): no package and no body of it is of use to us yet.
+
+    One without package and body asks nothing and is granted (§4.2.2: what RFC 2976 let peers send to see whether the
+    other side lives).
+    """
+    message = request.message
+    if message.header("Info-Package") is not None:
+        # §4.2.2: with the packages that we take
+        endpoint.respond(request.tx, 469, "Bad Info Package", [("Recv-Info", "")])
+    elif message.body:
+        endpoint.respond(request.tx, 415, None, [("Accept", "")])
+    else:
+        endpoint.respond(request.tx, 200)
 
 
 def capabilities() -> Headers:

@@ -14,6 +14,7 @@ from trunkline.server.platform import Machine, MediaOptions, Platform, SipOption
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, Headers, Listener, NameAddr, RequestReceived, Uri
 from trunkline.sip.invite import ALLOW
+from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.call import ScriptedCall
 
 __all__ = ["G711", "Agent"]
@@ -23,6 +24,9 @@ G711 = (Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("telephone-event", 8000)
 
 MAX_WAITING_CALLS = 1_000
 """Incoming calls that may wait for the script; more are answered 486."""
+
+
+NO_TIMERS = SessionTimes(0)
 
 
 class Agent:
@@ -37,6 +41,13 @@ class Agent:
         codecs: What it offers and accepts, in order.
         media_ports: Its RTP port range.
         user_agent: Its User-Agent.
+        timers: What it asks for of session timers (RFC 4028); it cannot do them unless given.
+
+    Attributes:
+        forgets_refreshes: It never refreshes a session, though it said that it would.
+        silent_inside: Methods that get no answer inside its calls.
+        refuse_inside: Methods that are refused inside its calls, and with which status.
+        challenge_inside: Methods that are challenged inside its calls until they bring credentials.
     """
 
     def __init__(
@@ -50,8 +61,14 @@ class Agent:
         codecs: Sequence[Codec] = G711,
         media_ports: tuple[int, int] = (40_000, 49_999),
         user_agent: str = "trunkline-testing",
+        timers: SessionTimes = NO_TIMERS,
     ) -> None:
         self.name = name
+        self.timers = timers
+        self.forgets_refreshes = False
+        self.silent_inside: set[str] = set()
+        self.refuse_inside: dict[str, int] = {}
+        self.challenge_inside: set[str] = set()
         self.address = address
         self.transport = transport
         self.codecs = tuple(codecs)
@@ -140,10 +157,18 @@ class Agent:
         remote: NameAddr,
         credentials: ClientCredentials | None = None,
         headers: Headers = (),
+        offerless: bool = False,
     ) -> ScriptedCall:
-        """Send an INVITE; what becomes of it is awaited on the call."""
+        """Send an INVITE, without description where it is `offerless`; what becomes of it is awaited on the call."""
         call = ScriptedCall.place(
-            self, target, flow, local=local, remote=remote, credentials=credentials, headers=headers
+            self,
+            target,
+            flow,
+            local=local,
+            remote=remote,
+            credentials=credentials,
+            headers=headers,
+            offerless=offerless,
         )
         self.calls.append(call)
         return call

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.media.engine import Heard, Leg
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import (
     Direction,
@@ -26,9 +26,11 @@ from trunkline.sip.endpoint import (
     SipParseError,
     Uri,
 )
-from trunkline.sip.invite import InviteClient, InviteServer
-from trunkline.sip.invite_session import InviteSession, Reoffer
-from trunkline.sip.request import Failure
+from trunkline.sip.invite import InviteClient, InviteServer, supported
+from trunkline.sip.reoffer import Reoffer
+from trunkline.sip.request import ClientRequest, Failure
+from trunkline.sip.session_timer import SessionTimer
+from trunkline.testing.scripted import CallRefused, Ended, ScriptedSession
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
@@ -53,33 +55,6 @@ async def _within(future: asyncio.Future[T], timeout_s: float) -> T:
         return await asyncio.shield(future)
 
 
-class CallRefused(Exception):
-    """The call that was placed got a final failure.
-
-    Args:
-        status: The final status.
-        reason: Its reason phrase.
-        message: The response; None when none came.
-    """
-
-    def __init__(self, status: int, reason: str, message: Message | None) -> None:
-        super().__init__(f"{status} {reason}")
-        self.status = status
-        self.reason = reason
-        self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a call ended."""
-
-    by_us: bool
-    how: str
-    """One of bye, cancel, refused, lost."""
-    status: int = 0
-    message: Message | None = None
-
-
 class ScriptedCall:
     """A call, steered by a test. Made by `Agent.place`, or by an INVITE that arrives."""
 
@@ -87,20 +62,24 @@ class ScriptedCall:
         loop = asyncio.get_running_loop()
         self.agent = agent
         self.leg: Leg = agent.media.open_leg(agent.address)
-        self._describer = SessionDescriber(session_id=next(_session_ids), session_name="phone")
+        self._describer = Description(SessionDescriber(session_id=next(_session_ids), session_name="phone"))
         self._client: InviteClient | None = None
+        self._credentials: ClientCredentials | None = None
         self._server: InviteServer | None = None
-        self.session: InviteSession | None = None
+        self.session: ScriptedSession | None = None
         self._offer: RemoteOffer | None = None
         self._flow: Flow | None = None
         self.invite: Message | None = None
         """The INVITE that arrived; None for a call that was placed."""
         self.provisionals: list[Message] = []
         self.requests: list[Message] = []
-        """Re-INVITEs that arrived in the dialog."""
+        """Re-INVITEs and UPDATEs with an offer that arrived in the dialog."""
         self.remote_holds: list[Direction] = []
         """The direction of each re-INVITE of theirs, as they wrote it."""
         self.auto_reanswer = True
+        self.withholds_answers = False
+        """The ACK to a 2xx that brings an offer goes out without the answer."""
+        self.timer = SessionTimer(agent.timers)
         self.wanted: Direction = "sendrecv"
         """What this side wants, whatever the other asks for: a hold of its own outlasts their hold and resume."""
         self._asked: Direction = "sendrecv"
@@ -122,10 +101,14 @@ class ScriptedCall:
         remote: NameAddr,
         credentials: ClientCredentials | None,
         headers: Headers,
+        offerless: bool = False,
     ) -> ScriptedCall:
-        """Send an INVITE."""
+        """Send an INVITE; without description where it is `offerless`."""
         call = cls(agent)
-        body = call._describer.offer(address=agent.address, port=call.leg.port, codecs=agent.codecs)
+        call._credentials = credentials
+        body = (
+            b"" if offerless else call._describer.offer(address=agent.address, port=call.leg.port, codecs=agent.codecs)
+        )
         call._client = InviteClient(
             agent.endpoint,
             call,
@@ -137,6 +120,8 @@ class ScriptedCall:
             body=body,
             headers=headers,
             credentials=credentials,
+            timer=call.timer,
+            answer=call._answer_offer if offerless else None,
         )
         call._client.start()
         return call
@@ -170,12 +155,13 @@ class ScriptedCall:
     def answer(self) -> bool:
         """Answer; False when the caller has given up."""
         server = self._take_server()
-        body = self._describer.local or self._answer()
-        if not server.accept(self.agent.contact, body):
-            return False
         assert self.invite is not None
         assert self._flow is not None
-        self._begin(Dialog.as_callee(self.invite, self._flow, server.local_tag))
+        body = self._describer.local or self._answer()
+        headers = [*supported(self.timer), *self.timer.answering(self.invite, self.agent.endpoint.now_s)]
+        if not server.accept(self.agent.contact, body, headers):
+            return False
+        self._begin(Dialog.as_callee(self.invite, self._flow, server.local_tag), self.invite)
         return True
 
     def reject(self, status: int = 486, reason: str | None = None, headers: Headers = ()) -> None:
@@ -211,18 +197,69 @@ class ScriptedCall:
         """Take them off hold; nothing is heard while they hold us."""
         await self.reoffer("sendrecv", timeout_s=timeout_s)
 
-    async def reoffer(self, direction: Direction, *, timeout_s: float = 5.0) -> None:
-        """Offer the session anew in this direction, which is wanted from now on, and wait for the answer."""
-        await self._reoffer(direction, direction, timeout_s)
+    async def reoffer(self, direction: Direction, *, update: bool = False, timeout_s: float = 5.0) -> None:
+        """Offer the session anew in this direction, which is wanted from now on, and wait for the answer.
 
-    async def _reoffer(self, direction: Direction, wanted: Direction, timeout_s: float) -> None:
+        Args:
+            direction: Of the offer.
+            update: By UPDATE instead of a re-INVITE.
+            timeout_s: How long to wait.
+        """
+        await self._reoffer(direction, direction, timeout_s, update=update)
+
+    async def ask_for_offer(self, *, timeout_s: float = 5.0) -> None:
+        """Send a re-INVITE without description: they offer, and the ACK answers."""
+        session = self._take_session()
+        self._reoffered = asyncio.get_running_loop().create_future()
+        session.reinvite(b"", self, answer=self._answer_offer)
+        await _within(self._reoffered, timeout_s)
+
+    async def refresh(self, *, timeout_s: float = 5.0) -> None:
+        """Send an UPDATE without description: the session stays as it is."""
+        session = self._take_session()
+        self._reoffered = asyncio.get_running_loop().create_future()
+        session.update(b"", self)
+        await _within(self._reoffered, timeout_s)
+
+    async def request(
+        self, method: str, *, headers: Headers = (), body: bytes = b"", timeout_s: float = 5.0
+    ) -> Message:
+        """Send any request in the dialog, as INFO or OPTIONS, and give back its final response."""
+        session = self._take_session()
+        done: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+        def build() -> tuple[str, list[tuple[str, str]]]:
+            uri, fields = session.dialog.request(method)
+            return uri, [*fields, *headers]
+
+        def fail(failure: Failure) -> None:
+            if failure.message is not None:
+                done.set_result(failure.message)
+            else:
+                done.set_exception(CallRefused(failure.status, failure.reason, None))
+
+        ClientRequest(
+            self.agent.endpoint,
+            method,
+            build,
+            session.dialog.flow,
+            body=body,
+            credentials=self._credentials,
+            on_response=lambda message, flow: done.set_result(message) if message.status >= 200 else None,
+            on_failure=fail,
+        ).start()
+        return await _within(done, timeout_s)
+
+    async def _reoffer(
+        self, direction: Direction, wanted: Direction, timeout_s: float, *, update: bool = False
+    ) -> None:
         session = self._take_session()
         body = self._describer.offer(
             address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs, direction=direction
         )
         self._reoffered = asyncio.get_running_loop().create_future()
         self._asked = wanted
-        session.reinvite(body, self)
+        (session.update if update else session.reinvite)(body, self)
         async with asyncio.timeout(timeout_s):
             await self._reoffered
 
@@ -271,11 +308,10 @@ class ScriptedCall:
 
     def on_answered(self, client: InviteClient, dialog: Dialog, message: Message) -> None:
         """From the INVITE that was placed."""
-        if self._describer.offer_pending and not self._apply_answer(message):
-            self._begin(dialog)
+        usable = not self._describer.offer_pending or self._apply_answer(message)
+        self._begin(dialog, message)
+        if not usable:
             self.hangup()
-            return
-        self._begin(dialog)
 
     def on_refused(self, client: InviteClient, failure: Failure) -> None:
         """From the INVITE that was placed."""
@@ -288,8 +324,11 @@ class ScriptedCall:
         """From the INVITE that arrived."""
         self._end(Ended(False, "cancel", 487, message))
 
-    def on_confirmed(self) -> None:
-        """From the INVITE that arrived: ACK."""
+    def on_confirmed(self, message: Message) -> None:
+        """From the INVITE that arrived: ACK; with the answer where the 200 brought our offer."""
+        if self._describer.offer_pending and not self._apply_answer(message):
+            self.hangup()
+            return
         if not self._answered.done():
             self._answered.set_result(None)
 
@@ -310,6 +349,9 @@ class ScriptedCall:
         self.requests.append(offer.message)
         if not self.auto_reanswer:
             return
+        if not offer.message.body:
+            offer.offer(self._offer_all(), lambda answer: self._take_answer(answer))
+            return
         try:
             remote = self._describer.read_offer(offer.message.body)
             self.remote_holds.append(remote.direction)
@@ -328,8 +370,9 @@ class ScriptedCall:
 
     def on_reoffer_accepted(self, message: Message) -> None:
         """From the dialog."""
-        self.wanted = self._asked
-        self._apply_answer(message)
+        if self._describer.offer_pending:
+            self.wanted = self._asked
+            self._apply_answer(message)
         if self._reoffered is not None and not self._reoffered.done():
             self._reoffered.set_result(None)
 
@@ -339,10 +382,40 @@ class ScriptedCall:
         if self._reoffered is not None and not self._reoffered.done():
             self._reoffered.set_exception(CallRefused(failure.status, failure.reason, failure.message))
 
+    def on_refresh_due(self) -> None:
+        """From the dialog: the same offer once more."""
+        body = self._describer.offer_again()
+        if body is not None and self.session is not None:
+            self.session.reinvite(body, self)
+
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _offer_all(self) -> bytes:
+        return self._describer.offer(
+            address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs, direction=self.wanted
+        )
+
+    def _answer_offer(self, message: Message) -> bytes:
+        """The body of the ACK to a 2xx that brings an offer."""
+        if self.withholds_answers:
+            return b""
+        remote = self._describer.read_offer(message.body)
+        self.remote_holds.append(remote.direction)
+        body, plan = self._describer.answer(
+            remote,
+            address=self.agent.address,
+            port=self.leg.port,
+            codecs=self.agent.codecs,
+            direction=self.wanted,
+        )
+        self.leg.apply(plan, learn_from=None)
+        self.leg.listen()
+        return body
 
     def _answer(self) -> bytes:
         assert self.invite is not None
+        if not self.invite.body:
+            return self._offer_all()
         offer = self._describer.read_offer(self.invite.body)
         body, plan = self._describer.answer(
             offer, address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs
@@ -352,16 +425,29 @@ class ScriptedCall:
         return body
 
     def _apply_answer(self, message: Message) -> bool:
+        return self._take_answer(message.body)
+
+    def _take_answer(self, body: bytes) -> bool:
         try:
-            plan = self._describer.accept_answer(message.body)
+            plan = self._describer.accept_answer(body)
         except (SipParseError, NegotiationError):
             return False
         self.leg.apply(plan, learn_from=None)
         self.leg.listen()
         return True
 
-    def _begin(self, dialog: Dialog) -> None:
-        self.session = InviteSession(self.agent.endpoint, dialog, self, contact=self.agent.contact, leg=self.leg.number)
+    def _begin(self, dialog: Dialog, theirs: Message) -> None:
+        self.session = ScriptedSession(
+            self.agent.endpoint,
+            dialog,
+            self,
+            contact=self.agent.contact,
+            leg=self.leg.number,
+            credentials=self._credentials,
+            timer=self.timer,
+            theirs=theirs,
+        )
+        self.session.agent = self.agent
         if self._client is not None and not self._answered.done():
             self._answered.set_result(None)
 
@@ -380,7 +466,7 @@ class ScriptedCall:
             raise RuntimeError("this call was placed by us")
         return self._server
 
-    def _take_session(self) -> InviteSession:
+    def _take_session(self) -> ScriptedSession:
         if self.session is None or self.session.ended:
             raise RuntimeError("the call is not up")
         return self.session

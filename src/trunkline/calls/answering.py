@@ -1,0 +1,111 @@
+"""What a caller is answered: the early answer, the answer in the 200, and our own offer where the INVITE brings none.
+
+`Channel` asks while it waits for its answer. Relaying transcodes nothing, so that the answer names what the other side
+agreed to. An INVITE without description gets our offer in the 200, and its ACK brings the answer (RFC 3261 §13.2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trunkline.calls.codecs import shared, theirs
+from trunkline.calls.link import News, Stage
+from trunkline.errors import CallStateError, NoMediaPorts
+from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
+from trunkline.sip.request import Failure
+
+if TYPE_CHECKING:
+    from trunkline.calls.channel import Channel
+
+__all__ = ["answer", "answer_alone", "confirmed", "preview"]
+
+
+def preview(channel: Channel, source: Channel, news: News) -> None:
+    """Give the caller the other side's early media; without an offer of his there is none to give."""
+    incoming = channel.incoming
+    if incoming is None or news.plan is None:
+        return
+    if channel.offer is None:
+        channel.ring(news)
+        return
+    try:
+        body = _like(channel, news.plan)
+    except (NegotiationError, NoMediaPorts) as error:
+        channel.log.info("no early media: %s", error)
+        channel.ring(news)
+        return
+    channel.stage = Stage.EARLY
+    incoming.provisional(183, None, body)
+    channel.join(source)
+
+
+def answer(channel: Channel, source: Channel, news: News) -> None:
+    """Answer the caller with what the other side agreed, and relay."""
+    link = channel.link
+    if news.plan is None or link is None:
+        return
+    try:
+        body = _like(channel, news.plan)
+    except NegotiationError as error:
+        link.owner.on_link_failed(Failure(488, error.reason))
+        return
+    except NoMediaPorts as error:
+        link.owner.on_link_failed(Failure(503, str(error)))
+        return
+    if channel.send_answer(body):
+        channel.align(source)
+
+
+def answer_alone(channel: Channel) -> bool:
+    """Answer the caller with nobody behind: silence is sent. False when he has given up.
+
+    Raises:
+        NegotiationError: There is no common codec.
+        NoMediaPorts: There is no port.
+    """
+    if channel.incoming is None or channel.describer is None:
+        return False
+    if not channel.send_answer(channel.describer.local or _describe(channel, channel.usable, "sendrecv", None)):
+        return False
+    channel.silence()
+    return True
+
+
+def confirmed(channel: Channel, ack: Message) -> bool:
+    """The ACK to the 200 that brought our offer: its answer stands. False when there is none that can be used."""
+    describer = channel.describer
+    if describer is None:
+        return False
+    try:
+        plan = describer.accept_answer(ack.body)
+    except (NegotiationError, SipParseError) as error:
+        channel.log.info("the ACK brings no usable answer: %s", error.reason)
+        return False
+    channel.apply(plan)
+    return True
+
+
+def _like(channel: Channel, plan: MediaPlan) -> bytes:
+    """The answer with which relaying needs no transcoding; one given early stands (RFC 3261 §13.2.1)."""
+    if channel.describer is not None and channel.describer.local is not None:
+        return channel.describer.local
+    offered = plan.receive_codecs if channel.offer is None else channel.offer.codecs
+    return _describe(channel, shared(offered, plan.receive_codecs), theirs(plan), plan.ptime_ms)
+
+
+def _describe(channel: Channel, codecs: Sequence[Codec], direction: Direction, ptime_ms: int | None) -> bytes:
+    """Our answer to what the caller offered, or our offer where he made none; the leg does what it says."""
+    describer = channel.describer
+    if describer is None:
+        raise CallStateError("there is no offer to answer")
+    leg = channel.open_leg()
+    if channel.offer is None:
+        return describer.offer(
+            address=channel.address, port=leg.port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
+        )
+    body, plan = describer.answer(
+        channel.offer, address=channel.address, port=leg.port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
+    )
+    channel.apply(plan)
+    return body

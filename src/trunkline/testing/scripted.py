@@ -1,0 +1,64 @@
+"""What a scripted call is made of besides its script: how it ends, and a dialog whose side may be rude, as the agent says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.sip.endpoint import Message, RequestReceived
+from trunkline.sip.invite_session import InviteSession
+
+if TYPE_CHECKING:
+    from trunkline.testing.agent import Agent
+
+__all__ = ["CallRefused", "Ended", "ScriptedSession"]
+
+
+class CallRefused(Exception):
+    """The call that was placed got a final failure.
+
+    Args:
+        status: The final status.
+        reason: Its reason phrase.
+        message: The response; None when none came.
+    """
+
+    def __init__(self, status: int, reason: str, message: Message | None) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call ended."""
+
+    by_us: bool
+    how: str
+    """One of bye, cancel, refused, lost."""
+    status: int = 0
+    message: Message | None = None
+
+
+class ScriptedSession(InviteSession):
+    """A session whose side may be rude, as the agent says."""
+
+    agent: Agent
+
+    def _refresh(self) -> None:
+        if not self.agent.forgets_refreshes:
+            super()._refresh()
+
+    def on_dialog_request(self, request: RequestReceived) -> None:
+        """From the endpoint: silent, refused, challenged, or taken as by any other."""
+        method = request.message.method
+        refusal = self.agent.refuse_inside.get(method)
+        if method in self.agent.silent_inside:
+            return
+        if refusal is not None:
+            self.endpoint.respond(request.tx, refusal)
+        elif method in self.agent.challenge_inside and request.credentials is None:
+            self.endpoint.driver.challenge(request.tx)
+        else:
+            super().on_dialog_request(request)
