@@ -47,6 +47,7 @@ class Agent:
         forgets_refreshes: It never refreshes a session, though it said that it would.
         silent_inside: Methods that get no answer inside its calls.
         refuse_inside: Methods that are refused inside its calls, and with which status.
+        refuse_headers: Go with these refusals.
         challenge_inside: Methods that are challenged inside its calls until they bring credentials.
     """
 
@@ -68,6 +69,7 @@ class Agent:
         self.forgets_refreshes = False
         self.silent_inside: set[str] = set()
         self.refuse_inside: dict[str, int] = {}
+        self.refuse_headers: list[tuple[str, str]] = []
         self.challenge_inside: set[str] = set()
         self.address = address
         self.transport = transport

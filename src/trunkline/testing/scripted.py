@@ -57,7 +57,7 @@ class ScriptedSession(InviteSession):
         if method in self.agent.silent_inside:
             return
         if refusal is not None:
-            self.endpoint.respond(request.tx, refusal)
+            self.endpoint.respond(request.tx, refusal, None, self.agent.refuse_headers)
         elif method in self.agent.challenge_inside and request.credentials is None:
             self.endpoint.driver.challenge(request.tx)
         else:
