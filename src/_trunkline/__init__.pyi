@@ -146,6 +146,8 @@ class Message:
     @property
     def to_tag(self) -> str: ...  # "" where absent
     @property
+    def rseq(self) -> int | None: ...  # of a provisional that requires 100rel and is to be acknowledged (RFC 3262 §4)
+    @property
     def via(self) -> Via: ...  # the topmost
     @property
     def contacts(self) -> list[NameAddr]: ...  # a `*` Contact gives NameAddr(Uri("*", …)); see star_contact
@@ -369,7 +371,11 @@ class RequestReceived:
 
 @final
 class ResponseReceived:
-    """A response to a request of ours; a 2xx with a new To tag comes as a new one, repeats of a 2xx do not come up. 100 does."""
+    """A response to a request of ours; a 2xx with a new To tag comes as a new one, repeats of a 2xx do not come up. 100 does.
+
+    A reliable provisional (`message.rseq` is a number) comes up once and, in its early dialog, in order: acknowledge each with PRACK and
+    `RAck: rseq cseq INVITE` (RFC 3262 §4). What came too early or again is dropped, and repeated by its sender until it is acknowledged.
+    """
 
     tx: int
     message: Message
@@ -404,16 +410,25 @@ class ByeAnswered:
 
 @final
 class PrackReceived:
-    """Reserved for reliable provisionals (RFC 3262)."""
+    """A PRACK acknowledged a reliable provisional of ours: it is repeated no more, and what waited for that went out. Answer `tx`.
 
-    tx: int
+    A PRACK that comes again is answered by its transaction, one that acknowledges nothing gets 481; neither comes up (RFC 3262 §3).
+    """
+
+    tx: ServerTransaction
+    """The PRACK's own transaction."""
+    invite: int
+    """The id of the INVITE's transaction."""
     message: Message
+    flow: Flow
 
 @final
 class ReliableTimedOut:
-    """Reserved for reliable provisionals (RFC 3262)."""
+    """A reliable provisional to the INVITE `tx` was repeated for 64*T1 and never acknowledged: refuse the INVITE (RFC 3262 §3: 5xx)."""
 
     tx: int
+    refused: bool
+    """A 2xx of ours waited for the PRACK: it was not sent, 504 was."""
 
 @final
 class TransactionTimedOut:
@@ -525,8 +540,14 @@ class _EndpointCommands:
         """Answer a request. True when it goes out; False ("gone") when it was answered already: cancelled, or a BYE answered by Rust.
 
         Via, From, To, Call-ID, CSeq and Record-Route are copied from the request, `to_tag` is added to To where it has none (for a final or
-        dialog-making answer without one, a tag is minted). A 2xx to INVITE is repeated until its ACK. `reliable=True` raises
-        NotImplementedError until RFC 3262 is supported. ValueError for a header name or value with CR, LF or NUL.
+        dialog-making answer without one, a tag is minted). A 2xx to INVITE is repeated until its ACK. ValueError for a
+        header name or value with CR, LF or NUL.
+
+        `reliable=True` sends a provisional (101 to 199, else ValueError) by RFC 3262 where the INVITE offers or requires 100rel, as an
+        ordinary one elsewhere: Require and RSeq are added, it is repeated until its PRACK (`PrackReceived`) or for 64*T1
+        (`ReliableTimedOut`). While one is unacknowledged, further reliable ones wait for their turn and ordinary ones wait behind those
+        (16 at most; more are dropped). A 2xx waits until each that has a body is acknowledged; True then means that it is accepted, and
+        `Cancelled` or `ReliableTimedOut(refused=True)` may still come in its place. Other final answers go at once.
         """
     def challenge(self, tx: ServerTransaction, *, stale: bool = False) -> bool:
         """Answer 401 with a fresh nonce bound to the request's source (for requests that policy let up unchallenged)."""

@@ -15,6 +15,7 @@ from _trunkline import (
     FlowClosed,
     FlowOpened,
     Listener,
+    PrackReceived,
     RequestReceived,
     ResponseReceived,
     Shed,
@@ -507,12 +508,22 @@ def test_a_header_cannot_smuggle_another(name: str, value: str) -> None:
             )
 
 
-def test_reliable_provisionals_are_not_supported_yet() -> None:
-    with station() as it, DatagramPeer(address(it.listen())) as phone:
-        phone.send(request("INVITE", phone.address))
+def test_a_reliable_provisional_is_repeated_until_its_prack() -> None:
+    with station(t1_s=0.05) as it, DatagramPeer(address(it.listen())) as phone:
+        phone.send(request("INVITE", phone.address, call_id="reliable", lines=("Supported: 100rel",)))
         event = it.next(RequestReceived)
-        with pytest.raises(NotImplementedError):
-            it.endpoint.respond(event.tx, 183, reliable=True)
+        it.endpoint.respond(event.tx, 183, reliable=True)
+        progress = phone.receive()
+        assert phone.receive() == progress
+        to_tag = header(progress, "To").partition("tag=")[2]
+        rack = f"RAck: {header(progress, 'RSeq')} 1 INVITE"
+        phone.send(request("PRACK", phone.address, call_id="reliable", to_tag=to_tag, cseq=2, lines=(rack,)))
+        prack = it.next(PrackReceived)
+        assert prack.invite == event.tx.id
+        it.endpoint.respond(prack.tx, 200)
+        while (answer := phone.receive()) == progress:
+            pass
+        assert (status(answer), header(answer, "CSeq")) == (200, "2 PRACK")
 
 
 @pytest.mark.parametrize("end", ["close", "drop"])

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyNotImplementedError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 use trunkline_engine::sip::Engine;
@@ -135,10 +135,8 @@ impl EndpointCommands {
         to_tag: Option<String>,
         reliable: bool,
     ) -> PyResult<bool> {
-        if reliable {
-            return Err(PyNotImplementedError::new_err(
-                "reliable provisional responses (RFC 3262) are not supported yet",
-            ));
+        if reliable && !(101..200).contains(&status) {
+            return Err(PyValueError::new_err("only a response 101 to 199 can be reliable"));
         }
         check_response(status, reason.as_deref(), to_tag.as_deref(), &headers).map_err(value_error)?;
         let tx = tx.get().inner();
@@ -154,6 +152,7 @@ impl EndpointCommands {
                     headers,
                     body,
                     to_tag,
+                    reliable,
                 },
             );
         }

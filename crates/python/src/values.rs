@@ -427,6 +427,12 @@ impl PyMessage {
         Ok(contacts.into_iter().map(PyNameAddr).collect())
     }
 
+    /// RSeq of a reliable provisional.
+    #[getter]
+    fn rseq(&self) -> Option<u32> {
+        self.0.rseq()
+    }
+
     #[getter]
     fn star_contact(&self) -> bool {
         self.0.star_contact()

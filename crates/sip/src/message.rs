@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::header::{AddressScan, CSeq, Name, NameAddr, Via, parse_integer, split_list, trim};
+use crate::header::{AddressScan, CSeq, Name, NameAddr, RAck, Via, parse_integer, parse_rseq, split_list, trim};
 use index::{Index, Line, Span, Start};
 pub(crate) use index::{content_length, head_lines};
 
@@ -250,6 +250,31 @@ impl Message {
             number,
             method: method.to_owned(),
         })
+    }
+
+    /// The RSeq of a reliable provisional response: one that requires 100rel and numbers itself (RFC 3262 §4). `None` for all other messages.
+    #[must_use]
+    pub fn rseq(&self) -> Option<u32> {
+        if !(101..200).contains(&self.status()) || !self.names_option(Name::Require, "100rel") {
+            return None;
+        }
+        parse_rseq(trim(self.raw_str(Name::RSeq)?))
+    }
+
+    /// RAck (RFC 3262 §7.2).
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is absent or malformed.
+    pub fn rack(&self) -> Result<RAck, ParseError> {
+        RAck::parse(&self.required(Name::RAck)?)
+    }
+
+    /// Whether a list header of option tags, as Require or Supported, has this one.
+    #[must_use]
+    pub fn names_option(&self, name: Name, tag: &str) -> bool {
+        let lines = || self.lines_of(name).map(|line| self.unfolded(line));
+        lines().any(|line| split_list(&line).any(|option| option.eq_ignore_ascii_case(tag)))
     }
 
     /// The topmost Via.

@@ -249,6 +249,7 @@ impl Net {
                     self.command(
                         node,
                         Command::Respond {
+                            reliable: false,
                             tx,
                             status,
                             reason,

@@ -32,6 +32,8 @@ from _trunkline import (
     Message,
     NameAddr,
     NegotiationError,
+    PrackReceived,
+    ReliableTimedOut,
     RemoteOffer,
     RequestReceived,
     ResponseReceived,
@@ -69,6 +71,7 @@ __all__ = [
     "Message",
     "NameAddr",
     "NegotiationError",
+    "PrackReceived",
     "RemoteOffer",
     "RequestReceived",
     "ServerHandler",
@@ -192,6 +195,12 @@ class ServerHandler(Protocol):
     def on_ack_timeout(self) -> None:
         """Our 2xx was never acknowledged."""
 
+    def on_prack(self, request: PrackReceived) -> None:
+        """A reliable provisional of ours was acknowledged; the PRACK is to be answered (RFC 3262 §3)."""
+
+    def on_prack_timeout(self, refused: bool) -> None:
+        """A reliable provisional of ours was never acknowledged: the INVITE is to be refused. `refused`: Rust has, in place of a 2xx."""
+
 
 class DialogHandler(Protocol):
     """Takes the requests inside a dialog."""
@@ -230,6 +239,8 @@ class Endpoint:
             AckReceived: self._ack_received,
             Cancelled: self._cancelled,
             AckTimedOut: self._ack_timed_out,
+            PrackReceived: self._prack_received,
+            ReliableTimedOut: self._reliable_timed_out,
             ByeAnswered: self._bye_answered,
             TransactionTimedOut: self._transaction_timed_out,
             TransportFailed: self._transport_failed,
@@ -353,9 +364,13 @@ class Endpoint:
         body: bytes = b"",
         *,
         to_tag: str | None = None,
+        reliable: bool = False,
     ) -> bool:
-        """Answer a request. False when it is gone: cancelled, or answered by Rust."""
-        sent = self._driver.respond(tx, status, reason, headers, body, to_tag=to_tag)
+        """Answer a request. False when it is gone: cancelled, or answered by Rust.
+
+        A `reliable` provisional is repeated until its PRACK, where the INVITE offers 100rel (RFC 3262); a 2xx waits for that.
+        """
+        sent = self._driver.respond(tx, status, reason, headers, body, to_tag=to_tag, reliable=reliable)
         if sent and status >= 300:
             self._servers.pop(tx.id, None)
         return sent
@@ -417,6 +432,21 @@ class Endpoint:
         handler = self._servers.pop(event.tx, None)
         if handler is not None:
             handler.on_ack_timeout()
+
+    def _prack_received(self, event: PrackReceived) -> None:
+        handler = self._servers.get(event.invite)
+        if handler is not None:
+            handler.on_prack(event)
+        else:
+            # RFC 3262 §3: one that comes after the final answer is for nobody any more, and still acknowledges
+            self._driver.respond(event.tx, 200)
+
+    def _reliable_timed_out(self, event: ReliableTimedOut) -> None:
+        handler = self._servers.get(event.tx)
+        if event.refused:
+            self._servers.pop(event.tx, None)
+        if handler is not None:
+            handler.on_prack_timeout(event.refused)
 
     def _bye_answered(self, event: ByeAnswered) -> None:
         message = event.message

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.dialog import Dialog, request_uri
-from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, RequestReceived, Uri
+from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, PrackReceived, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.session_timer import SessionTimer, SessionTimes
 
@@ -258,4 +258,14 @@ class InviteServer:
 
     def on_ack_timeout(self) -> None:
         """From the endpoint."""
+        self._handler.on_unconfirmed()
+
+    def on_prack(self, request: PrackReceived) -> None:
+        """From the endpoint: nothing in a PRACK without offer needs a decision."""
+        self._endpoint.respond(request.tx, 488 if request.message.body else 200)
+
+    def on_prack_timeout(self, refused: bool) -> None:
+        """From the endpoint. RFC 3262 §3: who does not acknowledge an answer cannot be called through."""
+        if not refused:
+            self.reject(504)
         self._handler.on_unconfirmed()

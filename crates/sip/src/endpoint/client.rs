@@ -278,9 +278,16 @@ impl Endpoint {
         }
         let Some(tx) = self.clients.get_mut(id) else { return };
         let (status, tag) = (response.status(), response.to_tag());
-        let novelty = match status {
-            ..=199 => tx.forks.provisional(tag, response.raw()),
-            200..=299 if tx.machine.kind().is_invite() => tx.forks.success(tag),
+        let rseq = response.rseq().filter(|_| tx.machine.kind().is_invite());
+        // A provisional can be spared when Python is far behind; a reliable one comes again until it is acknowledged.
+        let spared = status < 200 && self.output.is_full();
+        if spared && rseq.is_some() {
+            return;
+        }
+        let novelty = match (status, rseq) {
+            (_, Some(rseq)) => tx.forks.reliable(tag, rseq),
+            (..=199, None) => tx.forks.provisional(tag, response.raw()),
+            (200..=299, None) if tx.machine.kind().is_invite() => tx.forks.success(tag),
             _ => Novelty::New,
         };
         match novelty {
@@ -293,8 +300,7 @@ impl Endpoint {
             }
         }
         self.note_remote_dialog(id, response);
-        // A provisional can be spared when Python is far behind.
-        if status >= 200 || !self.output.is_full() {
+        if !spared {
             self.output.tell(Event::ResponseReceived {
                 tx: id,
                 message: response.clone(),

@@ -11,6 +11,7 @@ use super::Endpoint;
 use super::challenge::Policy;
 use super::dialogs::DialogKey;
 use super::event::ServerTransaction;
+use super::respond::Answer;
 use super::send::Outgoing;
 use crate::digest::Algorithm;
 use crate::flow::{ConnectionId, Flow};
@@ -115,6 +116,8 @@ pub enum Command {
         body: Bytes,
         /// Our tag; one is minted where it is needed and absent.
         to_tag: Option<String>,
+        /// Send a provisional to INVITE reliably (RFC 3262), where the INVITE allows it.
+        reliable: bool,
     },
     /// Answer 401 with a fresh nonce. The caller has won `tx.claim()`.
     Challenge {
@@ -227,8 +230,17 @@ impl Endpoint {
                 headers,
                 body,
                 to_tag,
+                reliable,
             } => {
-                self.respond(now, tx.id, status, reason.as_deref(), &headers, &body, to_tag);
+                let answer = Answer {
+                    status,
+                    reason,
+                    headers,
+                    body,
+                    to_tag,
+                    reliable,
+                };
+                self.respond(now, tx.id, answer);
             }
             Command::Challenge { tx, stale } => self.challenge(now, tx.id, stale),
             Command::SendAck {

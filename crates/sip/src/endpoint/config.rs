@@ -63,6 +63,8 @@ pub const MAX_DIALOGS: usize = 262_144;
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// To tags of one INVITE of ours. Answers from further forks are dropped.
 pub const MAX_FORKS: usize = 32;
+/// Provisionals of one INVITE that wait for the PRACK to an earlier one. Further ones are dropped.
+pub const MAX_HELD_PROVISIONALS: usize = 16;
 /// Keep-alives at once. Further ones are not started.
 pub const MAX_KEEP_ALIVES: usize = 65_536;
 /// Used nonces remembered; see [`crate::nonce::NonceBook`].

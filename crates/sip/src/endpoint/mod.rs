@@ -16,6 +16,7 @@ mod listeners;
 mod matching;
 mod network;
 mod output;
+mod reliable;
 mod request;
 mod respond;
 mod response;
