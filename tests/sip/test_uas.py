@@ -47,8 +47,8 @@ def test_405_and_501_say_what_is_allowed(method: str) -> None:
 
 
 def test_420_names_what_is_not_supported_and_only_that() -> None:
-    found = check("INVITE", [("Require", "path, 100rel"), ("Require", "juggling")])
-    assert found == Refusal(420, None, (("Unsupported", "100rel, juggling"),))
+    found = check("INVITE", [("Require", "path, precondition"), ("Require", "juggling")])
+    assert found == Refusal(420, None, (("Unsupported", "precondition, juggling"),))
 
 
 def test_required_extensions_that_are_supported_pass() -> None:
@@ -117,4 +117,4 @@ def test_options_says_what_we_can() -> None:
     assert sent.status == 200
     assert "REGISTER" in sent.values("Allow")[0]
     assert sent.values("Accept") == ["application/sdp"]
-    assert [*sent.values("Supported")] == ["path, timer"]
+    assert [*sent.values("Supported")] == ["path, timer, 100rel"]

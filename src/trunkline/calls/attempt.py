@@ -6,10 +6,11 @@ early dialog with an offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 326
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from trunkline.calls.codecs import shared
 from trunkline.calls.environment import Environment
 from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
@@ -100,6 +101,9 @@ class Attempt:
         self.address = address
         self._offered = env.describer()
         self._early: dict[str, Description] = {}
+        self._sure: set[str] = set()
+        self.on_plan: Callable[[MediaPlan], None] = lambda plan: None
+        """Told of a plan that an UPDATE in an early dialog changed."""
         self._said: set[tuple[str, int, bool]] = set()
         party = target.party
         self.timer = env.session_timer(party)
@@ -120,6 +124,8 @@ class Attempt:
             credentials=party.credentials,
             nat=party.nat,
             timer=self.timer,
+            reliable=party.reliable,
+            on_offer=self._answer_early,
         )
 
     def start(self) -> None:
@@ -182,6 +188,9 @@ class Attempt:
             return early.plan  # RFC 3261 §13.2.1: the first answer of an early dialog stands
         if len(self._early) >= MAX_EARLY_DIALOGS:
             return None
+        if message.rseq is not None:
+            # RFC 3262 §5: an answer that arrives for sure is the answer
+            self._sure.add(message.to_tag)
         early = self._offered.fork()
         try:
             plan = early.accept_answer(message.body)
@@ -190,10 +199,26 @@ class Attempt:
         self._early[message.to_tag] = early
         return plan
 
+    def _answer_early(self, tag: str, body: bytes) -> bytes | None:
+        """Our answer to an offer by UPDATE in an early dialog, where our own offer has its answer (RFC 3311 §5.2)."""
+        early = self._early.get(tag) if tag in self._sure and self._owner is not None else None
+        if early is None or early.plan is None:
+            return None
+        try:
+            offer = early.read_offer(body)
+            codecs = shared(offer.codecs, early.plan.receive_codecs)
+            answer, plan = early.answer(
+                offer, address=self.address, port=self.leg.port, codecs=codecs, ptime_ms=early.plan.ptime_ms
+            )
+        except (NegotiationError, SipParseError):
+            return None
+        self.on_plan(plan)
+        return answer
+
     def _agree(self, message: Message) -> tuple[Description, MediaPlan]:
         """The answer of the 2xx, or the one of its early dialog where the 2xx repeats none."""
         early = self._early.get(message.to_tag)
-        if not message.body:
+        if not message.body or (early is not None and message.to_tag in self._sure):
             if early is None or early.plan is None:
                 raise AnswerMissing
             return early, early.plan

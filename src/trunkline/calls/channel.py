@@ -130,7 +130,14 @@ class Channel:
         self._flow = request.flow
         self.describer = describer
         contact = self.env.addresses.contact(request.flow, party, token)
-        self.incoming = Incoming(self.env.endpoint, request, self, contact=contact, timer=self.env.session_timer(party))
+        self.incoming = Incoming(
+            self.env.endpoint,
+            request,
+            self,
+            contact=contact,
+            timer=self.env.session_timer(party),
+            reliable=party.reliable,
+        )
         self.stage = Stage.RINGING
 
     def place(self, placing: Placing, offering: Offering, timeout_s: float) -> None:
@@ -352,11 +359,27 @@ class Channel:
             answered.confirm()
             answered.lose("the 200 was never acknowledged")
 
+    def on_acknowledged(self, prack: Message) -> tuple[int, bytes]:
+        """From `Incoming`."""
+        return answering.acknowledged(self, prack)
+
+    def on_early_offer(self, body: bytes) -> bytes | None:
+        """From `Incoming`."""
+        return answering.early_offer(self, body)
+
+    def on_unacknowledged(self) -> None:
+        """From `Incoming`: no PRACK came, and 504 has gone out."""
+        if self._answered is not None:
+            self.on_answer_unconfirmed()
+        elif self.stage is not Stage.OVER:
+            self._owner.on_lost(self, "a reliable provisional response was never acknowledged")
+
     # --- from the placing -------------------------------------------------------------------------------------------
 
     def on_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None, *, alone: bool) -> None:
         """From `Outgoing`."""
         if alone and plan is not None:
+            attempt.on_plan = self.apply
             self.party = attempt.target.party
             self._take_leg(attempt.leg, attempt.address)
             self._flow = attempt.target.flow

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+from trunkline.sip.capabilities import ALLOW, SDP, Reliable, supported
 from trunkline.sip.dialog import Dialog, DialogError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
-from trunkline.sip.invite import ALLOW, InviteServer, supported
-from trunkline.sip.invite_session import RETRY_SOON, refuse_unserved
-from trunkline.sip.session_timer import SessionTimer
-from trunkline.sip.uas import answer_info, answer_options
+from trunkline.sip.invite import InviteServer, with_body
+from trunkline.sip.invite_session import RETRY_SOON
+from trunkline.sip.session_timer import SessionTimer, requires, supports
+from trunkline.sip.uas import answer_info, answer_options, refuse_unserved
 
 __all__ = ["Incoming", "IncomingOwner"]
 
@@ -31,6 +32,15 @@ class IncomingOwner(Protocol):
     def on_answer_unconfirmed(self) -> None:
         """Our 200 was never acknowledged."""
 
+    def on_acknowledged(self, prack: Message) -> tuple[int, bytes]:
+        """A reliable provisional was: the status and body of the answer to the PRACK."""
+
+    def on_early_offer(self, body: bytes) -> bytes | None:
+        """An UPDATE before the answer offers something else: our answer; None where it can have none now."""
+
+    def on_unacknowledged(self) -> None:
+        """A reliable provisional never was: the INVITE has been refused with 504."""
+
 
 class Incoming:
     """An INVITE from outside a dialog, until its ACK.
@@ -41,6 +51,7 @@ class Incoming:
         owner: Its channel.
         contact: Our Contact value.
         timer: The session's timer.
+        reliable: Whether provisional responses go out reliably (RFC 3262).
 
     Raises:
         DialogError: No dialog can be made of it: its Contact or Record-Route is malformed.
@@ -54,6 +65,7 @@ class Incoming:
         *,
         contact: str,
         timer: SessionTimer,
+        reliable: Reliable,
     ) -> None:
         self._endpoint = endpoint
         self._owner: IncomingOwner | None = owner
@@ -63,11 +75,19 @@ class Incoming:
         local_tag = endpoint.driver.mint_tag()
         self.dialog = Dialog.as_callee(request.message, request.flow, local_tag)
         self._server = InviteServer(endpoint, request, self, local_tag=local_tag)
+        self._able = reliable != "never" and supports(request.message, "100rel")
+        # RFC 3262 §3: all of them where the caller requires it
+        self._always = self._able and (reliable == "required" or requires(request.message, "100rel"))
         self._early = False
         self._last: tuple[int, bool] = (0, False)
 
+    @property
+    def reliable(self) -> bool:
+        """Whether a description in a provisional arrives for sure: it counts as the answer, or as our offer."""
+        return self._able
+
     def provisional(self, status: int, reason: str | None = None, body: bytes = b"") -> None:
-        """Send a 101 to 199, with an early answer if there is a body. The same twice in a row goes out once."""
+        """Send a 101 to 199, with an early description if there is a body. The same twice in a row goes out once."""
         if self._server.finished or (status, bool(body)) == self._last:
             return
         self._last = (status, bool(body))
@@ -75,7 +95,9 @@ class Incoming:
             # RFC 3261 §15: in an early dialog the caller may say BYE
             self._early = True
             self._endpoint.add_dialog(self.dialog.key, self, remote_cseq=self.dialog.remote_cseq)
-        self._server.provisional(status, reason, [("Contact", self.contact), ("Allow", ALLOW)], body)
+        reliable = self._always or (self._able and bool(body))
+        fields = [("Contact", self.contact), ("Allow", ALLOW)]
+        self._server.provisional(status, reason, fields, body, reliable=reliable)
 
     def answer(self, body: bytes) -> bool:
         """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""
@@ -120,6 +142,19 @@ class Incoming:
         if owner is not None:
             owner.on_answer_unconfirmed()
 
+    def on_prack(self, message: Message) -> tuple[int, bytes]:
+        """From the server transaction."""
+        self.dialog.accepts(message)
+        owner = self._owner
+        return owner.on_acknowledged(message) if owner is not None else (200, b"")
+
+    def on_unacknowledged(self) -> None:
+        """From the server transaction: 504 has gone out."""
+        owner, self._owner = self._owner, None
+        self._forget_dialog()
+        if owner is not None:
+            owner.on_unacknowledged()
+
     # --- requests in the early dialog -------------------------------------------------------------------------------
 
     def on_dialog_request(self, request: RequestReceived) -> None:
@@ -144,7 +179,12 @@ class Incoming:
         self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
 
     def _on_update(self, request: RequestReceived) -> None:
-        if request.message.body:
+        body = request.message.body
+        if body and request.message.content_type != SDP:
+            self._endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
+            return
+        answer = self._owner.on_early_offer(body) if body and self._owner is not None else b""
+        if answer is None:
             # RFC 3311 §5.2: the offer of the INVITE has no answer yet
             self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
             return
@@ -153,7 +193,8 @@ class Incoming:
         except DialogError as error:
             self._endpoint.respond(request.tx, error.status, error.reason)
             return
-        self._endpoint.respond(request.tx, 200, None, [("Contact", self.contact), ("Allow", ALLOW)])
+        fields = with_body([("Contact", self.contact), ("Allow", ALLOW)], answer)
+        self._endpoint.respond(request.tx, 200, None, fields, answer)
 
     _by_method: ClassVar[dict[str, Callable[[Incoming, RequestReceived], None]]] = {
         "BYE": _on_bye,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import Reliable
 from trunkline.sip.endpoint import Codec, Flow, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
 
@@ -38,6 +39,8 @@ class Party:
     """Silence after which the session counts as lost; 0 for never."""
     accept_token: str | None = None
     """The Contact token that ties requests of its dialogs to it (a line's), or None for one minted per call."""
+    reliable: Reliable = "supported"
+    """Whether provisional responses are sent and taken reliably (RFC 3262)."""
     timers: SessionTimes | None = None
     """How long its sessions last unless they are refreshed; as the server's unless given."""
 

@@ -24,6 +24,7 @@ from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
+from trunkline.sip.capabilities import Reliable
 
 __all__ = [
     "FileSettings",
@@ -155,6 +156,9 @@ class ServerSettings(Options):
     """How long a call lasts unless one side refreshes it (session timers, RFC 4028): 90 or more, 0 for no timers."""
     min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
     """The shortest session time that a peer may ask for; less gets 422."""
+    reliable: Reliable = "supported"
+    """Whether provisional responses are acknowledged (PRACK, RFC 3262): `never`, where the peer can (`supported`), or
+    `required`, which refuses calls of peers that cannot."""
     registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(_expiry)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
     digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
@@ -195,6 +199,8 @@ class UserOptions(Options):
     """The caller ids that its phones may show besides its name; what else their From says is replaced by the name."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """As the server's unless given."""
+    reliable: Reliable | None = None
+    """Whether provisional responses of its calls are acknowledged; as the server's unless given."""
 
     def user(self, name: str, server: ServerSettings, *, stored: bool = False) -> User:
         """The user of these options. ConfigurationError where the name or another value cannot be used.
@@ -213,6 +219,7 @@ class UserOptions(Options):
             max_contacts=self.max_contacts,
             media_timeout_s=server.media_timeout_s if self.media_timeout_s is None else self.media_timeout_s,
             numbers=self.numbers,
+            reliable=self.reliable or server.reliable,
             stored=stored,
         )
 
@@ -228,6 +235,7 @@ def _line_fields() -> dict[str, Any]:
         "password": (SecretStr | None, None),
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
         "session_expires_s": (Annotated[int, AfterValidator(_session_expires)] | None, None),
+        "reliable": (Reliable | None, None),
         "min_se_s": (Annotated[int, Field(ge=90, le=86_400)] | None, None),
     }
     hints = get_type_hints(LineSettings)
@@ -248,7 +256,7 @@ class LineOptionsBase(Options):
         """The fields of the `LineSettings` of that name, but for the name; `server` says what is left open."""
         values = self.arguments()
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
-        for key in ("media_timeout_s", "session_expires_s", "min_se_s"):
+        for key in ("media_timeout_s", "session_expires_s", "min_se_s", "reliable"):
             if values.get(key) is None:
                 values[key] = getattr(server, key)
         return values

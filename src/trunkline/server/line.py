@@ -129,5 +129,6 @@ class Line:
             credentials=self.credentials,
             media_timeout_s=self.settings.media_timeout_s,
             accept_token=self.token,
+            reliable=self.settings.reliable,
             timers=SessionTimes(self.settings.session_expires_s, self.settings.min_se_s),
         )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.users import DEFAULT_CODECS, codec_json, codec_of_json
+from trunkline.sip.capabilities import Reliable
 from trunkline.sip.endpoint import Codec
 from trunkline.storage.records import LineRecord
 
@@ -82,6 +83,9 @@ class LineSettings:
     """How long its calls last unless they are refreshed (RFC 4028), 0 for no timers; as the server's unless given."""
     min_se_s: int = 90
     """The shortest session time that the provider may ask for; as the server's unless given."""
+    reliable: Reliable = "supported"
+    """Whether provisional responses are acknowledged (RFC 3262): never, supported or required; as the server's unless
+    given."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 

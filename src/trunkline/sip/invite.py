@@ -11,15 +11,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import ALLOW, SDP, Reliable, demanded, supported
 from trunkline.sip.dialog import Dialog, request_uri
+from trunkline.sip.early import EarlyDialog, OnOffer
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, PrackReceived, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.session_timer import SessionTimer, SessionTimes
-
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO"
-"""The methods that we serve (RFC 3261 §20.5)."""
-
-SDP = "application/sdp"
 
 MAX_ANSWERED_TAGS = 32
 """2xx of different branches that are acknowledged for one INVITE: more come from no honest proxy."""
@@ -28,11 +25,6 @@ MAX_ANSWERED_TAGS = 32
 def with_body(headers: Headers, body: bytes, content_type: str = SDP) -> list[tuple[str, str]]:
     """The headers, and the Content-Type of a body that is there."""
     return [*headers, ("Content-Type", content_type)] if body else list(headers)
-
-
-def supported(timer: SessionTimer) -> list[tuple[str, str]]:
-    """The Supported header of our requests and responses in a dialog (RFC 3261 §20.37)."""
-    return [("Supported", "timer")] if timer.enabled else []
 
 
 def sends_again(timer: SessionTimer, failure: Failure) -> bool:
@@ -70,6 +62,8 @@ class InviteClient:
         nat: The target is reached over the flow that it opened, whatever its Contact will say.
         timer: The session's timer; none unless given.
         answer: Makes the body of the ACK where the INVITE offers nothing, of the 2xx that brings the offer.
+        reliable: Whether provisional responses are acknowledged (RFC 3262).
+        on_offer: Answers an offer by UPDATE in an early dialog; without it there is no answer.
     """
 
     def __init__(
@@ -88,11 +82,18 @@ class InviteClient:
         nat: bool = False,
         timer: SessionTimer | None = None,
         answer: Callable[[Message], bytes] | None = None,
+        reliable: Reliable = "never",
+        on_offer: OnOffer = lambda tag, body: None,
     ) -> None:
         self._endpoint = endpoint
         self._handler: InviteClientHandler | None = handler
         self.timer = timer or SessionTimer(SessionTimes(0))
         self._answer = answer
+        self._reliable: Reliable = reliable
+        self._on_offer = on_offer
+        self._contact = contact
+        self._early: dict[str, EarlyDialog] = {}
+        self._agreed: set[str] = set()
         self._target = target
         self._credentials = credentials
         self._nat = nat
@@ -132,26 +133,62 @@ class InviteClient:
             ("Call-ID", self.call_id),
             ("CSeq", f"{self._cseq} INVITE"),
             *self._headers,
-            *supported(self.timer),
+            *supported(self.timer, self._reliable),
+            *demanded(self._reliable),
             *self.timer.asking(),
         ]
 
     def _on_response(self, message: Message, flow: Flow) -> None:
         if message.status >= 200:
             self._on_success(message, flow)
-        elif message.status > 100 and self._handler is not None:
-            self._handler.on_provisional(self, message)
+        elif message.status > 100:
+            if message.rseq is not None and message.to_tag:
+                self._acknowledge(message, flow)
+            if self._handler is not None:
+                self._handler.on_provisional(self, message)
+
+    def _acknowledge(self, message: Message, flow: Flow) -> None:
+        """RFC 3262 §4: PRACK, in an early dialog of its own."""
+        early = self._early.get(message.to_tag)
+        if early is not None:
+            early.heard(message, flow)
+        elif len(self._early) < MAX_ANSWERED_TAGS:
+            early = self._early[message.to_tag] = EarlyDialog(
+                self._endpoint,
+                self._dialog(message, flow),
+                contact=self._contact,
+                credentials=self._credentials,
+                on_offer=self._on_offer,
+            )
+        if early is not None:
+            early.acknowledge(message, self._cseq, self._answered(message))
+
+    def _answered(self, message: Message) -> bytes:
+        """Our answer where a reliable provisional or the 2xx brings the offer of its dialog (RFC 3261 §13.2.1)."""
+        if self._answer is None or not message.body or message.to_tag in self._agreed:
+            return b""
+        self._agreed.add(message.to_tag)
+        return self._answer(message)
+
+    def _close_early(self) -> None:
+        for early in self._early.values():
+            early.close()
 
     def _on_success(self, message: Message, flow: Flow) -> None:
         if message.to_tag in self._answered_tags or len(self._answered_tags) >= MAX_ANSWERED_TAGS:
             return
         self._answered_tags.add(message.to_tag)
         dialog = self._dialog(message, flow)
+        early = self._early.get(message.to_tag)
+        if early is not None:
+            # RFC 3261 §12.2.1.1: one dialog, one sequence of numbers
+            dialog.local_cseq, dialog.remote_cseq = early.dialog.local_cseq, early.dialog.remote_cseq
+        self._close_early()
         uri, headers = dialog.ack(self._cseq)
         # RFC 3261 §13.2.2.4: with the credentials of the INVITE
         headers += self._request.answers
         # RFC 3261 §13.2.2.4: where the 2xx brings the offer, the ACK brings the answer
-        body = self._answer(message) if self._answer is not None else b""
+        body = self._answered(message)
         self._endpoint.send_ack(self._request.tx, dialog.remote_tag, uri, with_body(headers, body), body, dialog.flow)
         self.timer.agreed(message, self._endpoint.now_s)
         handler, self._handler = self._handler, None
@@ -164,6 +201,7 @@ class InviteClient:
     def _on_failure(self, failure: Failure) -> None:
         if self._handler is not None and sends_again(self.timer, failure) and self._request.restart():
             return
+        self._close_early()
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.on_refused(self, failure)
@@ -212,6 +250,12 @@ class InviteServerHandler(Protocol):
     def on_unconfirmed(self) -> None:
         """Our 2xx was never acknowledged: the session is to be ended with BYE (RFC 3261 §13.3.1.4)."""
 
+    def on_prack(self, message: Message) -> tuple[int, bytes]:
+        """A reliable provisional was acknowledged: the status and body of the answer to the PRACK (RFC 3262 §5)."""
+
+    def on_unacknowledged(self) -> None:
+        """A reliable provisional was never acknowledged; 504 has gone out (RFC 3262 §3)."""
+
 
 class InviteServer:
     """An INVITE that we were sent, from arrival to ACK; the first of a dialog or one inside it."""
@@ -235,9 +279,18 @@ class InviteServer:
         """Whether the final response is out, ours or the 487 to a CANCEL."""
         return self.request.tx.answered
 
-    def provisional(self, status: int, reason: str | None = None, headers: Headers = (), body: bytes = b"") -> None:
-        """Send a 101 to 199, with an early answer if there is a body."""
-        self._endpoint.respond(self.request.tx, status, reason, with_body(headers, body), body, to_tag=self.local_tag)
+    def provisional(
+        self,
+        status: int,
+        reason: str | None = None,
+        headers: Headers = (),
+        body: bytes = b"",
+        *,
+        reliable: bool = False,
+    ) -> None:
+        """Send a 101 to 199, with an early answer if there is a body, `reliable` by RFC 3262 where they offer that."""
+        fields = with_body(headers, body)
+        self._endpoint.respond(self.request.tx, status, reason, fields, body, to_tag=self.local_tag, reliable=reliable)
 
     def accept(self, contact: str, body: bytes, headers: Headers = ()) -> bool:
         """Send the 200; Rust repeats it until the ACK. False when the caller has cancelled."""
@@ -261,11 +314,12 @@ class InviteServer:
         self._handler.on_unconfirmed()
 
     def on_prack(self, request: PrackReceived) -> None:
-        """From the endpoint: nothing in a PRACK without offer needs a decision."""
-        self._endpoint.respond(request.tx, 488 if request.message.body else 200)
+        """From the endpoint."""
+        status, body = self._handler.on_prack(request.message)
+        self._endpoint.respond(request.tx, status, None, with_body((), body), body)
 
     def on_prack_timeout(self, refused: bool) -> None:
         """From the endpoint. RFC 3262 §3: who does not acknowledge an answer cannot be called through."""
         if not refused:
             self.reject(504)
-        self._handler.on_unconfirmed()
+        self._handler.on_unacknowledged()

@@ -14,30 +14,16 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import ALLOW, SDP, supported
 from trunkline.sip.dialog import Dialog, DialogError
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, RequestReceived
-from trunkline.sip.invite import ALLOW, SDP, end_unwanted, sends_again, supported, with_body
+from trunkline.sip.invite import end_unwanted, sends_again, with_body
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.session_timer import Due, SessionTimer, SessionTimes
-from trunkline.sip.uas import UNKNOWN_METHOD, UNSERVED, Refusal, answer_info, answer_options
+from trunkline.sip.uas import answer_info, answer_options, refuse_unserved
 
 log = logging.getLogger("trunkline.sip")
-
-UNSERVED_INSIDE: dict[str, Refusal] = {
-    **UNSERVED,
-    # Outside a dialog these get 481 since they match none. Inside one their dialog is known, the method is not served:
-    # §8.2.1. PRACK and NOTIFY keep their 481, for a provisional or subscription that is not there.
-    "REGISTER": Refusal(400, "REGISTER Inside A Dialog"),  # RFC 3261 §10.2: it is sent outside of any
-}
-"""Methods that we recognize and do not serve in the dialog of an INVITE: what they get."""
-
-
-def refuse_unserved(endpoint: Endpoint, request: RequestReceived) -> None:
-    """Answer a request in the dialog of an INVITE whose method nothing serves there (RFC 3261 §8.2.1, §21.5.2)."""
-    found = UNSERVED_INSIDE.get(request.message.method, UNKNOWN_METHOD)
-    endpoint.respond(request.tx, found.status, found.reason, found.headers)
-
 
 RETRY_SOON = ("Retry-After", "1")
 
@@ -338,7 +324,8 @@ class InviteSession:
             self._theirs = None
 
     def _understands(self, option: str) -> bool:
-        return option.lower() == "timer" and self.timer.enabled
+        # no provisional of ours goes out to a re-INVITE, so that 100rel costs nothing
+        return option.lower() == "100rel" or (option.lower() == "timer" and self.timer.enabled)
 
     def _refuse(self, request: RequestReceived, status: int, *headers: tuple[str, str]) -> None:
         self.endpoint.respond(request.tx, status, None, headers)

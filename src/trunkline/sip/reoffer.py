@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from trunkline.sip.capabilities import ALLOW
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
-from trunkline.sip.invite import ALLOW, InviteServer, with_body
+from trunkline.sip.invite import InviteServer, with_body
 
 __all__ = ["Reoffer", "ReofferSession"]
 
@@ -109,6 +110,13 @@ class Reoffer:
     def on_unconfirmed(self) -> None:
         """RFC 3261 §14.2: no ACK to the 2xx of a re-INVITE ends the session."""
         self._session.lose("re-INVITE was never acknowledged")
+
+    def on_prack(self, message: Message) -> tuple[int, bytes]:
+        """Nothing is sent reliably here."""
+        return 200, b""
+
+    def on_unacknowledged(self) -> None:
+        """Nothing is sent reliably here."""
 
     def _succeed(self, body: bytes) -> bool:
         headers = self._session.agreeing(self.message)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from trunkline.sip.endpoint import Message, SipParseError
 
-__all__ = ["Due", "SessionTimer", "SessionTimes", "supports"]
+__all__ = ["Due", "SessionTimer", "SessionTimes", "requires", "supports"]
 
 LOWEST_S = 90
 """No side may insist on less, or ask for less (RFC 4028 §4, §5)."""
@@ -73,6 +73,11 @@ class _Wanted:
 def supports(message: Message, option: str) -> bool:
     """Whether a message lists an option tag in Supported or Require."""
     return any(tag.lower() == option for name in ("Supported", "Require") for tag in message.values(name))
+
+
+def requires(message: Message, option: str) -> bool:
+    """Whether a message lists an option tag in Require."""
+    return any(tag.lower() == option for tag in message.values("Require"))
 
 
 def _wanted(message: Message) -> _Wanted | None:

@@ -9,14 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trunkline.sip.capabilities import ALLOW, SDP
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived, SipParseError
-from trunkline.sip.invite import ALLOW, SDP
 
-__all__ = ["ACCEPT", "SUPPORTED", "UNSERVED", "Refusal", "answer_info", "answer_options", "refusal", "refuse"]
+__all__ = [
+    "ACCEPT",
+    "SUPPORTED",
+    "UNSERVED",
+    "Refusal",
+    "answer_info",
+    "answer_options",
+    "refusal",
+    "refuse",
+    "refuse_unserved",
+]
 
-SUPPORTED = ("path", "timer")
-"""The extensions that we take part in (RFC 3261 §20.37): bindings keep their Path (RFC 3327), sessions have timers (RFC
-4028) unless that is switched off for a peer."""
+SUPPORTED = ("path", "timer", "100rel")
+"""The extensions that we take part in (RFC 3261 §20.37): bindings keep their Path (RFC 3327); sessions have timers (RFC
+4028) and reliable provisionals (RFC 3262) unless these are switched off for a peer."""
 
 ACCEPT = {"INVITE": (SDP,)}
 """The body types that a method's processing reads; of methods not named here a body is ignored."""
@@ -74,6 +84,21 @@ def refuse(endpoint: Endpoint, request: RequestReceived) -> bool:
         return False
     endpoint.respond(request.tx, found.status, found.reason, found.headers)
     return True
+
+
+UNSERVED_INSIDE: dict[str, Refusal] = {
+    **UNSERVED,
+    # Outside a dialog these get 481 since they match none. Inside one their dialog is known, the method is not served:
+    # §8.2.1. PRACK and NOTIFY keep their 481, for a provisional or subscription that is not there.
+    "REGISTER": Refusal(400, "REGISTER Inside A Dialog"),  # RFC 3261 §10.2: it is sent outside of any
+}
+"""Methods that we recognize and do not serve in the dialog of an INVITE: what they get."""
+
+
+def refuse_unserved(endpoint: Endpoint, request: RequestReceived) -> None:
+    """Answer a request in the dialog of an INVITE whose method nothing serves there (RFC 3261 §8.2.1, §21.5.2)."""
+    found = UNSERVED_INSIDE.get(request.message.method, UNKNOWN_METHOD)
+    endpoint.respond(request.tx, found.status, found.reason, found.headers)
 
 
 def answer_options(endpoint: Endpoint, request: RequestReceived) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from trunkline.media.engine import MediaEngine
 from trunkline.server.platform import Machine, MediaOptions, Platform, SipOptions
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import ALLOW, Reliable
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, Headers, Listener, NameAddr, RequestReceived, Uri
-from trunkline.sip.invite import ALLOW
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.call import ScriptedCall
 
@@ -43,6 +43,8 @@ class Agent:
         user_agent: Its User-Agent.
         timers: What it asks for of session timers (RFC 4028); it cannot do them unless given.
 
+        reliable: Whether its INVITEs support or require reliable provisionals (RFC 3262).
+
     Attributes:
         forgets_refreshes: It never refreshes a session, though it said that it would.
         silent_inside: Methods that get no answer inside its calls.
@@ -63,9 +65,11 @@ class Agent:
         media_ports: tuple[int, int] = (40_000, 49_999),
         user_agent: str = "trunkline-testing",
         timers: SessionTimes = NO_TIMERS,
+        reliable: Reliable = "never",
     ) -> None:
         self.name = name
         self.timers = timers
+        self.reliable: Reliable = reliable
         self.forgets_refreshes = False
         self.silent_inside: set[str] = set()
         self.refuse_inside: dict[str, int] = {}

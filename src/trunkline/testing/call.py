@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.media.engine import Heard, Leg
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import ALLOW, supported
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import (
@@ -26,11 +27,11 @@ from trunkline.sip.endpoint import (
     SipParseError,
     Uri,
 )
-from trunkline.sip.invite import InviteClient, InviteServer, supported
+from trunkline.sip.invite import InviteClient, InviteServer, with_body
 from trunkline.sip.reoffer import Reoffer
-from trunkline.sip.request import ClientRequest, Failure
+from trunkline.sip.request import Failure
 from trunkline.sip.session_timer import SessionTimer
-from trunkline.testing.scripted import CallRefused, Ended, ScriptedSession
+from trunkline.testing.scripted import CallRefused, Ended, ScriptedSession, send_in
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
@@ -80,6 +81,10 @@ class ScriptedCall:
         self.withholds_answers = False
         """The ACK to a 2xx that brings an offer goes out without the answer."""
         self.timer = SessionTimer(agent.timers)
+        self.pracks: list[Message] = []
+        """PRACKs that arrived."""
+        self._early: Dialog | None = None
+        self._sure = False
         self.wanted: Direction = "sendrecv"
         """What this side wants, whatever the other asks for: a hold of its own outlasts their hold and resume."""
         self._asked: Direction = "sendrecv"
@@ -122,6 +127,7 @@ class ScriptedCall:
             credentials=credentials,
             timer=call.timer,
             answer=call._answer_offer if offerless else None,
+            reliable=agent.reliable,
         )
         call._client.start()
         return call
@@ -147,21 +153,47 @@ class ScriptedCall:
         """The user part of the Request-URI of the INVITE that arrived."""
         return (self.invite.uri.user or "") if self.invite is not None else ""
 
-    def ring(self, status: int = 180, *, early_media: bool = False) -> None:
-        """Send a provisional, with an early answer if asked."""
+    def ring(self, status: int = 180, *, early_media: bool = False, reliable: bool = False) -> None:
+        """Send a provisional, with an early answer if asked, `reliable` where the caller offers that (RFC 3262)."""
         server = self._take_server()
-        server.provisional(status, body=self._answer() if early_media else b"")
+        body = self._answer() if early_media else b""
+        self._sure = self._sure or (reliable and early_media)
+        fields = [("Contact", self.agent.contact), ("Allow", ALLOW)]
+        server.provisional(status, None, fields, body, reliable=reliable)
+        if reliable and self._early is None:
+            assert self.invite is not None
+            assert self._flow is not None
+            self._early = Dialog.as_callee(self.invite, self._flow, server.local_tag)
+
+    async def offer_early(self, direction: Direction, *, timeout_s: float = 5.0) -> Message:
+        """Offer something else by UPDATE before the answer, and give back what it is answered; callee with PRACK only."""
+        dialog = self._early
+        assert dialog is not None
+        plan = self._describer.plan
+        body = self._describer.offer(
+            address=self.agent.address,
+            port=self.leg.port,
+            codecs=plan.receive_codecs if plan is not None else self.agent.codecs,
+            direction=direction,
+        )
+        fields = with_body([("Contact", self.agent.contact), ("Allow", ALLOW)], body)
+        message = await _within(send_in(self.agent, dialog, "UPDATE", fields, body, None), timeout_s)
+        if message.status < 300:
+            self._apply_answer(message)
+        else:
+            self._describer.withdraw()
+        return message
 
     def answer(self) -> bool:
         """Answer; False when the caller has given up."""
         server = self._take_server()
         assert self.invite is not None
         assert self._flow is not None
-        body = self._describer.local or self._answer()
+        body = b"" if self._sure else self._describer.local or self._answer()
         headers = [*supported(self.timer), *self.timer.answering(self.invite, self.agent.endpoint.now_s)]
         if not server.accept(self.agent.contact, body, headers):
             return False
-        self._begin(Dialog.as_callee(self.invite, self._flow, server.local_tag), self.invite)
+        self._begin(self._early or Dialog.as_callee(self.invite, self._flow, server.local_tag), self.invite)
         return True
 
     def reject(self, status: int = 486, reason: str | None = None, headers: Headers = ()) -> None:
@@ -225,30 +257,9 @@ class ScriptedCall:
         self, method: str, *, headers: Headers = (), body: bytes = b"", timeout_s: float = 5.0
     ) -> Message:
         """Send any request in the dialog, as INFO or OPTIONS, and give back its final response."""
-        session = self._take_session()
-        done: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-
-        def build() -> tuple[str, list[tuple[str, str]]]:
-            uri, fields = session.dialog.request(method)
-            return uri, [*fields, *headers]
-
-        def fail(failure: Failure) -> None:
-            if failure.message is not None:
-                done.set_result(failure.message)
-            else:
-                done.set_exception(CallRefused(failure.status, failure.reason, None))
-
-        ClientRequest(
-            self.agent.endpoint,
-            method,
-            build,
-            session.dialog.flow,
-            body=body,
-            credentials=self._credentials,
-            on_response=lambda message, flow: done.set_result(message) if message.status >= 200 else None,
-            on_failure=fail,
-        ).start()
-        return await _within(done, timeout_s)
+        dialog = self._take_session().dialog
+        answer = send_in(self.agent, dialog, method, headers, body, self._credentials)
+        return await _within(answer, timeout_s)
 
     async def _reoffer(
         self, direction: Direction, wanted: Direction, timeout_s: float, *, update: bool = False
@@ -335,6 +346,19 @@ class ScriptedCall:
     def on_unconfirmed(self) -> None:
         """From the INVITE that arrived: no ACK."""
         self.hangup()
+
+    def on_prack(self, message: Message) -> tuple[int, bytes]:
+        """From the INVITE that arrived: PRACK; with the answer where a provisional brought our offer."""
+        self.pracks.append(message)
+        if self._early is not None:
+            self._early.accepts(message)
+        if self._describer.offer_pending and message.body:
+            self._apply_answer(message)
+        return 200, b""
+
+    def on_unacknowledged(self) -> None:
+        """From the INVITE that arrived: no PRACK."""
+        self._end(Ended(True, "refused", 504))
 
     def on_bye(self, message: Message) -> None:
         """From the dialog."""

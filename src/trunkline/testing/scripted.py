@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trunkline.sip.endpoint import Message, RequestReceived
+from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import Headers, Message, RequestReceived
 from trunkline.sip.invite_session import InviteSession
+from trunkline.sip.request import ClientRequest, Failure
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
 
-__all__ = ["CallRefused", "Ended", "ScriptedSession"]
+__all__ = ["CallRefused", "Ended", "ScriptedSession", "send_in"]
+
+
+def send_in(
+    agent: Agent, dialog: Dialog, method: str, headers: Headers, body: bytes, credentials: ClientCredentials | None
+) -> asyncio.Future[Message]:
+    """Send a request in a dialog; the future is its final response, or CallRefused where none comes."""
+    done: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+    def build() -> tuple[str, list[tuple[str, str]]]:
+        uri, fields = dialog.request(method)
+        return uri, [*fields, *headers]
+
+    def fail(failure: Failure) -> None:
+        if failure.message is not None:
+            done.set_result(failure.message)
+        else:
+            done.set_exception(CallRefused(failure.status, failure.reason, None))
+
+    ClientRequest(
+        agent.endpoint,
+        method,
+        build,
+        dialog.flow,
+        body=body,
+        credentials=credentials,
+        on_response=lambda message, flow: done.set_result(message) if message.status >= 200 else None,
+        on_failure=fail,
+    ).start()
+    return done
 
 
 class CallRefused(Exception):
