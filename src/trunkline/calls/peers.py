@@ -41,6 +41,8 @@ class Party:
     """The Contact token that ties requests of its dialogs to it (a line's), or None for one minted per call."""
     reliable: Reliable = "supported"
     """Whether provisional responses are sent and taken reliably (RFC 3262)."""
+    follow_redirects: int = 0
+    """How many targets of its redirections are tried; 0 for none: the application is told of the 3xx."""
     timers: SessionTimes | None = None
     """How long its sessions last unless they are refreshed; as the server's unless given."""
 

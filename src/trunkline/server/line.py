@@ -130,5 +130,6 @@ class Line:
             media_timeout_s=self.settings.media_timeout_s,
             accept_token=self.token,
             reliable=self.settings.reliable,
+            follow_redirects=self.settings.follow_redirects,
             timers=SessionTimes(self.settings.session_expires_s, self.settings.min_se_s),
         )

@@ -86,6 +86,8 @@ class LineSettings:
     reliable: Reliable = "supported"
     """Whether provisional responses are acknowledged (RFC 3262): never, supported or required; as the server's unless
     given."""
+    follow_redirects: int = 0
+    """How many targets of a 3xx are tried, in the order of their q; 0 gives it to the application as moved."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -118,6 +120,7 @@ class LineSettings:
         yield "expires_s", 10 <= self.expires_s <= 86_400, "10 to 86400 seconds are sensible"
         yield "codecs", bool(self.codecs), "at least one codec is needed"
         yield "max_calls", self.max_calls is None or self.max_calls > 0, "a positive number is needed, or none"
+        yield "follow_redirects", 0 <= self.follow_redirects <= 10, "0 to 10 targets are sensible"
         yield "token_in", self.token_in in ("user", "parameter"), 'either "user" or "parameter"'
         yield "from_user", self.from_user in ("account", "caller"), 'either "account" or "caller"'
         for network in self.accept_from:

@@ -94,7 +94,8 @@ class InviteClient:
         self._contact = contact
         self._early: dict[str, EarlyDialog] = {}
         self._agreed: set[str] = set()
-        self._target = target
+        self.target = target
+        self.flow = flow
         self._credentials = credentials
         self._nat = nat
         self.call_id = endpoint.driver.mint_call_id()
@@ -127,7 +128,7 @@ class InviteClient:
 
     def _build(self) -> tuple[str, list[tuple[str, str]]]:
         self._cseq += 1
-        return request_uri(self._target), [
+        return request_uri(self.target), [
             ("From", self._local),
             ("To", self._remote),
             ("Call-ID", self.call_id),
@@ -213,7 +214,7 @@ class InviteClient:
             local=self._local,
             local_tag=self.local_tag,
             cseq=self._cseq,
-            target=str(self._target),
+            target=str(self.target),
             nat=self._nat,
         )
 
