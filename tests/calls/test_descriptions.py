@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
@@ -11,6 +14,7 @@ from trunkline.events import AttemptFailed, CallSessionClosed
 from trunkline.sip.endpoint import Flow, RequestReceived, SessionDescriber
 from trunkline.testing.agent import G711, Agent
 from trunkline.testing.call import CallRefused
+from trunkline.testing.network import Packet
 
 
 class Forked(Agent):
@@ -90,6 +94,38 @@ def test_the_description_of_the_200_is_the_last_word() -> None:
         callee.respond(200, "t1", 7004)
         await at_alice.wait_answered()
         assert heard_at_bob(house) == (callee.address, 7004)
+
+    on_the_network(scenario)
+
+
+def test_a_late_200_of_another_branch_is_acknowledged_and_ended_and_the_call_goes_on() -> None:
+    async def scenario(house: House) -> None:
+        alice, callee = await house.phone("alice"), await forked(house)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        await house.settle(0.1)
+        callee.respond(183, "t1", 7000)
+        callee.respond(183, "t2", 7002)
+
+        def double(packet: Packet) -> int:
+            if packet.data.startswith(b"SIP/2.0 200") and b"tag=t1" in packet.data and b" INVITE\r\n" in packet.data:
+                late = replace(packet, data=packet.data.replace(b"tag=t1", b"tag=t2").replace(b"sip:t1", b"sip:t2"))
+                asyncio.get_running_loop().call_later(0.3, house.host.driver.receive_datagram, late)
+            return 1
+
+        house.network.filters.append(double)
+        callee.respond(200, "t1", 7000)
+        await at_alice.wait_answered()
+        await house.settle(2)
+        ended = [packet.data for packet in house.sent("BYE ", to=callee)]
+        assert ended
+        assert all(b";tag=t2" in data for data in ended)
+        assert {data.split(b" ", 2)[1] for data in (each.data for each in house.sent("ACK ", to=callee))} == {
+            b"sip:t1@" + callee.address.encode(),
+            b"sip:t2@" + callee.address.encode(),
+        }
+        assert house.calls[0].closed_reason is None
+        assert heard_at_bob(house) == (callee.address, 7000)
 
     on_the_network(scenario)
 

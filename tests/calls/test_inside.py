@@ -71,6 +71,41 @@ def test_an_update_is_answered_before_its_time_is_over_though_the_other_side_is_
     on_the_network(scenario)
 
 
+@pytest.mark.parametrize("holder", [0, 1])
+@pytest.mark.parametrize("update", [False, True], ids=["INVITE", "UPDATE"])
+def test_a_hold_without_address_reaches_the_other_side_as_sendonly(holder: int, update: bool) -> None:
+    """RFC 3264 §8.4: c=0.0.0.0, and the direction as it was."""
+
+    async def scenario(house: House) -> None:
+        calls = (await connected(house))[:2]
+        asking, other = calls[holder], calls[1 - holder]
+        agent, session = asking.agent, asking.session
+        assert session is not None
+        body = asking._describer.offer(address=agent.address, port=asking.leg.port, codecs=agent.codecs)
+        body = body.replace(b"c=IN IP4 " + agent.address.encode(), b"c=IN IP4 0.0.0.0")
+        (session.update if update else session.reinvite)(body, asking)
+        await house.settle()
+        assert other.remote_holds == ["sendonly"]
+        await asking.reoffer("sendrecv", update=update)
+        assert other.remote_holds == ["sendonly", "sendrecv"]
+        assert directions(house, asking) == directions(house, other) == "sendrecv"
+
+    on_the_network(scenario)
+
+
+def test_their_reinvite_is_served_while_our_update_without_description_is_open() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, call = await connected(house)
+        at_alice.agent.silent_inside.add("UPDATE")
+        assert call.zero.invite is not None
+        call.zero.invite.update(b"", at_alice)
+        await house.settle(0.1)
+        await at_alice.hold()
+        assert at_bob.remote_holds == ["sendonly"]
+
+    on_the_network(scenario)
+
+
 @pytest.mark.parametrize("first", ["UPDATE", "INVITE"])
 @pytest.mark.parametrize("second", ["UPDATE", "INVITE"])
 def test_offers_of_both_sides_at_once_get_491(first: str, second: str) -> None:

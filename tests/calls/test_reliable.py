@@ -11,9 +11,11 @@ from tests.calls.test_accept import to_bob
 from trunkline.constants import ClosedReason
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import Reliable
-from trunkline.sip.endpoint import Codec
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import Codec, Flow
 from trunkline.testing.call import CallRefused, ScriptedCall
 from trunkline.testing.network import Packet
+from trunkline.testing.scripted import send_in
 
 PCMA = Codec("PCMA", 8000)
 
@@ -179,6 +181,31 @@ def test_an_update_before_the_early_answer_is_sure_waits() -> None:
         assert (await at_bob.offer_early("sendrecv")).status == 491
         at_bob.answer()
         await at_alice.wait_answered()
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(("alice", "status"), [("supported", 200), ("never", 500)])
+def test_a_caller_may_offer_something_else_once_its_early_answer_is_sure(alice: Reliable, status: int) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice=alice)
+        early = at_alice.provisionals[0]
+        agent = at_alice.agent
+        flow = Flow("udp", (ADDRESS, 5060), (agent.address, 5060))
+        dialog = Dialog.as_caller(
+            early, flow, local=str(early.from_), local_tag=early.from_tag, cseq=7, target="sip:x@y", nat=False
+        )
+        body = at_alice._describer.offer(
+            address=agent.address, port=at_alice.leg.port, codecs=agent.codecs[:1], direction="sendonly"
+        )
+        fields = [("Contact", agent.contact), ("Content-Type", "application/sdp")]
+        answer = await send_in(agent, dialog, "UPDATE", fields, body, None)
+        assert answer.status == status
+        call = house.calls[0]
+        assert call.zero.plan is not None
+        assert call.zero.plan.direction == ("recvonly" if status == 200 else "sendrecv")
+        assert (b"a=recvonly" in answer.body) is (status == 200)
+        assert at_bob.ended is None
 
     on_the_network(scenario)
 

@@ -149,6 +149,11 @@ def refresh(channel: Channel) -> None:
     Refreshing(channel).start()
 
 
+def _gist(plan: MediaPlan | None) -> object:
+    """What of a plan concerns the other side."""
+    return None if plan is None else (plan.direction, codec_keys(plan.receive_codecs))
+
+
 class Refreshing:
     """The re-INVITE that refreshes a session.
 
@@ -161,11 +166,12 @@ class Refreshing:
 
     def start(self) -> None:
         """Send it."""
+        self._stood = _gist(self._channel.plan)
         Renewal(self._channel, None, "sendrecv", self, patient=True).start()
 
     def on_renewed(self, plan: MediaPlan) -> None:
         """From the re-INVITE: what the answer changes takes its effect on the other side."""
-        if self._channel.link is not None:
+        if self._channel.link is not None and _gist(plan) != self._stood:
             self._channel.link.tell(self._channel, Happening.AGREED)
 
     def on_not_renewed(self, failure: Failure) -> None:

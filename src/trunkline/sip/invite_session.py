@@ -102,6 +102,7 @@ class InviteSession:
         self._theirs: Reoffer | None = None
         self._ours: ClientRequest | None = None
         self._ours_handler: ReofferHandler | None = None
+        self._ours_offers = False
         self._alarm: asyncio.TimerHandle | None = None
         self.takes_updates = False
         """Whether they say that they take UPDATE (RFC 3311 §4)."""
@@ -182,6 +183,8 @@ class InviteSession:
             return uri, [*fields, *with_body(own, body)]
 
         self._ours_handler = handler
+        # RFC 3311 §5.1: an UPDATE without description is no offer that theirs could cross
+        self._ours_offers = method == "INVITE" or bool(body)
         self._ours = ClientRequest(
             self.endpoint,
             method,
@@ -367,7 +370,7 @@ class InviteSession:
             ours = self._theirs.offer_sent and request.message.method == "UPDATE"
             # RFC 3311 §5.2: our offer in a 2xx waits for its ACK
             self._refuse(request, *((491,) if ours else (500, retry_after)))
-        elif self._ours is not None and self._handler is not None:
+        elif self._ours is not None and self._ours_offers and not self.ended:
             self._refuse(request, 491)
         elif self._passes(request):
             self._theirs = Reoffer(self, request)
