@@ -175,6 +175,31 @@ def test_a_callee_may_offer_something_else_by_update_before_it_answers() -> None
     on_the_network(scenario)
 
 
+@pytest.mark.parametrize(
+    ("method", "status"), [("UPDATE", 200), ("OPTIONS", 200), ("INFO", 200), ("INVITE", 491), ("MESSAGE", 405)]
+)
+@pytest.mark.parametrize("bob", [False, True], ids=["unreliable", "reliable"])
+def test_requests_of_a_callee_who_has_not_answered_are_served(bob: bool, method: str, status: int) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, bob=bob)
+        assert at_bob.invite is not None
+        flow = Flow("udp", (ADDRESS, 5060), (at_bob.agent.address, 5060))
+        dialog = at_bob._early or Dialog.as_callee(at_bob.invite, flow, at_bob._take_server().local_tag)
+        fields = [("Contact", at_bob.agent.contact)]
+        answer = await send_in(at_bob.agent, dialog, method, fields, b"", None)
+        assert answer.status == status
+        at_bob._early = dialog
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        at_bob.hangup()
+        assert (await at_alice.wait_ended()).how == "bye"
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
 def test_an_update_before_the_early_answer_is_sure_waits() -> None:
     async def scenario(house: House) -> None:
         at_alice, at_bob = await ringing(house, bob=True, early=False)

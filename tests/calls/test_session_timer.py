@@ -175,6 +175,37 @@ def test_a_422_to_our_invite_is_heeded_and_the_caller_hears_nothing_of_it() -> N
     on_the_network(scenario)
 
 
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+def test_a_change_that_asks_for_too_little_time_gets_422_and_nothing_changes(method: str) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, _, call = await connected(house, alice=SessionTimes(300), ours=SessionTimes(600, 300))
+        assert call.zero.invite is not None
+        before = call.zero.invite.timer.next()
+        fields = [("Supported", "timer"), ("Session-Expires", "120"), ("Contact", at_alice.agent.contact)]
+        answer = await at_alice.request(method, headers=fields)
+        assert (answer.status, answer.header("Min-SE")) == (422, "300")
+        assert call.zero.invite.timer.next() == before
+
+    on_the_network(scenario)
+
+
+def test_a_422_to_a_refresh_is_heeded() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, _, call = await connected(house, alice=SHORT)
+        at_alice.agent.refuse_inside["UPDATE"] = 422
+        at_alice.agent.refuse_headers = [("Min-SE", "200")]
+        await house.settle(45)
+        del at_alice.agent.refuse_inside["UPDATE"]
+        assert house.sent("SIP/2.0 422 ")
+        await house.settle(20)
+        asked = [packet.data for packet in house.sent("UPDATE ", to=at_alice.agent)]
+        assert b"\r\nSession-Expires: 90;refresher=uac\r\n" in asked[0]
+        assert b"\r\nSession-Expires: 200;refresher=uac\r\nMin-SE: 200\r\n" in asked[-1]
+        assert call.closed_reason is None
+
+    on_the_network(scenario)
+
+
 def test_a_required_timer_is_refused_where_it_is_switched_off() -> None:
     async def scenario(house: House) -> None:
         alice = await house.phone("alice", our_timers=OFF)

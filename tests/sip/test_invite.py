@@ -65,6 +65,12 @@ class Wire:
     def add_dialog(self, key: tuple[str, str, str], handler: object, *, remote_cseq: int = 0, leg: int = 0) -> None:
         self.dialogs.add(key)
 
+    def add_inviting(self, call_id: str, local_tag: str, handler: object) -> None:
+        """Nothing comes early here."""
+
+    def remove_inviting(self, call_id: str, local_tag: str) -> None:
+        """Nothing came early here."""
+
     def remove_dialog(self, key: tuple[str, str, str]) -> None:
         self.dialogs.discard(key)
 

@@ -49,6 +49,7 @@ from _trunkline import (
     Via,
     digest_ha1,
 )
+from trunkline.sip.handlers import ClientHandler, DialogHandler, InvitingHandler, ServerHandler
 
 __all__ = [
     "Challenge",
@@ -66,6 +67,7 @@ __all__ = [
     "FlowOpened",
     "Headers",
     "Holding",
+    "InvitingHandler",
     "Listener",
     "MediaPlan",
     "Message",
@@ -173,45 +175,6 @@ class WakingDriver(Protocol):
         """Call it no more, and send nothing more."""
 
 
-class ClientHandler(Protocol):
-    """Waits for the responses to a request of ours."""
-
-    def on_response(self, tx: int, message: Message, flow: Flow) -> None:
-        """A provisional or final response; for INVITE also 2xx of further branches."""
-
-    def on_failure(self, tx: int, reason: str | None) -> None:
-        """No final response came: `reason` says what broke the transport, or is None for a timeout."""
-
-
-class ServerHandler(Protocol):
-    """Waits for what becomes of an INVITE that we answer."""
-
-    def on_cancel(self, message: Message) -> None:
-        """The caller gave up; 487 has been sent."""
-
-    def on_ack(self, message: Message) -> None:
-        """Our 2xx was acknowledged."""
-
-    def on_ack_timeout(self) -> None:
-        """Our 2xx was never acknowledged."""
-
-    def on_prack(self, request: PrackReceived) -> None:
-        """A reliable provisional of ours was acknowledged; the PRACK is to be answered (RFC 3262 §3)."""
-
-    def on_prack_timeout(self, refused: bool) -> None:
-        """A reliable provisional of ours was never acknowledged: the INVITE is to be refused. `refused`: Rust has, in place of a 2xx."""
-
-
-class DialogHandler(Protocol):
-    """Takes the requests inside a dialog."""
-
-    def on_dialog_request(self, request: RequestReceived) -> None:
-        """A request other than ACK and CANCEL in this dialog."""
-
-    def on_bye_answered(self, message: Message) -> None:
-        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` is called with it too."""
-
-
 class Endpoint:
     """Dispatches the driver's events on the running loop and passes commands down.
 
@@ -227,6 +190,7 @@ class Endpoint:
         self._quiet: list[asyncio.Future[None]] = []
         self._servers: dict[int, ServerHandler] = {}
         self._dialogs: dict[DialogKey, DialogHandler] = {}
+        self._inviting: dict[tuple[str, str], InvitingHandler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held: list[Holding] = [driver] if isinstance(driver, Holding) else []
         self.on_request: Callable[[RequestReceived], None] = self._refuse
@@ -273,6 +237,7 @@ class Endpoint:
         self._clients.clear()
         self._servers.clear()
         self._dialogs.clear()
+        self._inviting.clear()
         self._lingering.clear()
 
     def pump(self) -> None:
@@ -393,15 +358,24 @@ class Endpoint:
         if self._dialogs.pop(key, None) is not None:
             self._driver.remove_dialog(*key)
 
+    def add_inviting(self, call_id: str, local_tag: str, handler: InvitingHandler) -> None:
+        """Let requests in early dialogs of an INVITE of ours go to `handler` where no dialog is known."""
+        self._inviting[call_id, local_tag] = handler
+
+    def remove_inviting(self, call_id: str, local_tag: str) -> None:
+        """The INVITE has its final response."""
+        self._inviting.pop((call_id, local_tag), None)
+
     # --- events -----------------------------------------------------------------------------------------------------
 
     def _request_received(self, event: RequestReceived) -> None:
         message = event.message
         if message.to_tag:
             handler = self._dialogs.get((message.call_id, message.to_tag, message.from_tag))
+            inviting = self._inviting.get((message.call_id, message.to_tag)) if handler is None else None
             if handler is not None:
                 handler.on_dialog_request(event)
-            else:
+            elif inviting is None or not inviting.on_early_request(event):
                 # RFC 3261 §12.2.2: it ended while this request waited for us
                 self._driver.respond(event.tx, 481)
             return

@@ -94,6 +94,7 @@ class InviteClient:
         self._contact = contact
         self._early: dict[str, EarlyDialog] = {}
         self._agreed: set[str] = set()
+        self._heard: dict[str, tuple[Message, Flow]] = {}
         self.target = target
         self.flow = flow
         self._credentials = credentials
@@ -118,6 +119,7 @@ class InviteClient:
 
     def start(self) -> None:
         """Send the INVITE."""
+        self._endpoint.add_inviting(self.call_id, self.local_tag, self)
         self._request.start()
 
     def give_up(self, headers: Headers = ()) -> None:
@@ -143,17 +145,24 @@ class InviteClient:
         if message.status >= 200:
             self._on_success(message, flow)
         elif message.status > 100:
-            if message.rseq is not None and message.to_tag:
-                self._acknowledge(message, flow)
+            if message.to_tag and (message.to_tag in self._heard or len(self._heard) < MAX_ANSWERED_TAGS):
+                self._heard[message.to_tag] = message, flow
+                if message.rseq is not None:
+                    self._acknowledge(message, flow)
             if self._handler is not None:
                 self._handler.on_provisional(self, message)
 
     def _acknowledge(self, message: Message, flow: Flow) -> None:
         """RFC 3262 §4: PRACK, in an early dialog of its own."""
-        early = self._early.get(message.to_tag)
-        if early is not None:
+        known = message.to_tag in self._early
+        early = self._early_dialog(message, flow)
+        if known:
             early.heard(message, flow)
-        elif len(self._early) < MAX_ANSWERED_TAGS:
+        early.acknowledge(message, self._cseq, self._answered(message))
+
+    def _early_dialog(self, message: Message, flow: Flow) -> EarlyDialog:
+        early = self._early.get(message.to_tag)
+        if early is None:
             early = self._early[message.to_tag] = EarlyDialog(
                 self._endpoint,
                 self._dialog(message, flow),
@@ -161,8 +170,15 @@ class InviteClient:
                 credentials=self._credentials,
                 on_offer=self._on_offer,
             )
-        if early is not None:
-            early.acknowledge(message, self._cseq, self._answered(message))
+        return early
+
+    def on_early_request(self, request: RequestReceived) -> bool:
+        """From the endpoint: the first request in an early dialog of unreliable provisionals makes it one of ours."""
+        heard = self._heard.get(request.message.from_tag)
+        if heard is None:
+            return False
+        self._early_dialog(*heard).on_dialog_request(request)
+        return True
 
     def _answered(self, message: Message) -> bytes:
         """Our answer where a reliable provisional or the 2xx brings the offer of its dialog (RFC 3261 §13.2.1)."""
@@ -172,6 +188,7 @@ class InviteClient:
         return self._answer(message)
 
     def _close_early(self) -> None:
+        self._endpoint.remove_inviting(self.call_id, self.local_tag)
         for early in self._early.values():
             early.close()
 
