@@ -104,6 +104,42 @@ def test_a_reinvite_that_offers_nothing_is_offered_all_that_we_can(asking: int) 
     on_the_network(scenario)
 
 
+def test_a_codec_that_only_the_asking_side_can_is_offered_and_taken_back() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+        bob = await house.phone("bob", codecs=(PCMU,))
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        assert names(house.calls[0].zero.plan) == ["PCMU"]
+        await at_alice.ask_for_offer()
+        assert "PCMA" in names(at_alice._describer.plan)
+        await house.settle()
+        call = house.calls[0]
+        assert call.one is not None
+        assert names(call.zero.plan) == names(call.one.plan) == names(at_alice._describer.plan) == ["PCMU"]
+        assert house.events.names().count("Connected") == 1
+
+    on_the_network(scenario)
+
+
+def test_the_other_side_is_brought_to_a_codec_that_the_ack_chooses() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, call = await connected(house)
+        at_alice.agent.codecs = (PCMA,)
+        at_alice.wanted = "sendonly"
+        await at_alice.ask_for_offer()
+        await house.settle()
+        assert call.one is not None
+        assert names(call.zero.plan) == names(call.one.plan) == ["PCMA"]
+        assert at_bob.remote_holds == ["sendonly"]
+
+    on_the_network(scenario)
+
+
 def test_the_other_side_follows_what_the_ack_answers() -> None:
     async def scenario(house: House) -> None:
         at_alice, at_bob, _ = await connected(house)

@@ -134,6 +134,26 @@ def test_our_invite_says_what_is_set_for_its_target(ours: Reliable, said: bytes)
     on_the_network(scenario)
 
 
+def test_an_early_answer_that_is_sure_stands_whatever_the_200_says() -> None:
+    """RFC 3261 §13.2.1."""
+
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, bob=True)
+        local = at_bob._describer.local
+        assert local is not None
+        other = local.replace(b"m=audio %d " % at_bob.leg.port, b"m=audio 9 ")
+        assert other != local
+        assert at_bob._take_server().accept(at_bob.agent.contact, other)
+        await at_alice.wait_answered()
+        await house.settle()
+        call = house.calls[0]
+        assert call.one is not None
+        assert call.one.plan is not None
+        assert call.one.plan.remote_rtp == (at_bob.agent.address, at_bob.leg.port)
+
+    on_the_network(scenario)
+
+
 def test_a_caller_who_offers_nothing_hears_early_media_by_way_of_the_prack() -> None:
     async def scenario(house: House) -> None:
         at_alice, at_bob = await ringing(house, alice="supported", offerless=True)

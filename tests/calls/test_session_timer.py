@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
@@ -9,6 +11,7 @@ from tests.calls.test_accept import to_bob
 from trunkline.calls.session import CallSession
 from trunkline.constants import ClosedReason
 from trunkline.events import CallSessionLost
+from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.call import CallRefused, ScriptedCall
 
@@ -185,6 +188,25 @@ def test_a_change_that_asks_for_too_little_time_gets_422_and_nothing_changes(met
         answer = await at_alice.request(method, headers=fields)
         assert (answer.status, answer.header("Min-SE")) == (422, "300")
         assert call.zero.invite.timer.next() == before
+
+    on_the_network(scenario)
+
+
+def test_a_422_after_a_challenge_is_heeded_and_challenged_anew() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice", our_timers=OFF)
+        bob = await house.phone("bob", our_timers=SHORT)
+        house.parties["bob"] = replace(house.parties["bob"], credentials=ClientCredentials("bob", "secret"))
+        bob.endpoint.driver.set_challenge("bob.example", {"INVITE": "everybody", "*": "nobody"}, (), ())
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        for least_s in ("100", "200"):
+            refused = await bob.next_call()
+            refused.reject(422, headers=[("Min-SE", least_s)])
+        at_bob = await bob.next_call()
+        at_bob.answer()
+        await at_alice.wait_answered()
+        assert len(house.sent("SIP/2.0 401 ")) == 3
 
     on_the_network(scenario)
 

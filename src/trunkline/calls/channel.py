@@ -16,7 +16,7 @@ from trunkline.calls.codecs import common, theirs
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
 from trunkline.calls.incoming import Incoming
-from trunkline.calls.link import Happening, Link, News, Stage
+from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
 from trunkline.calls.outgoing import Offering, Outgoing
 from trunkline.calls.peers import Party, Placing, Target
 from trunkline.calls.translated import translated
@@ -227,10 +227,10 @@ class Channel:
         )
         return True
 
-    def align(self, source: Channel) -> None:
+    def align(self, source: Channel, owner: LinkOwner | None = None) -> None:
         """Bring both sides to the same codecs, then relay; not before both have answered our offers."""
         if self.link is not None and self.plan is not None and source.plan is not None:
-            self._alignment = Alignment(self, source, self.link.owner)
+            self._alignment = Alignment(self, source, owner or self.link.owner)
             self._alignment.start()
 
     def join(self, source: Channel) -> None:

@@ -131,17 +131,55 @@ def _answered(channel: Channel, answer: bytes) -> bool:
 
 
 def follow(channel: Channel, source: Channel) -> None:
-    """Offer this side what the other one has agreed to meanwhile, where that is not what stands here."""
-    here, there = channel.plan, source.plan
-    if here is None or there is None:
-        return
-    wanted = theirs(there)
-    codecs = shared(there.receive_codecs, here.receive_codecs)
-    if codecs and same_codecs(codecs, here.receive_codecs) and wanted == here.direction:
-        return
-    codecs = codecs or common(there.receive_codecs, channel.usable)
-    if codecs:
-        Renewal(channel, codecs, wanted, None, patient=True).start()
+    """Bring this side to what the other one has agreed to meanwhile, where that is not what stands here."""
+    Following(channel, source).start()
+
+
+class Following:
+    """One side that follows the other: its direction first, then codecs that both can be relayed in.
+
+    Args:
+        channel: The side that follows.
+        source: The side that has agreed to something else.
+    """
+
+    def __init__(self, channel: Channel, source: Channel) -> None:
+        self._channel = channel
+        self._source = source
+
+    def start(self) -> None:
+        """Offer this side what the other one does, if it is news to it."""
+        here, there = self._channel.plan, self._source.plan
+        if here is None or there is None:
+            return
+        wanted = theirs(there)
+        codecs = shared(there.receive_codecs, here.receive_codecs) or common(there.receive_codecs, self._channel.usable)
+        if wanted == here.direction or not codecs:
+            self._align()
+        else:
+            Renewal(self._channel, codecs, wanted, self, patient=True).start()
+
+    def on_renewed(self, plan: MediaPlan) -> None:
+        """From the re-INVITE."""
+        self._align()
+
+    def on_not_renewed(self, failure: Failure) -> None:
+        """From the re-INVITE: this side stays as it is."""
+        self._channel.log.info("channel %s does not follow: %s", self._channel.id.name, failure.reason)
+
+    def on_linked(self) -> None:
+        """From the alignment: they were before, and are again."""
+
+    def on_link_failed(self, failure: Failure) -> None:
+        """From the alignment: what cannot be relayed is not heard, and the call goes on."""
+        self._channel.log.warning("the two parties are left without a common codec: %s", failure.reason)
+
+    def _align(self) -> None:
+        here, there = self._channel.plan, self._source.plan
+        if here is None or there is None or self._channel.link is None:
+            return
+        if not same_codecs(here.receive_codecs, there.receive_codecs):
+            self._channel.align(self._source, self)
 
 
 def refresh(channel: Channel) -> None:
