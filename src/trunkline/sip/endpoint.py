@@ -49,6 +49,7 @@ from _trunkline import (
     Via,
     digest_ha1,
 )
+from trunkline.sip.handlers import ClientHandler, DialogHandler, ServerHandler
 
 __all__ = [
     "Challenge",
@@ -111,7 +112,15 @@ class Driver(Protocol):
 
     def drain(self, limit: int = 512) -> list[Event]: ...
     def send_request(
-        self, method: str, uri: str, headers: Headers, body: bytes, flow: Flow, *, timeout_s: float | None = None
+        self,
+        method: str,
+        uri: str,
+        headers: Headers,
+        body: bytes,
+        flow: Flow,
+        *,
+        timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int: ...
     def cancel(self, tx: int, headers: Headers = ()) -> None: ...
     def respond(
@@ -171,45 +180,6 @@ class WakingDriver(Protocol):
 
     def close(self) -> None:
         """Call it no more, and send nothing more."""
-
-
-class ClientHandler(Protocol):
-    """Waits for the responses to a request of ours."""
-
-    def on_response(self, tx: int, message: Message, flow: Flow) -> None:
-        """A provisional or final response; for INVITE also 2xx of further branches."""
-
-    def on_failure(self, tx: int, reason: str | None) -> None:
-        """No final response came: `reason` says what broke the transport, or is None for a timeout."""
-
-
-class ServerHandler(Protocol):
-    """Waits for what becomes of an INVITE that we answer."""
-
-    def on_cancel(self, message: Message) -> None:
-        """The caller gave up; 487 has been sent."""
-
-    def on_ack(self, message: Message) -> None:
-        """Our 2xx was acknowledged."""
-
-    def on_ack_timeout(self) -> None:
-        """Our 2xx was never acknowledged."""
-
-    def on_prack(self, request: PrackReceived) -> None:
-        """A reliable provisional of ours was acknowledged; the PRACK is to be answered (RFC 3262 §3)."""
-
-    def on_prack_timeout(self, refused: bool) -> None:
-        """A reliable provisional of ours was never acknowledged: the INVITE is to be refused. `refused`: Rust has, in place of a 2xx."""
-
-
-class DialogHandler(Protocol):
-    """Takes the requests inside a dialog."""
-
-    def on_dialog_request(self, request: RequestReceived) -> None:
-        """A request other than ACK and CANCEL in this dialog."""
-
-    def on_bye_answered(self, message: Message) -> None:
-        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` is called with it too."""
 
 
 class Endpoint:
@@ -345,9 +315,15 @@ class Endpoint:
         handler: ClientHandler,
         *,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
-        """Send a request in a new client transaction; its outcome goes to `handler`. Returns the transaction's id."""
-        tx = self._driver.send_request(method, uri, headers, body, flow, timeout_s=timeout_s)
+        """Send a request in a new client transaction; its outcome goes to `handler`. Returns the transaction's id.
+
+        `large_over_tcp`: one that is too large for UDP may go over TCP (RFC 3261 §18.1.1); its dialog stays on `flow`.
+        """
+        tx = self._driver.send_request(
+            method, uri, headers, body, flow, timeout_s=timeout_s, large_over_tcp=large_over_tcp
+        )
         self._clients[tx] = handler
         return tx
 

@@ -189,6 +189,7 @@ class InviteSession:
             credentials=self._credentials,
             on_response=self._reinvite_response,
             on_failure=self._reinvite_failure,
+            large_over_tcp=not self.dialog.nat,
         )
         self._ours.start()
 
