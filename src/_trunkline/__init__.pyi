@@ -518,11 +518,18 @@ class _EndpointCommands:
         flow: Flow,
         *,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
         """Send a request in a new client transaction and return its id.
 
         `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent), User-Agent (where absent)
         are added. `timeout_s` replaces 64*T1 as Timer B or F. Failure to send comes as `TransportFailed`.
+
+        `large_over_tcp`: a request over UDP that is longer than 1300 bytes goes over TCP (RFC 3261 §18.1.1), if there is a TCP listener to
+        name in its Via; its CANCEL and the ACK to a failure follow it. Where TCP is refused, fails before a response, or takes more than
+        4 s to connect, the request goes over UDP after all, and so do the large ones to that address in the next 15 minutes. Contact stays
+        as given, and responses bear the UDP flow that was asked for: the dialog stays there. False for a peer that can be reached over the
+        given flow alone (behind NAT), or that is known to have no TCP.
         """
     def cancel(self, tx: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send CANCEL for an INVITE of ours, held until a provisional arrives (RFC 3261 §9.1); no effect after the final response."""

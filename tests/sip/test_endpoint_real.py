@@ -526,6 +526,31 @@ def test_a_reliable_provisional_is_repeated_until_its_prack() -> None:
         assert (status(answer), header(answer, "CSeq")) == (200, "2 PRACK")
 
 
+def test_a_large_request_goes_over_tcp_and_where_that_is_refused_over_udp() -> None:
+    with station() as it, socket.create_server(("127.0.0.1", 0)) as server:
+        it.listen()
+        it.listen("tcp")
+        to = server.getsockname()[:2]
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as datagrams:
+            datagrams.bind(to)
+            datagrams.settimeout(PATIENCE_S)
+            it.endpoint.send_request("MESSAGE", "sip:p@peer", outgoing("MESSAGE"), b"x" * 2000, Flow("udp", to))
+            server.settimeout(PATIENCE_S)
+            with StreamPeer(server.accept()[0]) as peer:
+                asked = peer.receive()
+                assert header(asked, "Via").startswith("SIP/2.0/TCP")
+                peer.send(answer(asked))
+                response = it.next(ResponseReceived)
+                assert (response.message.status, response.flow.transport) == (200, "udp")
+            it.next(FlowClosed)
+            server.close()
+            tx = it.endpoint.send_request("MESSAGE", "sip:p@peer", outgoing("MESSAGE"), b"x" * 2000, Flow("udp", to))
+            data, source = datagrams.recvfrom(65_536)
+            assert header(data.decode(), "Via").startswith("SIP/2.0/UDP")
+            datagrams.sendto(answer(data.decode()), source)
+            assert it.next(ResponseReceived).tx == tx
+
+
 @pytest.mark.parametrize("end", ["close", "drop"])
 def test_the_end_closes_every_socket_and_the_thread(end: str) -> None:
     it = Station()

@@ -42,6 +42,7 @@ class Wire:
         handler: ClientHandler,
         *,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
         self.sent.append((method, uri, dict(headers)))
         self.handlers[len(self.sent)] = handler

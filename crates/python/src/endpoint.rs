@@ -76,7 +76,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[pymethods]
 impl EndpointCommands {
     /// Send a request in a new client transaction and return its id.
-    #[pyo3(signature = (method, uri, headers, body, flow, *, timeout_s = None))]
+    #[pyo3(signature = (method, uri, headers, body, flow, *, timeout_s = None, large_over_tcp = true))]
     #[allow(clippy::too_many_arguments, reason = "the contract's")]
     fn send_request(
         &self,
@@ -87,6 +87,7 @@ impl EndpointCommands {
         body: &[u8],
         flow: &Bound<'_, Flow>,
         timeout_s: Option<f64>,
+        large_over_tcp: bool,
     ) -> PyResult<u64> {
         check_request(&method, &uri, &headers).map_err(value_error)?;
         if matches!(method.as_str(), "ACK" | "CANCEL") {
@@ -105,6 +106,7 @@ impl EndpointCommands {
                 body,
                 flow: flow.get().inner(),
                 timeout,
+                large_over_tcp,
             },
         );
         Ok(tx)

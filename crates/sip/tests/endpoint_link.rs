@@ -150,6 +150,7 @@ impl Net {
                 body: Bytes::new(),
                 flow,
                 timeout: None,
+                large_over_tcp: true,
             },
         );
         tx

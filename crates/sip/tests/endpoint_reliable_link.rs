@@ -97,6 +97,7 @@ impl Call {
             body,
             flow: flow(CALLER),
             timeout: None,
+            large_over_tcp: true,
         };
         self.nodes[CALLER].command(self.now, command);
     }

@@ -113,7 +113,15 @@ class Driver(Protocol):
 
     def drain(self, limit: int = 512) -> list[Event]: ...
     def send_request(
-        self, method: str, uri: str, headers: Headers, body: bytes, flow: Flow, *, timeout_s: float | None = None
+        self,
+        method: str,
+        uri: str,
+        headers: Headers,
+        body: bytes,
+        flow: Flow,
+        *,
+        timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int: ...
     def cancel(self, tx: int, headers: Headers = ()) -> None: ...
     def respond(
@@ -310,9 +318,15 @@ class Endpoint:
         handler: ClientHandler,
         *,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
-        """Send a request in a new client transaction; its outcome goes to `handler`. Returns the transaction's id."""
-        tx = self._driver.send_request(method, uri, headers, body, flow, timeout_s=timeout_s)
+        """Send a request in a new client transaction; its outcome goes to `handler`. Returns the transaction's id.
+
+        `large_over_tcp`: one that is too large for UDP may go over TCP (RFC 3261 §18.1.1); its dialog stays on `flow`.
+        """
+        tx = self._driver.send_request(
+            method, uri, headers, body, flow, timeout_s=timeout_s, large_over_tcp=large_over_tcp
+        )
         self._clients[tx] = handler
         return tx
 

@@ -1,4 +1,7 @@
-"""Who waits for what at the endpoint: protocols that `endpoint.py` calls, and that requests, INVITEs and dialogs implement."""
+"""Who waits for what the SIP endpoint tells: the owners of requests, of INVITEs that were sent to us, and of dialogs.
+
+`endpoint.py` calls these; the usages (`request.py`, `invite.py`, `invite_session.py`) implement them.
+"""
 
 from __future__ import annotations
 

@@ -115,6 +115,7 @@ class InviteClient:
             credentials=credentials,
             on_response=self._on_response,
             on_failure=self._on_failure,
+            large_over_tcp=not nat,
         )
 
     def start(self) -> None:

@@ -194,6 +194,7 @@ class InviteSession:
             credentials=self._credentials,
             on_response=lambda message, flow: self._response(message, flow, confirm),
             on_failure=self._failed,
+            large_over_tcp=not self.dialog.nat,
         )
         self._ours.start()
 

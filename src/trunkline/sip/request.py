@@ -47,6 +47,7 @@ class ClientRequest:
         body: The body; its Content-Type is among the headers that `build` gives.
         credentials: Answers challenges; without them 401 and 407 are failures.
         timeout_s: Instead of 64*T1.
+        large_over_tcp: A request too large for UDP may go over TCP (RFC 3261 §18.1.1).
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ClientRequest:
         body: bytes = b"",
         credentials: ClientCredentials | None = None,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self.method = method
@@ -71,6 +73,7 @@ class ClientRequest:
         self._body = body
         self._credentials = credentials
         self._timeout_s = timeout_s
+        self._large_over_tcp = large_over_tcp
         self._answers: dict[str, str] = {}
         self._nonces: set[str] = set()
         self._cancelled = False
@@ -82,7 +85,14 @@ class ClientRequest:
         self._uri, headers = self._build()
         headers.extend(self._answers.items())
         self.tx = self._endpoint.send_request(
-            self.method, self._uri, headers, self._body, self._flow, self, timeout_s=self._timeout_s
+            self.method,
+            self._uri,
+            headers,
+            self._body,
+            self._flow,
+            self,
+            timeout_s=self._timeout_s,
+            large_over_tcp=self._large_over_tcp,
         )
         return self
 

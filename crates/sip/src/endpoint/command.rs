@@ -94,6 +94,8 @@ pub enum Command {
         flow: Flow,
         /// Instead of 64*T1 as Timer B or F.
         timeout: Option<Duration>,
+        /// A request over UDP that is longer than 1300 bytes may go over TCP (RFC 3261 §18.1.1).
+        large_over_tcp: bool,
     },
     /// Send CANCEL for an INVITE of ours, once a provisional has come (RFC 3261 §9.1).
     Cancel {
@@ -208,6 +210,7 @@ impl Endpoint {
                 body,
                 flow,
                 timeout,
+                large_over_tcp,
             } => {
                 self.send_request(
                     now,
@@ -218,6 +221,7 @@ impl Endpoint {
                         headers,
                         body,
                         flow,
+                        large_over_tcp,
                     },
                     timeout,
                 );
@@ -261,6 +265,7 @@ impl Endpoint {
                         headers,
                         body,
                         flow,
+                        large_over_tcp: true,
                     },
                 );
             }

@@ -48,10 +48,12 @@ pub enum Timer {
     Reliable,
     /// That PRACK awaited.
     ReliableLimit,
+    /// The connection for a large request awaited (RFC 3261 §18.1.1).
+    Stream,
 }
 
 /// All timers, in the order of [`Timer`].
-pub const TIMERS: [Timer; 20] = [
+pub const TIMERS: [Timer; 21] = [
     Timer::A,
     Timer::B,
     Timer::D,
@@ -72,6 +74,7 @@ pub const TIMERS: [Timer; 20] = [
     Timer::Bye,
     Timer::Reliable,
     Timer::ReliableLimit,
+    Timer::Stream,
 ];
 
 impl Timer {
@@ -159,6 +162,7 @@ impl Timing {
             Timer::Trying => Some(config::TRYING_DELAY),
             Timer::Minute => Some(config::PROVISIONAL_INTERVAL),
             Timer::Bye => Some(config::BYE_DELAY),
+            Timer::Stream => Some(config::STREAM_PATIENCE),
         }
     }
 }

@@ -192,6 +192,11 @@ impl Bench {
     }
 
     pub fn send_over(&mut self, method: &str, flow: Flow, timeout: Option<Duration>) -> u64 {
+        self.send_sized(method, flow, timeout, 0, true)
+    }
+
+    /// With a body of so many bytes, which may take it over TCP or not.
+    pub fn send_sized(&mut self, method: &str, flow: Flow, timeout: Option<Duration>, size: usize, large_over_tcp: bool) -> u64 {
         let tx = self.next_tx;
         self.next_tx += 1;
         let headers = [
@@ -208,9 +213,10 @@ impl Bench {
             method: method.to_owned(),
             uri,
             headers,
-            body: Bytes::new(),
+            body: Bytes::from(vec![b'x'; size]),
             flow,
             timeout,
+            large_over_tcp,
         });
         tx
     }
