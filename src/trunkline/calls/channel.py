@@ -121,7 +121,7 @@ class Channel:
             NegotiationError: Nothing that it offers can be used.
         """
         describer = self.env.describer()
-        self._offer = describer.read_offer(request.message.body)
+        self._offer = describer.read_offer(request.message.sdp)
         self.party = party
         self._flow = request.flow
         self.describer = describer

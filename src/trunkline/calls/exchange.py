@@ -213,7 +213,7 @@ class Exchange:
     def _arrive(self, call: CallSession, request: RequestReceived, party: Party) -> tuple[int, Headers, str] | None:
         """Give the INVITE to channel ZERO; or the status, headers and words to refuse it with."""
         message = request.message
-        if not message.body:
+        if not message.sdp:
             words = "an INVITE without session description is not supported"
             return 488, [warning(words)], words
         try:

@@ -29,7 +29,7 @@ _REFUSED_AS = {491: 491}
 
 def take_reoffer(channel: Channel, reoffer: Reoffer) -> None:
     """Answer a re-INVITE, here or by way of the other side."""
-    body = reoffer.message.body
+    body = reoffer.message.sdp
     if not body:
         refuse(reoffer, "a re-INVITE without session description is not supported")
         return

@@ -99,7 +99,7 @@ class Renewal:
         if describer is None:
             return
         try:
-            plan = describer.accept_answer(message.body)
+            plan = describer.accept_answer(message.sdp)
         except (NegotiationError, SipParseError) as error:
             describer.withdraw()
             self._fail(Failure(488, error.reason))

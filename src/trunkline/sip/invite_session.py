@@ -285,7 +285,7 @@ class InviteSession:
             # our BYE waits for their ACK
             self.endpoint.respond(request.tx, 481)
             return
-        if request.message.body and request.message.content_type != SDP:
+        if request.message.body and not request.message.sdp:
             # RFC 3261 §8.2.3
             self.endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
             return
