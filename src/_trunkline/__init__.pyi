@@ -105,6 +105,17 @@ class Via:
     def param(self, name: str) -> str | None: ...
 
 @final
+class BodyPart:
+    """One part of a message's body; frozen (RFC 5621)."""
+
+    content_type: str  # lower case, without parameters; where none is given "", in a multipart text/plain
+    disposition: str  # lower case: "session", "render", "signal", …; "" where the sender does not say
+    required: bool  # must be understood or the request gets 415: no handling=optional, and no choice among alternatives
+    content_id: str  # without angle brackets; "" where absent
+    encoded: bool  # has a Content-Transfer-Encoding or Content-Encoding; `body` is as it came
+    body: bytes
+
+@final
 class Message:
     """A received or built SIP message: its bytes and an index, frozen. A header becomes a Python object when it is read.
 
@@ -131,6 +142,14 @@ class Message:
     def body(self) -> bytes: ...
     @property
     def content_type(self) -> str | None: ...  # "application/sdp": lower case, without parameters
+    @property
+    def parts(self) -> list[BodyPart]: ...
+    """One for a plain body, the leaves of a multipart one in order (32 at most, 4 levels deep), none for an empty one. SipParseError (400)
+    where a multipart is malformed."""
+    @property
+    def sdp(self) -> bytes: ...
+    """The session description: the body, or its first part, that is application/sdp for the session and not encoded; b"" without one.
+    A body of a sender who gives no Content-Type counts as one."""
     @property
     def raw(self) -> bytes: ...
     @property
@@ -244,6 +263,17 @@ class Codec:
     def fmtp(self) -> str | None: ...
 
 @final
+class Fax:
+    """T.38 over UDPTL that one side describes in place of its audio; frozen (ITU-T T.38 Annex D, RFC 3362)."""
+
+    @property
+    def remote(self) -> Address | None: ...  # where to send; None for 0.0.0.0
+    @property
+    def attributes(
+        self,
+    ) -> tuple[tuple[str, str | None], ...]: ...  # "T38FaxVersion" and its kin, a closed list, to give to the other leg
+
+@final
 class MediaPlan:
     """What one leg's audio does after an offer and its answer; frozen. Seen from us."""
 
@@ -261,6 +291,12 @@ class MediaPlan:
     def ptime_ms(self) -> int | None: ...
     @property
     def held(self) -> bool: ...  # they neither want to hear us nor send: sendonly/inactive from them, or c=0.0.0.0
+    @property
+    def fax(self) -> Fax | None: ...  # T.38 in place of audio: no codecs, no remote_rtp; configure the leg with `udptl`
+    @property
+    def rtcp_mux(
+        self,
+    ) -> bool: ...  # RTCP shares the RTP ports (RFC 5761); `remote_rtcp` is `remote_rtp` then, which is all a leg needs
 
 class NegotiationError(ValueError):
     """An offer or answer that cannot be agreed. `reason` says why in words, for a Warning header with 488 (RFC 3261 §21.4.26)."""
@@ -284,14 +320,24 @@ class SessionDescriber:
         codecs: Sequence[Codec],
         direction: Direction = "sendrecv",
         ptime_ms: int | None = None,
+        rtcp_mux: bool = False,
     ) -> bytes: ...
     """Our offer. Codecs without payload type get their static or a free dynamic one, stable over the session. It stands as pending until
-    `accept_answer` or `withdraw`. RuntimeError while one is pending."""
+    `accept_answer` or `withdraw`. RuntimeError while one is pending. `rtcp_mux` offers one port for RTP and RTCP (RFC 5761 §5.1.1)."""
     def accept_answer(self, body: bytes) -> MediaPlan: ...
     def withdraw(self) -> None: ...
     """Forget the pending offer (the re-INVITE failed): what stood before stands (RFC 3261 §14.1)."""
-    def read_offer(self, body: bytes) -> RemoteOffer: ...
-    """Parse and check their offer, changing nothing that stands. SipParseError or NegotiationError."""
+    def read_offer(self, body: bytes, *, fax: bool = False) -> RemoteOffer: ...
+    """Parse and check their offer, changing nothing that stands. SipParseError or NegotiationError.
+
+    `fax`: an offer of T.38 without audio is welcome too; `RemoteOffer.fax` says that it is one, `answer_fax` answers it."""
+    def offer_fax(self, *, address: str, port: int, attributes: Sequence[tuple[str, str | None]]) -> bytes: ...
+    """Our offer of T.38 in the place of the audio, with the attributes of the other leg's `Fax`; pending as any offer. A further
+    `offer` brings audio back. `accept_answer` raises NegotiationError where they refuse it: `withdraw` then, and audio stands."""
+    def answer_fax(
+        self, offer: RemoteOffer, *, address: str, port: int, attributes: Sequence[tuple[str, str | None]]
+    ) -> tuple[bytes, MediaPlan]: ...
+    """Our answer to an offer of T.38, with the attributes that the other leg answered."""
     def answer(
         self,
         offer: RemoteOffer,
@@ -301,8 +347,10 @@ class SessionDescriber:
         codecs: Sequence[Codec],
         direction: Direction = "sendrecv",
         ptime_ms: int | None = None,
+        rtcp_mux: bool = True,
     ) -> tuple[bytes, MediaPlan]: ...
-    """Our answer out of what we can (`codecs`, in our preference; theirs decides the order) and in which direction we are willing."""
+    """Our answer out of what we can (`codecs`, in our preference; theirs decides the order) and in which direction we are willing.
+    `rtcp_mux` agrees to one port for RTP and RTCP where they offer it."""
     @property
     def local(self) -> bytes | None: ...  # our description that stands
     @property
@@ -326,6 +374,10 @@ class RemoteOffer:
     def remote_rtp(self) -> Address | None: ...
     @property
     def ptime_ms(self) -> int | None: ...
+    @property
+    def fax(self) -> Fax | None: ...  # T.38 that they offer in place of audio; then there are no codecs
+    @property
+    def rtcp_mux(self) -> bool: ...  # they offer to take RTCP on the RTP port
     @property
     def unchanged(self) -> bool: ...  # the same o= line version and text as the last of theirs
 
@@ -744,12 +796,16 @@ class MediaEngine:
         send_codecs: Sequence[Codec],
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
+        udptl: bool = False,
     ) -> None:
         """Apply a media plan. `sends`: we may send to them; `receives`: they are to send to us (the silence timer runs only then).
 
         Only packets from exactly `remote_rtp` are heard, unless `learn_from` names the IP address (their signalling source, for a peer
         behind NAT) from which one source may be learned. A packet from exactly `remote_rtp` always wins. The same address again keeps
         what was latched.
+
+        `udptl`: the RTP port carries T.38 over UDPTL; give the address of `MediaPlan.fax` as `remote_rtp` and no codecs. Datagrams up
+        to 1400 bytes pass as they are to a linked leg that is in the same mode, latched and counted as RTP is; there is no RTCP.
         """
     def link(self, a: int, b: int) -> None:
         """Relay between two legs, both ways, mapping payload types by codec; RTCP is relayed under our own CNAME."""

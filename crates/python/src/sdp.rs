@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 use trunkline_sip::message::ParseError;
-use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, MediaPlan, Ours, RemoteOffer};
+use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, Fax, FaxAttribute, MediaPlan, Ours, RemoteOffer};
 
 use crate::flow::{Address, address};
 use crate::values::parse_error;
@@ -123,6 +123,23 @@ fn optional_address(at: Option<SocketAddr>) -> Option<Address> {
     at.map(address)
 }
 
+/// What a description says about its fax line.
+#[pyclass(frozen, module = "_trunkline", name = "Fax")]
+pub(crate) struct PyFax(Fax);
+
+#[pymethods]
+impl PyFax {
+    #[getter]
+    fn remote(&self) -> Option<Address> {
+        optional_address(self.0.remote)
+    }
+
+    #[getter]
+    fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.attributes.iter().cloned())
+    }
+}
+
 /// What one leg's audio does after an offer and its answer.
 #[pyclass(frozen, module = "_trunkline", name = "MediaPlan")]
 pub(crate) struct PyMediaPlan(MediaPlan);
@@ -164,6 +181,16 @@ impl PyMediaPlan {
         self.0.held
     }
 
+    #[getter]
+    fn rtcp_mux(&self) -> bool {
+        self.0.rtcp_mux
+    }
+
+    #[getter]
+    fn fax(&self) -> Option<PyFax> {
+        self.0.fax.clone().map(PyFax)
+    }
+
     fn __repr__(&self) -> String {
         let remote = self.0.remote_rtp.map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
         let codecs: Vec<String> = self.0.send_codecs.iter().map(Codec::to_string).collect();
@@ -203,6 +230,16 @@ impl PyRemoteOffer {
     }
 
     #[getter]
+    fn rtcp_mux(&self) -> bool {
+        self.0.audio().rtcp_mux
+    }
+
+    #[getter]
+    fn fax(&self) -> Option<PyFax> {
+        self.0.fax().cloned().map(PyFax)
+    }
+
+    #[getter]
     fn unchanged(&self) -> bool {
         self.0.unchanged()
     }
@@ -215,10 +252,18 @@ struct Given {
     codecs: Vec<Codec>,
     direction: Direction,
     ptime_ms: Option<u16>,
+    rtcp_mux: bool,
 }
 
 impl Given {
-    fn read(address: &str, port: u16, codecs: &[Bound<'_, PyCodec>], direction: &str, ptime_ms: Option<u16>) -> PyResult<Self> {
+    fn read(
+        address: &str,
+        port: u16,
+        codecs: &[Bound<'_, PyCodec>],
+        direction: &str,
+        ptime_ms: Option<u16>,
+        rtcp_mux: bool,
+    ) -> PyResult<Self> {
         let ip = address
             .parse()
             .map_err(|_| PyValueError::new_err(format!("not an IP address: {address:?}")))?;
@@ -230,6 +275,7 @@ impl Given {
             codecs,
             direction,
             ptime_ms,
+            rtcp_mux,
         })
     }
 
@@ -240,6 +286,7 @@ impl Given {
             codecs: &self.codecs,
             direction: self.direction,
             ptime_ms: self.ptime_ms,
+            rtcp_mux: self.rtcp_mux,
         }
     }
 }
@@ -264,7 +311,8 @@ impl PySessionDescriber {
         Ok(PySessionDescriber(Mutex::new(describer)))
     }
 
-    #[pyo3(signature = (*, address, port, codecs, direction="sendrecv", ptime_ms=None))]
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (*, address, port, codecs, direction="sendrecv", ptime_ms=None, rtcp_mux=false))]
     fn offer<'py>(
         &self,
         py: Python<'py>,
@@ -273,8 +321,9 @@ impl PySessionDescriber {
         codecs: Vec<Bound<'py, PyCodec>>,
         direction: &str,
         ptime_ms: Option<u16>,
+        rtcp_mux: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
+        let given = Given::read(address, port, &codecs, direction, ptime_ms, rtcp_mux)?;
         let text = self.with(|state| state.offer(&given.ours()));
         Ok(PyBytes::new(py, text.map_err(|error| raised(py, error))?.as_bytes()))
     }
@@ -288,13 +337,20 @@ impl PySessionDescriber {
         self.with(Describer::withdraw);
     }
 
-    fn read_offer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyRemoteOffer> {
-        let offer = self.with(|state| state.read_offer(body));
+    #[pyo3(signature = (body, *, fax=false))]
+    fn read_offer(&self, py: Python<'_>, body: &[u8], fax: bool) -> PyResult<PyRemoteOffer> {
+        let offer = self.with(|state| {
+            if fax {
+                state.read_offer_or_fax(body)
+            } else {
+                state.read_offer(body)
+            }
+        });
         offer.map(PyRemoteOffer).map_err(|error| raised(py, error))
     }
 
     #[allow(clippy::too_many_arguments)]
-    #[pyo3(signature = (offer, *, address, port, codecs, direction="sendrecv", ptime_ms=None))]
+    #[pyo3(signature = (offer, *, address, port, codecs, direction="sendrecv", ptime_ms=None, rtcp_mux=true))]
     fn answer<'py>(
         &self,
         py: Python<'py>,
@@ -304,9 +360,35 @@ impl PySessionDescriber {
         codecs: Vec<Bound<'py, PyCodec>>,
         direction: &str,
         ptime_ms: Option<u16>,
+        rtcp_mux: bool,
     ) -> PyResult<(Bound<'py, PyBytes>, PyMediaPlan)> {
-        let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
+        let given = Given::read(address, port, &codecs, direction, ptime_ms, rtcp_mux)?;
         let answer = self.with(|state| state.answer(&offer.0, &given.ours()).map(|(text, plan)| (text, plan.clone())));
+        let (text, plan) = answer.map_err(|error| raised(py, error))?;
+        Ok((PyBytes::new(py, text.as_bytes()), PyMediaPlan(plan)))
+    }
+
+    #[pyo3(signature = (*, address, port, attributes))]
+    fn offer_fax<'py>(&self, py: Python<'py>, address: &str, port: u16, attributes: Vec<FaxAttribute>) -> PyResult<Bound<'py, PyBytes>> {
+        let address = crate::flow::socket_addr((address.to_owned(), port))?.ip();
+        let text = self.with(|state| state.offer_fax(address, port, &attributes));
+        Ok(PyBytes::new(py, text.map_err(|error| raised(py, error))?.as_bytes()))
+    }
+
+    #[pyo3(signature = (offer, *, address, port, attributes))]
+    fn answer_fax<'py>(
+        &self,
+        py: Python<'py>,
+        offer: &PyRemoteOffer,
+        address: &str,
+        port: u16,
+        attributes: Vec<FaxAttribute>,
+    ) -> PyResult<(Bound<'py, PyBytes>, PyMediaPlan)> {
+        let address = crate::flow::socket_addr((address.to_owned(), port))?.ip();
+        let answer = self.with(|state| {
+            let answer = state.answer_fax(&offer.0, address, port, &attributes);
+            answer.map(|(text, plan)| (text, plan.clone()))
+        });
         let (text, plan) = answer.map_err(|error| raised(py, error))?;
         Ok((PyBytes::new(py, text.as_bytes()), PyMediaPlan(plan)))
     }
@@ -343,6 +425,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Direction", typing.getattr("Union")?.get_item(names)?)?;
     module.add("NegotiationError", negotiation_error_class(module.py())?)?;
     module.add_class::<PyCodec>()?;
+    module.add_class::<PyFax>()?;
     module.add_class::<PyMediaPlan>()?;
     module.add_class::<PyRemoteOffer>()?;
     module.add_class::<PySessionDescriber>()

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::header::{AddressScan, CSeq, Name, NameAddr, RAck, Via, parse_integer, parse_rseq, split_list, trim};
+use crate::multipart::{Fields, Part, parts};
 use index::{Index, Line, Span, Start};
 pub(crate) use index::{content_length, head_lines};
 
@@ -219,6 +220,28 @@ impl Message {
         let media_type = value.split(';').next().unwrap_or_default();
         let lower: String = media_type.chars().filter(|letter| !letter.is_whitespace()).collect();
         Some(lower.to_ascii_lowercase())
+    }
+
+    /// The parts of the body: one for a plain body, the leaves of a multipart one (RFC 5621), none for an empty one.
+    ///
+    /// # Errors
+    ///
+    /// 400 when a multipart body is malformed or has too many parts or levels.
+    pub fn parts(&self) -> Result<Vec<Part<'_>>, ParseError> {
+        let fields = Fields {
+            content_type: self.header(Name::ContentType.as_str()),
+            disposition: self.header(Name::ContentDisposition.as_str()),
+            encodings: self.lines(Name::ContentEncoding.as_str()).collect(),
+            content_id: None,
+        };
+        parts(&fields, self.body())
+    }
+
+    /// The session description: the body, or the first part of it, that is SDP for the session; empty where there is none.
+    #[must_use]
+    pub fn sdp(&self) -> &[u8] {
+        let parts = self.parts().unwrap_or_default();
+        parts.iter().find(|part| part.is_session()).map_or(&[], |part| part.body)
     }
 
     /// Call-ID; empty when absent.

@@ -87,7 +87,7 @@ def confirmed(channel: Channel, ack: Message) -> bool:
     if describer is None:
         return False
     try:
-        plan = describer.accept_answer(ack.body)
+        plan = describer.accept_answer(ack.sdp)
     except (NegotiationError, SipParseError) as error:
         channel.log.info("the ACK brings no usable answer: %s", error.reason)
         return False
@@ -101,12 +101,12 @@ def acknowledged(channel: Channel, prack: Message) -> tuple[int, bytes]:
     if describer is None or channel.stage is Stage.OVER:
         return 200, b""
     if not describer.offer_pending:
-        answered = early_offer(channel, prack.body) if prack.body else b""
+        answered = early_offer(channel, prack.sdp) if prack.sdp else b""
         return (200, answered) if answered is not None else (488, b"")
     if not confirmed(channel, prack):
         # the 200 will offer anew
         describer.withdraw()
-        return (488 if prack.body else 200), b""
+        return (488 if prack.sdp else 200), b""
     if channel.link is not None:
         happened = Happening.ANSWERED if channel.stage is Stage.UP else Happening.PROGRESSED
         channel.link.tell(channel, happened, News(plan=channel.plan))

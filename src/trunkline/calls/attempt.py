@@ -238,7 +238,7 @@ class Attempt:
         if message.content_type != SDP:
             return ()
         try:
-            return self._env.describer().read_offer(message.body).codecs
+            return self._env.describer().read_offer(message.sdp).codecs
         except (NegotiationError, SipParseError):
             return ()
 
@@ -246,7 +246,7 @@ class Attempt:
 
     def _preview(self, message: Message) -> MediaPlan | None:
         """The plan of the early answer that this provisional brings or repeats; None where none can be used."""
-        if not message.body or not message.to_tag:
+        if not message.sdp or not message.to_tag:
             return None
         early = self._early.get(message.to_tag)
         if early is not None:
@@ -258,7 +258,7 @@ class Attempt:
             self._sure.add(message.to_tag)
         early = self._offered.fork()
         try:
-            plan = early.accept_answer(message.body)
+            plan = early.accept_answer(message.sdp)
         except (NegotiationError, SipParseError):
             return None
         self._early[message.to_tag] = early
@@ -283,10 +283,10 @@ class Attempt:
     def _agree(self, message: Message) -> tuple[Description, MediaPlan]:
         """The answer of the 2xx, or the one of its early dialog where the 2xx repeats none."""
         early = self._early.get(message.to_tag)
-        if not message.body or (early is not None and message.to_tag in self._sure):
+        if not message.sdp or (early is not None and message.to_tag in self._sure):
             if early is None or early.plan is None:
                 raise AnswerMissing
             return early, early.plan
         # Gateways give the caller's tones one description and the callee another: the last word counts.
         describer = self._offered.fork()
-        return describer, describer.accept_answer(message.body)
+        return describer, describer.accept_answer(message.sdp)

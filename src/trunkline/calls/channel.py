@@ -124,8 +124,8 @@ class Channel:
             NegotiationError: Nothing that it offers can be used.
         """
         describer = self.env.describer()
-        if request.message.body:
-            self._offer = describer.read_offer(request.message.body)
+        if request.message.sdp:
+            self._offer = describer.read_offer(request.message.sdp)
         self.party = party
         self._flow = request.flow
         self.describer = describer

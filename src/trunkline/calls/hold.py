@@ -35,11 +35,11 @@ def take_reoffer(channel: Channel, reoffer: Reoffer) -> None:
     if channel.describer is None or channel.describer.offer_pending:
         reoffer.reject(491)
         return
-    if not reoffer.message.body:
+    if not reoffer.message.sdp:
         offer_here(channel, reoffer)
         return
     try:
-        offer = channel.describer.read_offer(reoffer.message.body)
+        offer = channel.describer.read_offer(reoffer.message.sdp, fax=channel.link is not None)
     except NegotiationError as error:
         refuse(reoffer, error.reason)
     except SipParseError as error:
@@ -65,6 +65,8 @@ def moves_only(plan: MediaPlan | None, offer: RemoteOffer) -> bool:
         return False
     if offer.unchanged:
         return True
+    if offer.fax is not None or plan.fax is not None:
+        return False
     kept = codec_keys(plan.receive_codecs) <= codec_keys(offer.codecs)
     return kept and passed_direction(offer) == theirs(plan)
 
@@ -74,6 +76,9 @@ def answer_here(channel: Channel, reoffer: Reoffer, offer: RemoteOffer) -> None:
     plan, describer, leg = channel.plan, channel.describer, channel.leg
     if plan is None or describer is None or leg is None:
         reoffer.reject(491)
+        return
+    if offer.fax is not None:
+        answer_fax(channel, reoffer, offer)
         return
     willing: Direction = plan.direction if channel.link is not None else "sendrecv"
     codecs = shared(offer.codecs, plan.receive_codecs) or common(offer.codecs, channel.usable)
@@ -103,6 +108,12 @@ def offer_here(channel: Channel, reoffer: Reoffer) -> None:
     plan, describer, leg = channel.plan, channel.describer, channel.leg
     if plan is None or describer is None or leg is None:
         reoffer.reject(491)
+        return
+    if plan.fax is not None:
+        body = describer.offer_again() or b""
+        if not reoffer.offer(body, lambda answer: _answered(channel, answer)):
+            describer.withdraw()
+        reoffer.on_withdrawn = describer.withdraw
         return
     other = channel.link.other(channel) if channel.link is not None else None
     usable = channel.usable if other is None else common(channel.usable, other.usable)
@@ -218,6 +229,24 @@ class Refreshing:
             self._channel.invite.not_refreshed()
 
 
+def answer_fax(channel: Channel, reoffer: Reoffer, offer: RemoteOffer) -> None:
+    """Answer T.38 that is offered again as it stands: with what the other side says of itself."""
+    other = channel.link.other(channel) if channel.link is not None else None
+    plan = other.plan if other is not None else None
+    if channel.describer is None or channel.leg is None or plan is None or plan.fax is None:
+        refuse(reoffer, "there is nobody to send a fax to")
+        return
+    try:
+        body, _ = channel.describer.answer_fax(
+            offer, address=channel.address, port=channel.leg.port, attributes=plan.fax.attributes
+        )
+    except NegotiationError as error:
+        refuse(reoffer, error.reason)
+        return
+    reoffer.accept(body)
+    channel.apply()
+
+
 class Crossing:
     """A re-INVITE on its way across and back.
 
@@ -238,12 +267,13 @@ class Crossing:
 
     def start(self) -> None:
         """Offer the other side what this side offers."""
+        fax = self._offer.fax
         plan = self._other.plan
         usable = self._asking.party.codecs if self._asking.party is not None else ()
         offered = common(self._offer.codecs, usable)
         # what stands on the other side first: a hold must not change its codecs
         codecs = (plan and shared(offered, plan.receive_codecs)) or common(offered, self._other.usable)
-        if not codecs:
+        if not codecs and fax is None:
             refuse(self._reoffer, "the two parties have no codec in common")
             return
         update = self._reoffer.is_update
@@ -252,7 +282,15 @@ class Crossing:
         patience_s = min(patience_s, UPDATE_PATIENCE_S) if update else patience_s
         self._timer = self._asking.env.call_later(patience_s, self._timeout)
         self._reoffer.on_withdrawn = self._on_withdrawn
-        self._renewal = Renewal(self._other, codecs, passed_direction(self._offer), self, patient=False, update=update)
+        self._renewal = Renewal(
+            self._other,
+            codecs,
+            passed_direction(self._offer),
+            self,
+            patient=False,
+            update=update,
+            fax=fax.attributes if fax is not None else None,
+        )
         self._renewal.start()
 
     def stop(self) -> None:
@@ -270,6 +308,9 @@ class Crossing:
             return
         describer, leg = asking.describer, asking.leg
         if describer is None or leg is None:
+            return
+        if self._offer.fax is not None:
+            answer_fax(asking, self._reoffer, self._offer)
             return
         try:
             body, _ = describer.answer(

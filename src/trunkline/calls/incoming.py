@@ -179,8 +179,8 @@ class Incoming:
         self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
 
     def _on_update(self, request: RequestReceived) -> None:
-        body = request.message.body
-        if body and request.message.content_type != SDP:
+        body = request.message.sdp
+        if request.message.body and not body:
             self._endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
             return
         answer = self._owner.on_early_offer(body) if body and self._owner is not None else b""

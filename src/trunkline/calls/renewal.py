@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from trunkline.media.engine import Leg
-from trunkline.sip.description import Description
+from trunkline.sip.description import Description, FaxAttributes
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
 from trunkline.sip.request import Failure
 
@@ -48,6 +48,7 @@ class Renewal:
         owner: Hears how it ends; None for nobody.
         patient: Whether it is tried again after a 491; a re-INVITE that is carried across leaves that to who asked
         for it.
+        fax: T.38 is offered in the place of audio, with what the other side says of itself.
         update: Whether it goes out as UPDATE where they take it (RFC 3311 §5.1).
     """
 
@@ -60,6 +61,7 @@ class Renewal:
         *,
         patient: bool,
         update: bool = False,
+        fax: FaxAttributes | None = None,
     ) -> None:
         self._channel = channel
         self._codecs = codecs
@@ -68,6 +70,7 @@ class Renewal:
         self._glares_left = MAX_GLARES if patient else 0
         self._timer: asyncio.TimerHandle | None = None
         self._update = update
+        self._fax = fax
         self._sent = False
 
     def start(self) -> None:
@@ -88,6 +91,8 @@ class Renewal:
                 invite.reinvite(body, self)
 
     def _body(self, describer: Description, leg: Leg) -> bytes:
+        if self._fax is not None:
+            return describer.offer_fax(address=self._channel.address, port=leg.port, attributes=self._fax)
         again = describer.offer_again() if self._codecs is None else None
         if again is not None:
             return again
@@ -116,7 +121,7 @@ class Renewal:
         if describer is None:
             return
         try:
-            plan = describer.accept_answer(message.body)
+            plan = describer.accept_answer(message.sdp)
         except (NegotiationError, SipParseError) as error:
             describer.withdraw()
             self._fail(Failure(488, error.reason))

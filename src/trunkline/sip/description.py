@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer, SessionDescriber
 
-__all__ = ["Description"]
+__all__ = ["Description", "FaxAttributes"]
+
+FaxAttributes = tuple[tuple[str, str | None], ...]
+"""What T.38 says of a leg (ITU-T T.38 Annex D)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,10 @@ class _Terms:
     address: str
     port: int
     codecs: tuple[Codec, ...]
-    direction: Direction
-    ptime_ms: int | None
+    direction: Direction = "sendrecv"
+    ptime_ms: int | None = None
+    fax: FaxAttributes | None = None
+    """T.38 in the place of audio."""
 
 
 class Description:
@@ -69,6 +74,8 @@ class Description:
         stands = self._stands
         if stands is None:
             return None
+        if stands.fax is not None:
+            return self.offer_fax(address=stands.address, port=stands.port, attributes=stands.fax)
         return self.offer(
             address=stands.address,
             port=stands.port,
@@ -92,14 +99,28 @@ class Description:
         """Forget the pending offer: what stood before stands (RFC 3261 §14.1)."""
         self._describer.withdraw()
 
-    def read_offer(self, body: bytes) -> RemoteOffer:
-        """Parse and check their offer, changing nothing that stands.
+    def offer_fax(self, *, address: str, port: int, attributes: FaxAttributes) -> bytes:
+        """Our offer of T.38 in the place of audio, pending as any other."""
+        body = self._describer.offer_fax(address=address, port=port, attributes=attributes)
+        self._offered = _Terms(address, port, (), fax=attributes)
+        return body
+
+    def answer_fax(
+        self, offer: RemoteOffer, *, address: str, port: int, attributes: FaxAttributes
+    ) -> tuple[bytes, MediaPlan]:
+        """Our answer to an offer of T.38, which stands from now on. NegotiationError where it can have none."""
+        body, plan = self._describer.answer_fax(offer, address=address, port=port, attributes=attributes)
+        self._stands = _Terms(address, port, (), fax=attributes)
+        return body, plan
+
+    def read_offer(self, body: bytes, *, fax: bool = False) -> RemoteOffer:
+        """Parse and check their offer, changing nothing that stands; one of T.38 only where `fax` is welcome.
 
         Raises:
             NegotiationError: Nothing in it can be used.
             SipParseError: It is malformed.
         """
-        return self._describer.read_offer(body)
+        return self._describer.read_offer(body, fax=fax)
 
     def answer(
         self,

@@ -114,10 +114,10 @@ class EarlyDialog:
         fields = [("Contact", self._contact), ("Allow", ALLOW)]
         answer: bytes | None = b""
         if message.body:
-            if message.content_type != SDP:
+            if not message.sdp:
                 self._endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
                 return
-            answer = self._on_offer(message.from_tag, message.body)
+            answer = self._on_offer(message.from_tag, message.sdp)
             fields.append(("Content-Type", SDP))
         if answer is None:
             # RFC 3311 §5.2: our offer has no answer yet, or theirs can have none

@@ -183,7 +183,7 @@ class InviteClient:
 
     def _answered(self, message: Message) -> bytes:
         """Our answer where a reliable provisional or the 2xx brings the offer of its dialog (RFC 3261 §13.2.1)."""
-        if self._answer is None or not message.body or message.to_tag in self._agreed:
+        if self._answer is None or not message.sdp or message.to_tag in self._agreed:
             return b""
         self._agreed.add(message.to_tag)
         return self._answer(message)

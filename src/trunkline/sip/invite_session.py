@@ -385,7 +385,7 @@ class InviteSession:
         if self.ended:
             # our BYE waits for their ACK
             self._refuse(request, 481)
-        elif message.body and message.content_type != SDP:
+        elif message.body and not message.sdp:
             # RFC 3261 §8.2.3
             self._refuse(request, 415, ("Accept", SDP))
         elif too_brief is not None:

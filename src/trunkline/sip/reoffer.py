@@ -103,7 +103,7 @@ class Reoffer:
         if on_answer is None:
             return
         self._session.reoffer_done(self)
-        if not on_answer(message.body):
+        if not on_answer(message.sdp):
             # RFC 3261 §13.2.2.4, §14.2: the ACK must bring the answer
             self._session.lose("the ACK of a re-INVITE without offer brought no usable answer")
 

@@ -154,15 +154,15 @@ def _require(message: Message) -> Refusal | None:
 def _body(message: Message) -> Refusal | None:
     # §8.2.3: a body that is not understood and not optional
     accepted = ACCEPT.get(message.method)
-    if accepted is None or not message.body or _optional(message):
+    if accepted is None or not message.body:
         return None
-    if any(coding.lower() != "identity" for coding in message.values("Content-Encoding")):
+    try:
+        required = [part for part in message.parts if part.required]
+    except SipParseError as error:
+        return Refusal(400, error.reason)
+    if any(part.encoded for part in required):
         return Refusal(415, None, (("Accept", ", ".join(accepted)), ("Accept-Encoding", "identity")))
-    if message.content_type not in accepted:
+    # RFC 5621 §5.3: of a multipart body each part that is required
+    if any(part.content_type not in accepted for part in required):
         return Refusal(415, None, (("Accept", ", ".join(accepted)),))
     return None
-
-
-def _optional(message: Message) -> bool:
-    disposition = (message.header("Content-Disposition") or "").lower()
-    return "handling=optional" in disposition.replace(" ", "")

@@ -13,6 +13,7 @@ from trunkline.media.engine import MediaEngine
 from trunkline.server.platform import Machine, MediaOptions, Platform, SipOptions
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, Reliable
+from trunkline.sip.description import FaxAttributes
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, Headers, Listener, NameAddr, RequestReceived, Uri
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.call import ScriptedCall
@@ -47,6 +48,7 @@ class Agent:
 
     Attributes:
         forgets_refreshes: It never refreshes a session, though it said that it would.
+        fax: What it says of its T.38 (ITU-T T.38 Annex D); it is no fax machine unless given.
         silent_inside: Methods that get no answer inside its calls.
         refuse_inside: Methods that are refused inside its calls, and with which status.
         refuse_headers: Go with these refusals.
@@ -73,6 +75,7 @@ class Agent:
         self.forgets_refreshes = False
         self.silent_inside: set[str] = set()
         self.refuse_inside: dict[str, int] = {}
+        self.fax: FaxAttributes | None = None
         self.refuse_headers: list[tuple[str, str]] = []
         self.challenge_inside: set[str] = set()
         self.address = address

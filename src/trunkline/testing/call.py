@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from trunkline.media.engine import Heard, Leg
 from trunkline.sip.authenticate import ClientCredentials
@@ -31,29 +31,14 @@ from trunkline.sip.invite import InviteClient, InviteServer, with_body
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import Failure
 from trunkline.sip.session_timer import SessionTimer
-from trunkline.testing.scripted import CallRefused, Ended, ScriptedSession, send_in
+from trunkline.testing.scripted import T38, CallRefused, Ended, ScriptedSession, fail, send_in, within
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
 
 __all__ = ["CallRefused", "Ended", "ScriptedCall"]
 
-T = TypeVar("T")
-
 _session_ids = itertools.count(1)
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-        # looked at, so that a script that does not wait for it gets no complaint
-        future.exception()
-
-
-async def _within(future: asyncio.Future[T], timeout_s: float) -> T:
-    async with asyncio.timeout(timeout_s):
-        # shielded: a wait that runs out of time must not take the result from a later one
-        return await asyncio.shield(future)
 
 
 class ScriptedCall:
@@ -177,7 +162,7 @@ class ScriptedCall:
             direction=direction,
         )
         fields = with_body([("Contact", self.agent.contact), ("Allow", ALLOW)], body)
-        message = await _within(send_in(self.agent, dialog, "UPDATE", fields, body, None), timeout_s)
+        message = await within(send_in(self.agent, dialog, "UPDATE", fields, body, None), timeout_s)
         if message.status < 300:
             self._apply_answer(message)
         else:
@@ -239,19 +224,29 @@ class ScriptedCall:
         """
         await self._reoffer(direction, direction, timeout_s, update=update)
 
+    async def offer_fax(self, *, timeout_s: float = 5.0) -> None:
+        """Offer T.38 in the place of audio by re-INVITE; CallRefused when they do not agree."""
+        session = self._take_session()
+        body = self._describer.offer_fax(
+            address=self.agent.address, port=self.leg.port, attributes=self.agent.fax or T38
+        )
+        self._reoffered = asyncio.get_running_loop().create_future()
+        session.reinvite(body, self)
+        await within(self._reoffered, timeout_s)
+
     async def ask_for_offer(self, *, timeout_s: float = 5.0) -> None:
         """Send a re-INVITE without description: they offer, and the ACK answers."""
         session = self._take_session()
         self._reoffered = asyncio.get_running_loop().create_future()
         session.reinvite(b"", self, answer=self._answer_offer)
-        await _within(self._reoffered, timeout_s)
+        await within(self._reoffered, timeout_s)
 
     async def refresh(self, *, timeout_s: float = 5.0) -> None:
         """Send an UPDATE without description: the session stays as it is."""
         session = self._take_session()
         self._reoffered = asyncio.get_running_loop().create_future()
         session.update(b"", self)
-        await _within(self._reoffered, timeout_s)
+        await within(self._reoffered, timeout_s)
 
     async def request(
         self, method: str, *, headers: Headers = (), body: bytes = b"", timeout_s: float = 5.0
@@ -259,7 +254,7 @@ class ScriptedCall:
         """Send any request in the dialog, as INFO or OPTIONS, and give back its final response."""
         dialog = self._take_session().dialog
         answer = send_in(self.agent, dialog, method, headers, body, self._credentials)
-        return await _within(answer, timeout_s)
+        return await within(answer, timeout_s)
 
     async def _reoffer(
         self, direction: Direction, wanted: Direction, timeout_s: float, *, update: bool = False
@@ -292,15 +287,15 @@ class ScriptedCall:
 
     async def wait_ringing(self, timeout_s: float = 5.0) -> Message:
         """The first provisional above 100. CallRefused when the call fails before."""
-        return await _within(self._ringing, timeout_s)
+        return await within(self._ringing, timeout_s)
 
     async def wait_answered(self, timeout_s: float = 5.0) -> None:
         """Until the call is up. CallRefused when it fails."""
-        await _within(self._answered, timeout_s)
+        await within(self._answered, timeout_s)
 
     async def wait_ended(self, timeout_s: float = 5.0) -> Ended:
         """How it ended."""
-        return await _within(self._ended, timeout_s)
+        return await within(self._ended, timeout_s)
 
     @property
     def ended(self) -> Ended | None:
@@ -328,7 +323,7 @@ class ScriptedCall:
         """From the INVITE that was placed."""
         error = CallRefused(failure.status, failure.reason, failure.message)
         for future in (self._ringing, self._answered):
-            _fail(future, error)
+            fail(future, error)
         self._end(Ended(False, "refused", failure.status, failure.message))
 
     def on_cancelled(self, message: Message) -> None:
@@ -377,15 +372,14 @@ class ScriptedCall:
             offer.offer(self._offer_all(), lambda answer: self._take_answer(answer))
             return
         try:
-            remote = self._describer.read_offer(offer.message.body)
-            self.remote_holds.append(remote.direction)
-            body, plan = self._describer.answer(
-                remote,
-                address=self.agent.address,
-                port=self.leg.port,
-                codecs=self.agent.codecs,
-                direction=self.wanted,
-            )
+            fax = self.agent.fax
+            remote = self._describer.read_offer(offer.message.sdp, fax=fax is not None)
+            where: dict[str, Any] = {"address": self.agent.address, "port": self.leg.port}
+            if remote.fax is not None and fax is not None:
+                body, plan = self._describer.answer_fax(remote, **where, attributes=fax)
+            else:
+                self.remote_holds.append(remote.direction)
+                body, plan = self._describer.answer(remote, **where, codecs=self.agent.codecs, direction=self.wanted)
         except (SipParseError, NegotiationError):
             offer.reject(488)
             return
@@ -481,7 +475,7 @@ class ScriptedCall:
         self._ended.set_result(ended)
         for future in (self._ringing, self._answered, self._reoffered):
             if future is not None:
-                _fail(future, CallRefused(ended.status, f"the call has ended ({ended.how})", ended.message))
+                fail(future, CallRefused(ended.status, f"the call has ended ({ended.how})", ended.message))
         self.leg.close()
         self.agent.forget(self)
 

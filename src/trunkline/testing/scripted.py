@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.description import FaxAttributes
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import Headers, Message, RequestReceived
 from trunkline.sip.invite_session import InviteSession
@@ -15,7 +16,28 @@ from trunkline.sip.request import ClientRequest, Failure
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
 
-__all__ = ["CallRefused", "Ended", "ScriptedSession", "send_in"]
+__all__ = ["T38", "CallRefused", "Ended", "ScriptedSession", "fail", "send_in", "within"]
+
+T38: FaxAttributes = (("T38FaxVersion", "0"), ("T38MaxBitRate", "14400"), ("T38FaxRateManagement", "transferredTCF"))
+
+"""What a plain fax machine says of itself (ITU-T T.38 Annex D)."""
+
+T = TypeVar("T")
+
+
+def fail(future: asyncio.Future[Any], error: Exception) -> None:
+    """Let whoever waits for it hear of an error; nobody has to."""
+    if not future.done():
+        future.set_exception(error)
+        # looked at, so that a script that does not wait for it gets no complaint
+        future.exception()
+
+
+async def within(future: asyncio.Future[T], timeout_s: float) -> T:
+    """The result, or TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        # shielded: a wait that runs out of time must not take the result from a later one
+        return await asyncio.shield(future)
 
 
 def send_in(

@@ -22,6 +22,6 @@ pub use params::Params;
 pub(crate) use params::{find_raw, scan as scan_params};
 pub use rack::RAck;
 pub(crate) use rack::parse_rseq;
-pub(crate) use text::{has_bare_nul, is_token, trim};
+pub(crate) use text::{has_bare_nul, is_token, trim, unquote};
 pub use text::{parse_integer, split_list};
 pub use via::Via;
