@@ -130,6 +130,38 @@ def test_a_late_200_of_another_branch_is_acknowledged_and_ended_and_the_call_goe
     on_the_network(scenario)
 
 
+def test_a_description_among_the_parts_of_a_body_makes_a_call() -> None:
+    """RFC 5621: what gateways send whose ISUP goes along."""
+
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.route(to_bob)
+        isup = b"Content-Type: application/isup\r\nContent-Disposition: signal;handling=optional\r\n\r\n\x01\x10"
+        sdp = b"v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+        body = b"--b\r\n" + isup + b"\r\n--b\r\nContent-Type: application/sdp\r\n\r\n" + sdp + b"\r\n--b--\r\n"
+        headers = [
+            ("From", "<sip:alice@pbx.example>;tag=a"),
+            ("To", "<sip:bob@pbx.example>"),
+            ("Call-ID", "c1"),
+            ("CSeq", "1 INVITE"),
+            ("Contact", alice.contact),
+            ("Content-Type", "multipart/mixed;boundary=b"),
+        ]
+        flow = Flow("udp", (ADDRESS, 5060), (alice.address, 5060))
+        alice.endpoint.driver.send_request("INVITE", "sip:bob@pbx.example", headers, body, flow)
+        at_bob = await bob.next_call()
+        assert at_bob.invite is not None
+        assert at_bob.invite.content_type == "application/sdp"
+        assert b" RTP/AVP 8" in at_bob.invite.body
+        at_bob.answer()
+        await house.settle()
+        plan = house.calls[0].zero.plan
+        assert plan is not None
+        assert plan.remote_rtp == ("10.0.0.2", 4000)
+
+    on_the_network(scenario)
+
+
 def test_a_200_without_any_description_is_ended_and_explained() -> None:
     async def scenario(house: House) -> None:
         alice, callee = await house.phone("alice"), await forked(house)
