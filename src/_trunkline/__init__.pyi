@@ -105,6 +105,17 @@ class Via:
     def param(self, name: str) -> str | None: ...
 
 @final
+class BodyPart:
+    """One part of a message's body; frozen (RFC 5621)."""
+
+    content_type: str  # lower case, without parameters; where none is given "", in a multipart text/plain
+    disposition: str  # lower case: "session", "render", "signal", …; "" where the sender does not say
+    required: bool  # must be understood or the request gets 415: no handling=optional, and no choice among alternatives
+    content_id: str  # without angle brackets; "" where absent
+    encoded: bool  # has a Content-Transfer-Encoding or Content-Encoding; `body` is as it came
+    body: bytes
+
+@final
 class Message:
     """A received or built SIP message: its bytes and an index, frozen. A header becomes a Python object when it is read.
 
@@ -132,6 +143,14 @@ class Message:
     @property
     def content_type(self) -> str | None: ...  # "application/sdp": lower case, without parameters
     @property
+    def parts(self) -> list[BodyPart]: ...
+    """One for a plain body, the leaves of a multipart one in order (32 at most, 4 levels deep), none for an empty one. SipParseError (400)
+    where a multipart is malformed."""
+    @property
+    def sdp(self) -> bytes: ...
+    """The session description: the body, or its first part, that is application/sdp for the session and not encoded; b"" without one.
+    A body of a sender who gives no Content-Type counts as one."""
+    @property
     def raw(self) -> bytes: ...
     @property
     def call_id(self) -> str: ...
@@ -145,6 +164,8 @@ class Message:
     def from_tag(self) -> str: ...  # "" where absent
     @property
     def to_tag(self) -> str: ...  # "" where absent
+    @property
+    def rseq(self) -> int | None: ...  # of a provisional that requires 100rel and is to be acknowledged (RFC 3262 §4)
     @property
     def via(self) -> Via: ...  # the topmost
     @property
@@ -242,6 +263,17 @@ class Codec:
     def fmtp(self) -> str | None: ...
 
 @final
+class Fax:
+    """T.38 over UDPTL that one side describes in place of its audio; frozen (ITU-T T.38 Annex D, RFC 3362)."""
+
+    @property
+    def remote(self) -> Address | None: ...  # where to send; None for 0.0.0.0
+    @property
+    def attributes(
+        self,
+    ) -> tuple[tuple[str, str | None], ...]: ...  # "T38FaxVersion" and its kin, a closed list, to give to the other leg
+
+@final
 class MediaPlan:
     """What one leg's audio does after an offer and its answer; frozen. Seen from us."""
 
@@ -259,6 +291,12 @@ class MediaPlan:
     def ptime_ms(self) -> int | None: ...
     @property
     def held(self) -> bool: ...  # they neither want to hear us nor send: sendonly/inactive from them, or c=0.0.0.0
+    @property
+    def fax(self) -> Fax | None: ...  # T.38 in place of audio: no codecs, no remote_rtp; configure the leg with `udptl`
+    @property
+    def rtcp_mux(
+        self,
+    ) -> bool: ...  # RTCP shares the RTP ports (RFC 5761); `remote_rtcp` is `remote_rtp` then, which is all a leg needs
 
 class NegotiationError(ValueError):
     """An offer or answer that cannot be agreed. `reason` says why in words, for a Warning header with 488 (RFC 3261 §21.4.26)."""
@@ -282,14 +320,24 @@ class SessionDescriber:
         codecs: Sequence[Codec],
         direction: Direction = "sendrecv",
         ptime_ms: int | None = None,
+        rtcp_mux: bool = False,
     ) -> bytes: ...
     """Our offer. Codecs without payload type get their static or a free dynamic one, stable over the session. It stands as pending until
-    `accept_answer` or `withdraw`. RuntimeError while one is pending."""
+    `accept_answer` or `withdraw`. RuntimeError while one is pending. `rtcp_mux` offers one port for RTP and RTCP (RFC 5761 §5.1.1)."""
     def accept_answer(self, body: bytes) -> MediaPlan: ...
     def withdraw(self) -> None: ...
     """Forget the pending offer (the re-INVITE failed): what stood before stands (RFC 3261 §14.1)."""
-    def read_offer(self, body: bytes) -> RemoteOffer: ...
-    """Parse and check their offer, changing nothing that stands. SipParseError or NegotiationError."""
+    def read_offer(self, body: bytes, *, fax: bool = False) -> RemoteOffer: ...
+    """Parse and check their offer, changing nothing that stands. SipParseError or NegotiationError.
+
+    `fax`: an offer of T.38 without audio is welcome too; `RemoteOffer.fax` says that it is one, `answer_fax` answers it."""
+    def offer_fax(self, *, address: str, port: int, attributes: Sequence[tuple[str, str | None]]) -> bytes: ...
+    """Our offer of T.38 in the place of the audio, with the attributes of the other leg's `Fax`; pending as any offer. A further
+    `offer` brings audio back. `accept_answer` raises NegotiationError where they refuse it: `withdraw` then, and audio stands."""
+    def answer_fax(
+        self, offer: RemoteOffer, *, address: str, port: int, attributes: Sequence[tuple[str, str | None]]
+    ) -> tuple[bytes, MediaPlan]: ...
+    """Our answer to an offer of T.38, with the attributes that the other leg answered."""
     def answer(
         self,
         offer: RemoteOffer,
@@ -299,8 +347,10 @@ class SessionDescriber:
         codecs: Sequence[Codec],
         direction: Direction = "sendrecv",
         ptime_ms: int | None = None,
+        rtcp_mux: bool = True,
     ) -> tuple[bytes, MediaPlan]: ...
-    """Our answer out of what we can (`codecs`, in our preference; theirs decides the order) and in which direction we are willing."""
+    """Our answer out of what we can (`codecs`, in our preference; theirs decides the order) and in which direction we are willing.
+    `rtcp_mux` agrees to one port for RTP and RTCP where they offer it."""
     @property
     def local(self) -> bytes | None: ...  # our description that stands
     @property
@@ -324,6 +374,10 @@ class RemoteOffer:
     def remote_rtp(self) -> Address | None: ...
     @property
     def ptime_ms(self) -> int | None: ...
+    @property
+    def fax(self) -> Fax | None: ...  # T.38 that they offer in place of audio; then there are no codecs
+    @property
+    def rtcp_mux(self) -> bool: ...  # they offer to take RTCP on the RTP port
     @property
     def unchanged(self) -> bool: ...  # the same o= line version and text as the last of theirs
 
@@ -369,7 +423,11 @@ class RequestReceived:
 
 @final
 class ResponseReceived:
-    """A response to a request of ours; a 2xx with a new To tag comes as a new one, repeats of a 2xx do not come up. 100 does."""
+    """A response to a request of ours; a 2xx with a new To tag comes as a new one, repeats of a 2xx do not come up. 100 does.
+
+    A reliable provisional (`message.rseq` is a number) comes up once and, in its early dialog, in order: acknowledge each with PRACK and
+    `RAck: rseq cseq INVITE` (RFC 3262 §4). What came too early or again is dropped, and repeated by its sender until it is acknowledged.
+    """
 
     tx: int
     message: Message
@@ -404,16 +462,25 @@ class ByeAnswered:
 
 @final
 class PrackReceived:
-    """Reserved for reliable provisionals (RFC 3262)."""
+    """A PRACK acknowledged a reliable provisional of ours: it is repeated no more, and what waited for that went out. Answer `tx`.
 
-    tx: int
+    A PRACK that comes again is answered by its transaction, one that acknowledges nothing gets 481; neither comes up (RFC 3262 §3).
+    """
+
+    tx: ServerTransaction
+    """The PRACK's own transaction."""
+    invite: int
+    """The id of the INVITE's transaction."""
     message: Message
+    flow: Flow
 
 @final
 class ReliableTimedOut:
-    """Reserved for reliable provisionals (RFC 3262)."""
+    """A reliable provisional to the INVITE `tx` was repeated for 64*T1 and never acknowledged: refuse the INVITE (RFC 3262 §3: 5xx)."""
 
     tx: int
+    refused: bool
+    """A 2xx of ours waited for the PRACK: it was not sent, 504 was."""
 
 @final
 class TransactionTimedOut:
@@ -505,11 +572,18 @@ class _EndpointCommands:
         flow: Flow,
         *,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
         """Send a request in a new client transaction and return its id.
 
         `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent), User-Agent (where absent)
         are added. `timeout_s` replaces 64*T1 as Timer B or F. Failure to send comes as `TransportFailed`.
+
+        `large_over_tcp`: a request over UDP that is longer than 1300 bytes goes over TCP (RFC 3261 §18.1.1), if there is a TCP listener to
+        name in its Via; its CANCEL and the ACK to a failure follow it. Where TCP is refused, fails before a response, or takes more than
+        4 s to connect, the request goes over UDP after all, and so do the large ones to that address in the next 15 minutes. Contact stays
+        as given, and responses bear the UDP flow that was asked for: the dialog stays there. False for a peer that can be reached over the
+        given flow alone (behind NAT), or that is known to have no TCP.
         """
     def cancel(self, tx: int, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send CANCEL for an INVITE of ours, held until a provisional arrives (RFC 3261 §9.1); no effect after the final response."""
@@ -527,8 +601,14 @@ class _EndpointCommands:
         """Answer a request. True when it goes out; False ("gone") when it was answered already: cancelled, or a BYE answered by Rust.
 
         Via, From, To, Call-ID, CSeq and Record-Route are copied from the request, `to_tag` is added to To where it has none (for a final or
-        dialog-making answer without one, a tag is minted). A 2xx to INVITE is repeated until its ACK. `reliable=True` raises
-        NotImplementedError until RFC 3262 is supported. ValueError for a header name or value with CR, LF or NUL.
+        dialog-making answer without one, a tag is minted). A 2xx to INVITE is repeated until its ACK. ValueError for a
+        header name or value with CR, LF or NUL.
+
+        `reliable=True` sends a provisional (101 to 199, else ValueError) by RFC 3262 where the INVITE offers or requires 100rel, as an
+        ordinary one elsewhere: Require and RSeq are added, it is repeated until its PRACK (`PrackReceived`) or for 64*T1
+        (`ReliableTimedOut`). While one is unacknowledged, further reliable ones wait for their turn and ordinary ones wait behind those
+        (16 at most; more are dropped). A 2xx waits until each that has a body is acknowledged; True then means that it is accepted, and
+        `Cancelled` or `ReliableTimedOut(refused=True)` may still come in its place. Other final answers go at once.
         """
     def challenge(self, tx: ServerTransaction, *, stale: bool = False) -> bool:
         """Answer 401 with a fresh nonce bound to the request's source (for requests that policy let up unchallenged)."""
@@ -725,12 +805,16 @@ class MediaEngine:
         send_codecs: Sequence[Codec],
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
+        udptl: bool = False,
     ) -> None:
         """Apply a media plan. `sends`: we may send to them; `receives`: they are to send to us (the silence timer runs only then).
 
         Only packets from exactly `remote_rtp` are heard, unless `learn_from` names the IP address (their signalling source, for a peer
         behind NAT) from which one source may be learned. A packet from exactly `remote_rtp` always wins. The same address again keeps
         what was latched.
+
+        `udptl`: the RTP port carries T.38 over UDPTL; give the address of `MediaPlan.fax` as `remote_rtp` and no codecs. Datagrams up
+        to 1400 bytes pass as they are to a linked leg that is in the same mode, latched and counted as RTP is; there is no RTCP.
         """
     def link(self, a: int, b: int) -> None:
         """Relay between two legs, both ways, mapping payload types by codec; RTCP is relayed under our own CNAME."""

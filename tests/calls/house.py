@@ -24,7 +24,9 @@ from trunkline.events import (
     IncomingCall,
 )
 from trunkline.media.engine import MediaEngine
+from trunkline.sip.capabilities import Reliable
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, NameAddr, RequestReceived, Uri
+from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.agent import G711, Agent
 from trunkline.testing.call import ScriptedCall
 from trunkline.testing.clock import run
@@ -151,19 +153,35 @@ class House:
         allowed: Sequence[Codec] | None = None,
         media_timeout_s: float | None = None,
         address: str | None = None,
+        timers: SessionTimes = SessionTimes(0),  # noqa: B008 - frozen
+        our_timers: SessionTimes | None = None,
+        reliable: Reliable = "never",
+        our_reliable: Reliable = "supported",
     ) -> Agent:
         """A phone (or a provider) of that name; a second one of the same name rings with the first."""
         self._hosts += 1
         address = address or f"10.0.0.{self._hosts}"
-        agent = Agent(name, platform=self.network.host(address), address=address, port=5060, codecs=codecs)
+        agent = Agent(
+            name,
+            platform=self.network.host(address),
+            address=address,
+            port=5060,
+            codecs=codecs,
+            timers=timers,
+            reliable=reliable,
+        )
         await agent.start()
         self.agents.append(agent)
         self.places.setdefault(name, []).append(agent)
         silence_s = self.media_timeout_s if media_timeout_s is None else media_timeout_s
-        self.parties[name] = Party(peer_type, name, tuple(allowed or G711), media_timeout_s=silence_s)
+        self.parties[name] = Party(
+            peer_type, name, tuple(allowed or G711), media_timeout_s=silence_s, timers=our_timers, reliable=our_reliable
+        )
         return agent
 
-    def call(self, agent: Agent, number: str, headers: Sequence[tuple[str, str]] = ()) -> ScriptedCall:
+    def call(
+        self, agent: Agent, number: str, headers: Sequence[tuple[str, str]] = (), *, offerless: bool = False
+    ) -> ScriptedCall:
         """Let a phone call a number."""
         return agent.place(
             Uri("sip", number, REALM),
@@ -171,6 +189,7 @@ class House:
             local=NameAddr(Uri("sip", agent.name, REALM), agent.name.title()),
             remote=NameAddr(Uri("sip", number, REALM)),
             headers=headers,
+            offerless=offerless,
         )
 
     def route(self, handler: Handler) -> Handler:

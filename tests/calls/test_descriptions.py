@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
@@ -11,6 +14,7 @@ from trunkline.events import AttemptFailed, CallSessionClosed
 from trunkline.sip.endpoint import Flow, RequestReceived, SessionDescriber
 from trunkline.testing.agent import G711, Agent
 from trunkline.testing.call import CallRefused
+from trunkline.testing.network import Packet
 
 
 class Forked(Agent):
@@ -94,6 +98,70 @@ def test_the_description_of_the_200_is_the_last_word() -> None:
     on_the_network(scenario)
 
 
+def test_a_late_200_of_another_branch_is_acknowledged_and_ended_and_the_call_goes_on() -> None:
+    async def scenario(house: House) -> None:
+        alice, callee = await house.phone("alice"), await forked(house)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        await house.settle(0.1)
+        callee.respond(183, "t1", 7000)
+        callee.respond(183, "t2", 7002)
+
+        def double(packet: Packet) -> int:
+            if packet.data.startswith(b"SIP/2.0 200") and b"tag=t1" in packet.data and b" INVITE\r\n" in packet.data:
+                late = replace(packet, data=packet.data.replace(b"tag=t1", b"tag=t2").replace(b"sip:t1", b"sip:t2"))
+                asyncio.get_running_loop().call_later(0.3, house.host.driver.receive_datagram, late)
+            return 1
+
+        house.network.filters.append(double)
+        callee.respond(200, "t1", 7000)
+        await at_alice.wait_answered()
+        await house.settle(2)
+        ended = [packet.data for packet in house.sent("BYE ", to=callee)]
+        assert ended
+        assert all(b";tag=t2" in data for data in ended)
+        assert {data.split(b" ", 2)[1] for data in (each.data for each in house.sent("ACK ", to=callee))} == {
+            b"sip:t1@" + callee.address.encode(),
+            b"sip:t2@" + callee.address.encode(),
+        }
+        assert house.calls[0].closed_reason is None
+        assert heard_at_bob(house) == (callee.address, 7000)
+
+    on_the_network(scenario)
+
+
+def test_a_description_among_the_parts_of_a_body_makes_a_call() -> None:
+    """RFC 5621: what gateways send whose ISUP goes along."""
+
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.route(to_bob)
+        isup = b"Content-Type: application/isup\r\nContent-Disposition: signal;handling=optional\r\n\r\n\x01\x10"
+        sdp = b"v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+        body = b"--b\r\n" + isup + b"\r\n--b\r\nContent-Type: application/sdp\r\n\r\n" + sdp + b"\r\n--b--\r\n"
+        headers = [
+            ("From", "<sip:alice@pbx.example>;tag=a"),
+            ("To", "<sip:bob@pbx.example>"),
+            ("Call-ID", "c1"),
+            ("CSeq", "1 INVITE"),
+            ("Contact", alice.contact),
+            ("Content-Type", "multipart/mixed;boundary=b"),
+        ]
+        flow = Flow("udp", (ADDRESS, 5060), (alice.address, 5060))
+        alice.endpoint.driver.send_request("INVITE", "sip:bob@pbx.example", headers, body, flow)
+        at_bob = await bob.next_call()
+        assert at_bob.invite is not None
+        assert at_bob.invite.content_type == "application/sdp"
+        assert b" RTP/AVP 8" in at_bob.invite.body
+        at_bob.answer()
+        await house.settle()
+        plan = house.calls[0].zero.plan
+        assert plan is not None
+        assert plan.remote_rtp == ("10.0.0.2", 4000)
+
+    on_the_network(scenario)
+
+
 def test_a_200_without_any_description_is_ended_and_explained() -> None:
     async def scenario(house: House) -> None:
         alice, callee = await house.phone("alice"), await forked(house)
@@ -117,7 +185,6 @@ def test_a_200_without_any_description_is_ended_and_explained() -> None:
 @pytest.mark.parametrize(
     ("contact", "body", "status"),
     [
-        ("<sip:alice@10.0.0.2>", b"", 488),
         ("<sip:alice@10.0.0.2>", b"this is no SDP", 400),
         ("", b"v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\ns=-\r\nc=IN IP4 10.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n", 400),
         (
@@ -126,7 +193,7 @@ def test_a_200_without_any_description_is_ended_and_explained() -> None:
             488,
         ),
     ],
-    ids=["no description", "malformed description", "no contact", "no audio"],
+    ids=["malformed description", "no contact", "no audio"],
 )
 def test_an_invite_that_can_make_no_call_makes_no_session(contact: str, body: bytes, status: int) -> None:
     async def scenario(house: House) -> None:

@@ -51,6 +51,9 @@ class FakeEnd:
     def relay_offer(self, source: Self, news: News) -> None:
         self.told.append("relay offer")
 
+    def follow(self, source: Self) -> None:
+        self.told.append("follow")
+
 
 class Owner:
     def on_linked(self) -> None: ...
@@ -95,6 +98,7 @@ def test_what_ends_one_side_of_a_bridge_releases_the_other(happening: Happening)
         (Happening.ANSWERED, Stage.EARLY, "answer"),
         (Happening.ANSWERED, Stage.UP, "align"),
         (Happening.REOFFERED, Stage.UP, "relay offer"),
+        (Happening.AGREED, Stage.UP, "follow"),
     ],
 )
 def test_progress_of_one_side_reaches_the_other(happening: Happening, stage: Stage, told: str) -> None:

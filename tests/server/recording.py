@@ -71,7 +71,15 @@ class RecordingDriver:
         return []
 
     def send_request(
-        self, method: str, uri: str, headers: Headers, body: bytes, flow: Flow, *, timeout_s: float | None = None
+        self,
+        method: str,
+        uri: str,
+        headers: Headers,
+        body: bytes,
+        flow: Flow,
+        *,
+        timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
         tx = next(self.ids)
         self.sent.append(Sent(tx, method, uri, dict(headers), flow, timeout_s))

@@ -89,11 +89,13 @@ def test_a_record_says_the_same_without_the_password() -> None:
         codecs=[Codec("opus", 48000, 2, fmtp="x=1")],
         media_timeout_s=7.5,
         numbers=["15551234"],
+        reliable="required",
         stored=True,
     )
     again = User.of_record(user.record())
     assert again == user
     assert again.codecs[0].fmtp == "x=1"
+    assert again.party().reliable == "required"
 
 
 def test_a_user_is_a_party() -> None:

@@ -1,22 +1,24 @@
 """Every order of {CANCEL, 1xx, 2xx, 486, timeout}, with one loss and one duplicate on each leg: both dialogs end, one `closed`, last.
 
 The five happen a few milliseconds apart, less than a packet needs, so that they cross on the way. Which packet of a leg is lost and which
-comes twice is drawn from a seed; a failing case repeats by its parameters.
+comes twice is drawn from a seed; a failing case repeats by its parameters. Once a call is up, offers of both sides cross:
+re-INVITE, UPDATE, re-INVITE without description.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
 from trunkline.calls.session import CallSession
 from trunkline.testing.agent import Agent
-from trunkline.testing.call import ScriptedCall
+from trunkline.testing.call import CallRefused, ScriptedCall
 from trunkline.testing.network import Packet
 
 STEPS = ("cancel", "1xx", "2xx", "486", "timeout")
@@ -151,5 +153,93 @@ def test_calls_over_a_link_that_loses_doubles_and_reorders_all_end(seed: int) ->
         at_alice.hangup()
         await house.settle(OVER_S)
         check(house, [alice, desk, mobile])
+
+    on_the_network(scenario, seed=seed)
+
+
+OFFERS = ("INVITE", "UPDATE", "offerless", "refresh")
+
+
+async def offer(call: ScriptedCall, how: str) -> None:
+    """Let a side change or refresh the session; a refusal is an answer too."""
+    acts: dict[str, Callable[[], Awaitable[None]]] = {
+        "INVITE": lambda: call.reoffer("sendonly", timeout_s=OVER_S),
+        "UPDATE": lambda: call.reoffer("sendonly", update=True, timeout_s=OVER_S),
+        "offerless": lambda: call.ask_for_offer(timeout_s=OVER_S),
+        "refresh": lambda: call.refresh(timeout_s=OVER_S),
+    }
+    with contextlib.suppress(CallRefused):
+        await acts[how]()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("gap_s", [0.0, 0.004, 0.011])
+@pytest.mark.parametrize(("left", "right"), list(itertools.product(OFFERS, repeat=2)))
+def test_offers_of_both_sides_that_cross_end_answered_and_the_call_goes_on(
+    left: str, right: str, gap_s: float, seed: int
+) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+
+        async def route(call: CallSession) -> None:
+            await call.accept(to_user="bob")
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        chosen = random.Random(f"{left} {right} {gap_s} {seed}")
+        house.network.filters += [Faults(alice.address, chosen), Faults(bob.address, chosen)]
+
+        async def later() -> None:
+            await asyncio.sleep(gap_s)
+            await offer(at_bob, right)
+
+        await asyncio.gather(offer(at_alice, left), later())
+        await house.settle(20)
+        call = house.calls[0]
+        assert call.closed_reason is None
+        for channel in (call.zero, call.one):
+            assert channel is not None
+            assert channel.describer is not None
+            assert not channel.describer.offer_pending
+            assert channel.invite is not None
+            assert not channel.invite.busy
+        # nothing is stuck: both sides can still change the session
+        at_alice.wanted = at_bob.wanted = "sendrecv"
+        await at_alice.resume(OVER_S)
+        await at_bob.resume(OVER_S)
+        assert call.zero.plan is not None
+        assert call.zero.plan.direction == "sendrecv"
+        at_alice.hangup()
+        await house.settle(OVER_S)
+        check(house, [alice, bob])
+
+    on_the_network(scenario, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_offers_that_cross_a_hangup_leave_nothing(seed: int) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+
+        async def route(call: CallSession) -> None:
+            await call.accept(to_user="bob")
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.answer()
+        await at_alice.wait_answered()
+        chosen = random.Random(seed)
+        house.network.filters += [Faults(alice.address, chosen), Faults(bob.address, chosen)]
+        waiting = asyncio.ensure_future(offer(at_alice, OFFERS[seed % 4]))
+        await asyncio.sleep(chosen.random() * 0.03)
+        at_bob.hangup()
+        await waiting
+        await house.settle(OVER_S)
+        check(house, [alice, bob])
 
     on_the_network(scenario, seed=seed)

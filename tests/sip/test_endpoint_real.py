@@ -15,6 +15,7 @@ from _trunkline import (
     FlowClosed,
     FlowOpened,
     Listener,
+    PrackReceived,
     RequestReceived,
     ResponseReceived,
     Shed,
@@ -507,12 +508,47 @@ def test_a_header_cannot_smuggle_another(name: str, value: str) -> None:
             )
 
 
-def test_reliable_provisionals_are_not_supported_yet() -> None:
-    with station() as it, DatagramPeer(address(it.listen())) as phone:
-        phone.send(request("INVITE", phone.address))
+def test_a_reliable_provisional_is_repeated_until_its_prack() -> None:
+    with station(t1_s=0.05) as it, DatagramPeer(address(it.listen())) as phone:
+        phone.send(request("INVITE", phone.address, call_id="reliable", lines=("Supported: 100rel",)))
         event = it.next(RequestReceived)
-        with pytest.raises(NotImplementedError):
-            it.endpoint.respond(event.tx, 183, reliable=True)
+        it.endpoint.respond(event.tx, 183, reliable=True)
+        progress = phone.receive()
+        assert phone.receive() == progress
+        to_tag = header(progress, "To").partition("tag=")[2]
+        rack = f"RAck: {header(progress, 'RSeq')} 1 INVITE"
+        phone.send(request("PRACK", phone.address, call_id="reliable", to_tag=to_tag, cseq=2, lines=(rack,)))
+        prack = it.next(PrackReceived)
+        assert prack.invite == event.tx.id
+        it.endpoint.respond(prack.tx, 200)
+        while (answer := phone.receive()) == progress:
+            pass
+        assert (status(answer), header(answer, "CSeq")) == (200, "2 PRACK")
+
+
+def test_a_large_request_goes_over_tcp_and_where_that_is_refused_over_udp() -> None:
+    with station() as it, socket.create_server(("127.0.0.1", 0)) as server:
+        it.listen()
+        it.listen("tcp")
+        to = server.getsockname()[:2]
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as datagrams:
+            datagrams.bind(to)
+            datagrams.settimeout(PATIENCE_S)
+            it.endpoint.send_request("MESSAGE", "sip:p@peer", outgoing("MESSAGE"), b"x" * 2000, Flow("udp", to))
+            server.settimeout(PATIENCE_S)
+            with StreamPeer(server.accept()[0]) as peer:
+                asked = peer.receive()
+                assert header(asked, "Via").startswith("SIP/2.0/TCP")
+                peer.send(answer(asked))
+                response = it.next(ResponseReceived)
+                assert (response.message.status, response.flow.transport) == (200, "udp")
+            it.next(FlowClosed)
+            server.close()
+            tx = it.endpoint.send_request("MESSAGE", "sip:p@peer", outgoing("MESSAGE"), b"x" * 2000, Flow("udp", to))
+            data, source = datagrams.recvfrom(65_536)
+            assert header(data.decode(), "Via").startswith("SIP/2.0/UDP")
+            datagrams.sendto(answer(data.decode()), source)
+            assert it.next(ResponseReceived).tx == tx
 
 
 @pytest.mark.parametrize("end", ["close", "drop"])

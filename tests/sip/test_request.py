@@ -30,6 +30,7 @@ class Wire:
         handler: ClientHandler,
         *,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
         self.sent.append(dict(headers))
         return len(self.sent)

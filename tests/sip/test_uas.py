@@ -47,8 +47,8 @@ def test_405_and_501_say_what_is_allowed(method: str) -> None:
 
 
 def test_420_names_what_is_not_supported_and_only_that() -> None:
-    found = check("INVITE", [("Require", "path, 100rel"), ("Require", "juggling")])
-    assert found == Refusal(420, None, (("Unsupported", "100rel, juggling"),))
+    found = check("INVITE", [("Require", "path, precondition"), ("Require", "juggling")])
+    assert found == Refusal(420, None, (("Unsupported", "precondition, juggling"),))
 
 
 def test_required_extensions_that_are_supported_pass() -> None:
@@ -117,4 +117,41 @@ def test_options_says_what_we_can() -> None:
     assert sent.status == 200
     assert "REGISTER" in sent.values("Allow")[0]
     assert sent.values("Accept") == ["application/sdp"]
-    assert sent.values("Supported") == ["path"]
+    assert [*sent.values("Supported")] == ["path, timer, 100rel"]
+
+
+def mixed(*parts: tuple[str, str]) -> tuple[list[tuple[str, str]], bytes]:
+    """Header and body of a multipart/mixed of such (header lines, text)."""
+    body = "".join(f"--b\r\n{head}\r\n\r\n{text}\r\n" for head, text in parts)
+    return [("Content-Type", 'multipart/mixed; boundary="b"')], f"{body}--b--\r\n".encode()
+
+
+DESCRIBED = ("Content-Type: application/sdp", "v=0")
+
+
+@pytest.mark.parametrize(
+    ("disposition", "status"),
+    [("", 415), ("signal; handling=required", 415), ("signal; handling=optional", None)],
+)
+def test_415_for_a_part_that_is_required_and_not_understood(disposition: str, status: int | None) -> None:
+    isup = "Content-Type: application/isup" + (f"\r\nContent-Disposition: {disposition}" if disposition else "")
+    headers, body = mixed(DESCRIBED, (isup, "\x01\x10"))
+    found = check("INVITE", headers, body)
+    assert (found.status if found else None) == status
+
+
+def test_400_for_a_multipart_that_cannot_be_read() -> None:
+    found = check("INVITE", [("Content-Type", "multipart/mixed")], mixed(DESCRIBED)[1])
+    assert found is not None
+    assert found.status == 400
+
+
+def test_the_description_is_found_among_the_parts() -> None:
+    headers, body = mixed(("Content-Type: text/plain\r\nContent-Disposition: render", "hello"), DESCRIBED)
+    message = request("INVITE", "sip:bob@pbx.example", headers, body=body).message
+    assert message.sdp == b"v=0"
+    assert [(part.content_type, part.disposition, part.body) for part in message.parts] == [
+        ("text/plain", "render", b"hello"),
+        ("application/sdp", "", b"v=0"),
+    ]
+    assert request("INVITE", "sip:bob@pbx.example", []).message.parts == []

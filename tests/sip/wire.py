@@ -227,11 +227,11 @@ def status(message: str) -> int:
     return int(message.split(" ")[1])
 
 
-def answer(message: str, code: int = 200) -> bytes:
+def answer(message: str, code: int = 200, *, lines: tuple[str, ...] = ()) -> bytes:
     """A response to the text of a request, as a peer that gets it writes one."""
     kept = [line for line in message.split("\r\n") if re.match(r"(?i)(via|from|call-id|cseq):", line)]
     to = header(message, "To")
-    return "\r\n".join([f"SIP/2.0 {code} X", *kept, f"To: {to};tag=peer", "Content-Length: 0", "", ""]).encode()
+    return "\r\n".join([f"SIP/2.0 {code} X", *kept, f"To: {to};tag=peer", *lines, "Content-Length: 0", "", ""]).encode()
 
 
 OUTGOING = (

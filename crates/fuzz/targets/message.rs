@@ -29,6 +29,8 @@ fn read_all(message: &Message) {
         message.to_tag(),
         message.integer("Expires"),
         message.values("Supported"),
+        message.rseq(),
+        message.rack(),
     );
     for (name, value) in message.headers() {
         assert!(!name.is_empty() && !value.contains(['\r', '\n']));

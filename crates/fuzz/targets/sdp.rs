@@ -12,17 +12,25 @@ fn answer(body: &[u8], lines: usize) {
         codecs: &codecs,
         direction: Direction::SendRecv,
         ptime_ms: Some(20),
+        rtcp_mux: true,
     };
     let mut describer = Describer::new(1, "-", "-").expect("these are plain words");
-    let Ok(offer) = describer.read_offer(body) else { return };
+    let Ok(offer) = describer.read_offer_or_fax(body) else { return };
     let _ = (offer.audio(), offer.unchanged());
-    if let Ok((text, _)) = describer.answer(&offer, &ours) {
+    let answered = match offer.fax().cloned() {
+        Some(fax) => describer.answer_fax(&offer, ours.address, ours.port, &fax.attributes),
+        None => describer.answer(&offer, &ours),
+    };
+    if let Ok((text, _)) = answered {
         let description = Description::parse(text.as_bytes()).expect("our answer is a description");
         // RFC 3264 §6: as many media lines as the offer.
         assert_eq!(description.media.len(), lines);
     }
     // The same body as the answer to an offer of ours.
     if describer.offer(&ours).is_ok() && describer.accept_answer(body).is_err() {
+        describer.withdraw();
+    }
+    if describer.offer_fax(ours.address, ours.port, &[]).is_ok() && describer.accept_answer(body).is_err() {
         describer.withdraw();
     }
 }

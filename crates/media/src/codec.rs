@@ -12,6 +12,11 @@ pub const MAX_CODECS: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
+impl Key {
+    /// What a UDPTL datagram (T.38) has in place of a codec.
+    pub const UDPTL: Key = Key(u64::MAX);
+}
+
 /// What the leg itself can do with a codec's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -104,6 +104,11 @@ impl Latch {
         Verdict::Latched
     }
 
+    /// Forget where the peer was found: another kind of packet begins, which may come from another port.
+    pub const fn forget(&mut self) {
+        self.source = None;
+    }
+
     /// Where packets to the peer go; `None` while the session description names no address.
     #[must_use]
     pub fn target(&self) -> Option<SocketAddr> {

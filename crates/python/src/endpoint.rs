@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pyo3::exceptions::{PyNotImplementedError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 use trunkline_engine::sip::Engine;
@@ -84,7 +84,7 @@ impl EndpointCommands {
     }
 
     /// Send a request in a new client transaction and return its id.
-    #[pyo3(signature = (method, uri, headers, body, flow, *, timeout_s = None))]
+    #[pyo3(signature = (method, uri, headers, body, flow, *, timeout_s = None, large_over_tcp = true))]
     #[allow(clippy::too_many_arguments, reason = "the contract's")]
     fn send_request(
         &self,
@@ -95,6 +95,7 @@ impl EndpointCommands {
         body: &[u8],
         flow: &Bound<'_, Flow>,
         timeout_s: Option<f64>,
+        large_over_tcp: bool,
     ) -> PyResult<u64> {
         check_request(&method, &uri, &headers).map_err(value_error)?;
         if matches!(method.as_str(), "ACK" | "CANCEL") {
@@ -113,6 +114,7 @@ impl EndpointCommands {
                 body,
                 flow: flow.get().inner(),
                 timeout,
+                large_over_tcp,
             },
         );
         Ok(tx)
@@ -143,10 +145,8 @@ impl EndpointCommands {
         to_tag: Option<String>,
         reliable: bool,
     ) -> PyResult<bool> {
-        if reliable {
-            return Err(PyNotImplementedError::new_err(
-                "reliable provisional responses (RFC 3262) are not supported yet",
-            ));
+        if reliable && !(101..200).contains(&status) {
+            return Err(PyValueError::new_err("only a response 101 to 199 can be reliable"));
         }
         check_response(status, reason.as_deref(), to_tag.as_deref(), &headers).map_err(value_error)?;
         let tx = tx.get().inner();
@@ -162,6 +162,7 @@ impl EndpointCommands {
                     headers,
                     body,
                     to_tag,
+                    reliable,
                 },
             );
         }

@@ -6,6 +6,7 @@ mod digest;
 mod endpoint;
 mod flow;
 mod media;
+mod parts;
 mod sdp;
 mod values;
 

@@ -246,7 +246,7 @@ impl PyMediaEngine {
         Ok(py.detach(|| self.engine.open_leg(address, beside))?)
     }
 
-    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0))]
+    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false))]
     #[expect(clippy::too_many_arguments, reason = "the contract's keywords")]
     fn configure(
         &self,
@@ -259,6 +259,7 @@ impl PyMediaEngine {
         send_codecs: Vec<PyRef<'_, PyCodec>>,
         learn_from: Option<&str>,
         silence_timeout_s: f64,
+        udptl: bool,
     ) -> PyResult<()> {
         let plan = Configuration {
             remote_rtp: remote_rtp.map(socket_addr).transpose()?,
@@ -269,6 +270,7 @@ impl PyMediaEngine {
             send_codecs: codecs(&send_codecs)?,
             learn_from: learn_from.map(ip).transpose()?,
             silence_timeout: seconds(silence_timeout_s, "silence_timeout_s")?,
+            udptl,
         };
         Ok(self.engine.configure(leg, plan)?)
     }

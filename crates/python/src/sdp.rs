@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 use trunkline_sip::message::ParseError;
-use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, MediaPlan, Ours, RemoteOffer};
+use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, Fax, FaxAttribute, MediaPlan, Ours, RemoteOffer};
 
 use crate::flow::{Address, address};
 use crate::values::parse_error;
@@ -129,6 +129,23 @@ fn optional_address(at: Option<SocketAddr>) -> Option<Address> {
     at.map(address)
 }
 
+/// What a description says about its fax line.
+#[pyclass(frozen, module = "_trunkline", name = "Fax")]
+pub(crate) struct PyFax(Fax);
+
+#[pymethods]
+impl PyFax {
+    #[getter]
+    fn remote(&self) -> Option<Address> {
+        optional_address(self.0.remote)
+    }
+
+    #[getter]
+    fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.attributes.iter().cloned())
+    }
+}
+
 /// What one leg's audio does after an offer and its answer.
 #[pyclass(frozen, module = "_trunkline", name = "MediaPlan")]
 pub(crate) struct PyMediaPlan {
@@ -185,6 +202,16 @@ impl PyMediaPlan {
         self.plan.held
     }
 
+    #[getter]
+    fn rtcp_mux(&self) -> bool {
+        self.plan.rtcp_mux
+    }
+
+    #[getter]
+    fn fax(&self) -> Option<PyFax> {
+        self.plan.fax.clone().map(PyFax)
+    }
+
     fn __repr__(&self) -> String {
         let remote = self.plan.remote_rtp.map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
         let codecs: Vec<String> = self.plan.send_codecs.iter().map(Codec::to_string).collect();
@@ -228,6 +255,16 @@ impl PyRemoteOffer {
     }
 
     #[getter]
+    fn rtcp_mux(&self) -> bool {
+        self.offer.audio().rtcp_mux
+    }
+
+    #[getter]
+    fn fax(&self) -> Option<PyFax> {
+        self.offer.fax().cloned().map(PyFax)
+    }
+
+    #[getter]
     fn unchanged(&self) -> bool {
         self.offer.unchanged()
     }
@@ -240,10 +277,18 @@ struct Given {
     codecs: Vec<Codec>,
     direction: Direction,
     ptime_ms: Option<u16>,
+    rtcp_mux: bool,
 }
 
 impl Given {
-    fn read(address: &str, port: u16, codecs: &[Bound<'_, PyCodec>], direction: &str, ptime_ms: Option<u16>) -> PyResult<Self> {
+    fn read(
+        address: &str,
+        port: u16,
+        codecs: &[Bound<'_, PyCodec>],
+        direction: &str,
+        ptime_ms: Option<u16>,
+        rtcp_mux: bool,
+    ) -> PyResult<Self> {
         let ip = address
             .parse()
             .map_err(|_| PyValueError::new_err(format!("not an IP address: {address:?}")))?;
@@ -255,6 +300,7 @@ impl Given {
             codecs,
             direction,
             ptime_ms,
+            rtcp_mux,
         })
     }
 
@@ -265,6 +311,7 @@ impl Given {
             codecs: &self.codecs,
             direction: self.direction,
             ptime_ms: self.ptime_ms,
+            rtcp_mux: self.rtcp_mux,
         }
     }
 }
@@ -315,7 +362,8 @@ impl PySessionDescriber {
         Ok(describer.into())
     }
 
-    #[pyo3(signature = (*, address, port, codecs, direction="sendrecv", ptime_ms=None))]
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (*, address, port, codecs, direction="sendrecv", ptime_ms=None, rtcp_mux=false))]
     fn offer<'py>(
         &self,
         py: Python<'py>,
@@ -324,8 +372,9 @@ impl PySessionDescriber {
         codecs: Vec<Bound<'py, PyCodec>>,
         direction: &str,
         ptime_ms: Option<u16>,
+        rtcp_mux: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
+        let given = Given::read(address, port, &codecs, direction, ptime_ms, rtcp_mux)?;
         let text = self.with(|state| state.offer(&given.ours()));
         Ok(PyBytes::new(py, text.map_err(|error| raised(py, error))?.as_bytes()))
     }
@@ -339,8 +388,15 @@ impl PySessionDescriber {
         self.with(Describer::withdraw);
     }
 
-    fn read_offer(&self, py: Python<'_>, body: &[u8]) -> PyResult<PyRemoteOffer> {
-        let offer = self.with(|state| state.read_offer(body));
+    #[pyo3(signature = (body, *, fax=false))]
+    fn read_offer(&self, py: Python<'_>, body: &[u8], fax: bool) -> PyResult<PyRemoteOffer> {
+        let offer = self.with(|state| {
+            if fax {
+                state.read_offer_or_fax(body)
+            } else {
+                state.read_offer(body)
+            }
+        });
         let offer = offer.map_err(|error| raised(py, error))?;
         Ok(PyRemoteOffer {
             offer,
@@ -349,7 +405,7 @@ impl PySessionDescriber {
     }
 
     #[allow(clippy::too_many_arguments)]
-    #[pyo3(signature = (offer, *, address, port, codecs, direction="sendrecv", ptime_ms=None))]
+    #[pyo3(signature = (offer, *, address, port, codecs, direction="sendrecv", ptime_ms=None, rtcp_mux=true))]
     fn answer<'py>(
         &self,
         py: Python<'py>,
@@ -359,9 +415,35 @@ impl PySessionDescriber {
         codecs: Vec<Bound<'py, PyCodec>>,
         direction: &str,
         ptime_ms: Option<u16>,
+        rtcp_mux: bool,
     ) -> PyResult<(Bound<'py, PyBytes>, PyMediaPlan)> {
-        let given = Given::read(address, port, &codecs, direction, ptime_ms)?;
+        let given = Given::read(address, port, &codecs, direction, ptime_ms, rtcp_mux)?;
         let answer = self.with(|state| state.answer(&offer.offer, &given.ours()).map(|(text, plan)| (text, plan.clone())));
+        let (text, plan) = answer.map_err(|error| raised(py, error))?;
+        Ok((PyBytes::new(py, text.as_bytes()), plan.into()))
+    }
+
+    #[pyo3(signature = (*, address, port, attributes))]
+    fn offer_fax<'py>(&self, py: Python<'py>, address: &str, port: u16, attributes: Vec<FaxAttribute>) -> PyResult<Bound<'py, PyBytes>> {
+        let address = crate::flow::socket_addr((address.to_owned(), port))?.ip();
+        let text = self.with(|state| state.offer_fax(address, port, &attributes));
+        Ok(PyBytes::new(py, text.map_err(|error| raised(py, error))?.as_bytes()))
+    }
+
+    #[pyo3(signature = (offer, *, address, port, attributes))]
+    fn answer_fax<'py>(
+        &self,
+        py: Python<'py>,
+        offer: &PyRemoteOffer,
+        address: &str,
+        port: u16,
+        attributes: Vec<FaxAttribute>,
+    ) -> PyResult<(Bound<'py, PyBytes>, PyMediaPlan)> {
+        let address = crate::flow::socket_addr((address.to_owned(), port))?.ip();
+        let answer = self.with(|state| {
+            let answer = state.answer_fax(&offer.offer, address, port, &attributes);
+            answer.map(|(text, plan)| (text, plan.clone()))
+        });
         let (text, plan) = answer.map_err(|error| raised(py, error))?;
         Ok((PyBytes::new(py, text.as_bytes()), plan.into()))
     }
@@ -398,6 +480,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Direction", typing.getattr("Union")?.get_item(names)?)?;
     module.add("NegotiationError", negotiation_error_class(module.py())?)?;
     module.add_class::<PyCodec>()?;
+    module.add_class::<PyFax>()?;
     module.add_class::<PyMediaPlan>()?;
     module.add_class::<PyRemoteOffer>()?;
     module.add_class::<PySessionDescriber>()

@@ -11,6 +11,8 @@ use trunkline_sip::header::{NameAddr, Params, Via};
 use trunkline_sip::message::{Limits, Message, ParseError};
 use trunkline_sip::uri::{Changes, Uri};
 
+use crate::parts::PyBodyPart;
+
 /// The stable interface of Python 3.11 has no way to derive a native class from an exception, so this one is made by Python.
 const PARSE_ERROR_SOURCE: &std::ffi::CStr = c"
 class SipParseError(ValueError):
@@ -427,6 +429,25 @@ impl PyMessage {
         Ok(contacts.into_iter().map(PyNameAddr).collect())
     }
 
+    /// The parts of the body.
+    #[getter]
+    fn parts(&self, py: Python<'_>) -> PyResult<Vec<PyBodyPart>> {
+        let parts = self.0.parts().map_err(|error| parse_error(py, error))?;
+        Ok(parts.into_iter().map(|part| PyBodyPart::new(py, &part)).collect())
+    }
+
+    /// The session description in the body.
+    #[getter]
+    fn sdp<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.sdp())
+    }
+
+    /// RSeq of a reliable provisional.
+    #[getter]
+    fn rseq(&self) -> Option<u32> {
+        self.0.rseq()
+    }
+
     #[getter]
     fn star_contact(&self) -> bool {
         self.0.star_contact()
@@ -463,6 +484,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyUri>()?;
     module.add_class::<PyNameAddr>()?;
     module.add_class::<PyVia>()?;
+    module.add_class::<PyBodyPart>()?;
     module.add_class::<PyMessage>()?;
     Ok(())
 }

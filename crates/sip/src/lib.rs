@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod flow;
 pub mod header;
 pub mod message;
+pub mod multipart;
 pub mod nonce;
 pub mod sdp;
 pub mod stream;

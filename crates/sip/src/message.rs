@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::header::{AddressScan, CSeq, Name, NameAddr, Via, parse_integer, split_list, trim};
+use crate::header::{AddressScan, CSeq, Name, NameAddr, RAck, Via, parse_integer, parse_rseq, split_list, trim};
+use crate::multipart::{Fields, Part, parts};
 use index::{Index, Line, Span, Start};
 pub(crate) use index::{content_length, head_lines};
 
@@ -221,6 +222,28 @@ impl Message {
         Some(lower.to_ascii_lowercase())
     }
 
+    /// The parts of the body: one for a plain body, the leaves of a multipart one (RFC 5621), none for an empty one.
+    ///
+    /// # Errors
+    ///
+    /// 400 when a multipart body is malformed or has too many parts or levels.
+    pub fn parts(&self) -> Result<Vec<Part<'_>>, ParseError> {
+        let fields = Fields {
+            content_type: self.header(Name::ContentType.as_str()),
+            disposition: self.header(Name::ContentDisposition.as_str()),
+            encodings: self.lines(Name::ContentEncoding.as_str()).collect(),
+            content_id: None,
+        };
+        parts(&fields, self.body())
+    }
+
+    /// The session description: the body, or the first part of it, that is SDP for the session; empty where there is none.
+    #[must_use]
+    pub fn sdp(&self) -> &[u8] {
+        let parts = self.parts().unwrap_or_default();
+        parts.iter().find(|part| part.is_session()).map_or(&[], |part| part.body)
+    }
+
     /// Call-ID; empty when absent.
     #[must_use]
     pub fn call_id(&self) -> &str {
@@ -250,6 +273,31 @@ impl Message {
             number,
             method: method.to_owned(),
         })
+    }
+
+    /// The RSeq of a reliable provisional response: one that requires 100rel and numbers itself (RFC 3262 §4). `None` for all other messages.
+    #[must_use]
+    pub fn rseq(&self) -> Option<u32> {
+        if !(101..200).contains(&self.status()) || !self.names_option(Name::Require, "100rel") {
+            return None;
+        }
+        parse_rseq(trim(self.raw_str(Name::RSeq)?))
+    }
+
+    /// RAck (RFC 3262 §7.2).
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is absent or malformed.
+    pub fn rack(&self) -> Result<RAck, ParseError> {
+        RAck::parse(&self.required(Name::RAck)?)
+    }
+
+    /// Whether a list header of option tags, as Require or Supported, has this one.
+    #[must_use]
+    pub fn names_option(&self, name: Name, tag: &str) -> bool {
+        let lines = || self.lines_of(name).map(|line| self.unfolded(line));
+        lines().any(|line| split_list(&line).any(|option| option.eq_ignore_ascii_case(tag)))
     }
 
     /// The topmost Via.

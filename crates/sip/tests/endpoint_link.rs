@@ -150,6 +150,7 @@ impl Net {
                 body: Bytes::new(),
                 flow,
                 timeout: None,
+                large_over_tcp: true,
             },
         );
         tx
@@ -249,6 +250,7 @@ impl Net {
                     self.command(
                         node,
                         Command::Respond {
+                            reliable: false,
                             tx,
                             status,
                             reason,

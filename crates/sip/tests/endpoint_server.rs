@@ -318,6 +318,7 @@ fn test_an_answer_that_cannot_be_built_becomes_500() {
     let headers = vec![("X".to_owned(), "a\r\nVia: evil".to_owned())];
     let (status, reason, body, to_tag) = (200, None, bytes::Bytes::new(), None);
     bench.command(Command::Respond {
+        reliable: false,
         tx,
         status,
         reason,

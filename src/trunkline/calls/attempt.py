@@ -6,24 +6,29 @@ early dialog with an offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 326
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from trunkline.calls.codecs import fallback, shared
 from trunkline.calls.environment import Environment
 from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
+from trunkline.calls.redirect import Redirections
 from trunkline.media.engine import Leg
-from trunkline.sip.dialog import Dialog
+from trunkline.sip.capabilities import SDP
+from trunkline.sip.description import Description
+from trunkline.sip.dialog import Dialog, next_hop
 from trunkline.sip.endpoint import (
     Codec,
     Direction,
+    Flow,
     Headers,
     MediaPlan,
     Message,
     NegotiationError,
-    SessionDescriber,
     SipParseError,
+    Uri,
 )
 from trunkline.sip.invite import InviteClient, end_unwanted
 from trunkline.sip.request import Failure
@@ -46,7 +51,7 @@ class Won:
 
     attempt: Attempt
     dialog: Dialog
-    describer: SessionDescriber
+    describer: Description
     plan: MediaPlan
     message: Message
     """The 2xx."""
@@ -98,30 +103,58 @@ class Attempt:
         self.target = target
         self.leg = leg
         self.address = address
+        self._direction: Direction = direction
+        self._ptime_ms = ptime_ms
+        self._headers = headers
         self.rang = False
         """The callee's phone has been ringing."""
         self.answered = False
         """There was a 2xx, whatever came of it."""
-        self._offered = env.describer()
-        self._early: dict[str, SessionDescriber] = {}
+        self._early: dict[str, Description] = {}
+        self._sure: set[str] = set()
+        self.on_plan: Callable[[MediaPlan], None] = lambda plan: None
+        """Told of a plan that an UPDATE in an early dialog changed."""
         self._said: set[tuple[str, int, bool]] = set()
         party = target.party
+        self._redirections = Redirections(target.uri, party.follow_redirects)
+        self._fallback: Sequence[Codec] | None = None
+        self._codecs = codecs
         self.contact = env.addresses.contact(target.flow, party, party.accept_token or env.endpoint.driver.mint_token())
+        self._prepare(target.uri, target.flow)
+
+    def _prepare(self, uri: Uri, flow: Flow) -> None:
+        """Make the INVITE to the target, or to where it was sent on."""
+        env, target = self._env, self.target
+        party = target.party
+        self.timer = env.session_timer(party)
+        self._early.clear()
+        self._sure.clear()
+        self._offered = env.describer()
         body = self._offered.offer(
-            address=address, port=leg.port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
+            address=self.address,
+            port=self.leg.port,
+            codecs=self._codecs,
+            direction=self._direction,
+            ptime_ms=self._ptime_ms,
         )
+        abroad = flow.remote[0] != target.flow.remote[0]
+        # another host is neither asked to believe us nor shown what our password makes of its challenge
+        identity = [field for field in target.headers if not (abroad and field[0].lower() == "p-asserted-identity")]
         self._client = InviteClient(
             env.endpoint,
             self,
-            target=target.uri,
-            flow=target.flow,
+            target=uri,
+            flow=flow,
             local=target.local,
             remote=target.remote,
             contact=self.contact,
             body=body,
-            headers=[*headers, *target.headers],
-            credentials=party.credentials,
+            headers=[*self._headers, *identity],
+            credentials=None if abroad else party.credentials,
             nat=party.nat,
+            timer=self.timer,
+            reliable=party.reliable,
+            on_offer=self._answer_early,
         )
 
     @property
@@ -175,37 +208,96 @@ class Attempt:
         owner.on_attempt_won(Won(self, dialog, describer, plan, message))
 
     def on_refused(self, client: InviteClient, failure: Failure) -> None:
-        """From the client: the final failure."""
+        """From the client: the final failure, unless there is another way to try."""
+        if self._owner is not None and (self._falls_back(failure) or self._moves_on(failure)):
+            return
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.on_attempt_failed(self, failure)
+
+    # --- other ways -------------------------------------------------------------------------------------------------
+
+    def _moves_on(self, failure: Failure) -> bool:
+        """Follow a 3xx, or try the next Contact of one (RFC 3261 §8.1.3.4). Whether there is one to try."""
+        if failure.status >= 600:
+            return False
+        if failure.message is not None:
+            self._redirections.take(failure.message)
+        uri = self._redirections.next()
+        if uri is None:
+            return False
+        target = self.target
+        routed = any(name.lower() == "route" for name, _ in target.headers)
+        self._prepare(uri, target.flow if routed else next_hop(uri, target.flow))
+        self._client.start()
+        return True
+
+    def _falls_back(self, failure: Failure) -> bool:
+        """Offer once more, to one that takes none of these codecs, what it may take (RFC 3261 §21.4.26)."""
+        if failure.status not in (488, 606) or failure.message is None or self._fallback is not None:
+            return False
+        self._fallback = fallback(self._codecs, self._their_codecs(failure.message))
+        if not self._fallback:
+            return False
+        self._codecs = self._fallback
+        self._prepare(self._client.target, self._client.flow)
+        self._client.start()
+        return True
+
+    def _their_codecs(self, message: Message) -> Sequence[Codec]:
+        """What the description in a 488 says that they can (RFC 3261 §21.4.26); empty where there is none."""
+        if message.content_type != SDP:
+            return ()
+        try:
+            return self._env.describer().read_offer(message.sdp).codecs
+        except (NegotiationError, SipParseError):
+            return ()
 
     # --- descriptions -----------------------------------------------------------------------------------------------
 
     def _preview(self, message: Message) -> MediaPlan | None:
         """The plan of the early answer that this provisional brings or repeats; None where none can be used."""
-        if not message.body or not message.to_tag:
+        if not message.sdp or not message.to_tag:
             return None
         early = self._early.get(message.to_tag)
         if early is not None:
             return early.plan  # RFC 3261 §13.2.1: the first answer of an early dialog stands
         if len(self._early) >= MAX_EARLY_DIALOGS:
             return None
+        if message.rseq is not None:
+            # RFC 3262 §5: an answer that arrives for sure is the answer
+            self._sure.add(message.to_tag)
         early = self._offered.fork()
         try:
-            plan = early.accept_answer(message.body)
+            plan = early.accept_answer(message.sdp)
         except (NegotiationError, SipParseError):
             return None
         self._early[message.to_tag] = early
         return plan
 
-    def _agree(self, message: Message) -> tuple[SessionDescriber, MediaPlan]:
+    def _answer_early(self, tag: str, body: bytes) -> bytes | None:
+        """Our answer to an offer by UPDATE in an early dialog, where our own offer has its answer (RFC 3311 §5.2)."""
+        early = self._early.get(tag) if tag in self._sure and self._owner is not None else None
+        if early is None or early.plan is None:
+            return None
+        try:
+            offer = early.read_offer(body)
+            codecs = shared(offer.codecs, early.plan.receive_codecs)
+            answer, plan = early.answer(
+                offer, address=self.address, port=self.leg.port, codecs=codecs, ptime_ms=early.plan.ptime_ms
+            )
+        except (NegotiationError, SipParseError):
+            return None
+        self.on_plan(plan)
+        return answer
+
+    def _agree(self, message: Message) -> tuple[Description, MediaPlan]:
         """The answer of the 2xx, or the one of its early dialog where the 2xx repeats none."""
         early = self._early.get(message.to_tag)
-        if not message.body:
+        if not message.sdp or (early is not None and message.to_tag in self._sure):
             if early is None or early.plan is None:
                 raise AnswerMissing
             return early, early.plan
         # Gateways give the caller's tones one description and the callee another: the last word counts.
         describer = self._offered.fork()
-        return describer, describer.accept_answer(message.body)
+        return describer, describer.accept_answer(message.sdp)

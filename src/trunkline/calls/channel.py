@@ -8,37 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trunkline.calls import answering
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
-from trunkline.calls.codecs import common, shared, theirs
+from trunkline.calls.codecs import common, theirs
 from trunkline.calls.destinations import Wanted
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.hold import Crossing, take_reoffer
+from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
 from trunkline.calls.incoming import Incoming
-from trunkline.calls.link import Happening, Link, News, Stage
+from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
 from trunkline.calls.translated import translated
 from trunkline.constants import ChannelId, PeerType
-from trunkline.errors import CallStateError, NoMediaPorts
+from trunkline.errors import CallStateError
 from trunkline.events import FailedAttempt
 from trunkline.media.engine import Leg
+from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import (
     Codec,
-    Direction,
     Flow,
     Headers,
     MediaPlan,
     Message,
-    NegotiationError,
     RemoteOffer,
     RequestReceived,
-    SessionDescriber,
 )
-from trunkline.sip.invite_session import InviteSession, Reoffer
-from trunkline.sip.request import Failure
+from trunkline.sip.invite_session import InviteSession
+from trunkline.sip.reoffer import Reoffer
+from trunkline.sip.session_timer import SessionTimer
 
 __all__ = ["Channel"]
 
@@ -64,20 +64,22 @@ class Channel:
         self.party: Party | None = None
         self.leg: Leg | None = None
         self.address = ""
-        self.describer: SessionDescriber | None = None
+        self.describer: Description | None = None
         self.link: Link[Channel] | None = None
         self.invite: InviteSession | None = None
         self.message: Message | None = None
+        self.incoming: Incoming | None = None
+        """The INVITE that waits for our answer."""
         self._owner = owner
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
-        self._incoming: Incoming | None = None
         self._answered: InviteSession | None = None
         self._outgoing: Outgoing | None = None
         self._alignment: Alignment | None = None
         self._crossing: Crossing | None = None
         self._watched = False
         self._translated = False
+        self._offered = False
 
     def __repr__(self) -> str:
         return f"<Channel {self.id.name} {self.stage.name.lower()}>"
@@ -85,7 +87,7 @@ class Channel:
     # --- arriving and placing ---------------------------------------------------------------------------------------
 
     def arrive(self, request: RequestReceived, party: Party, token: str) -> None:
-        """Take an INVITE.
+        """Take an INVITE; one without description is offered something when it is answered.
 
         Raises:
             DialogError: It can make no dialog.
@@ -93,13 +95,21 @@ class Channel:
             NegotiationError: Nothing that it offers can be used.
         """
         describer = self.env.describer()
-        self._offer = describer.read_offer(request.message.body)
+        if request.message.sdp:
+            self._offer = describer.read_offer(request.message.sdp)
         self.party = party
         self.message = request.message
         self._flow = request.flow
         self.describer = describer
         contact = self.env.addresses.contact(request.flow, party, token)
-        self._incoming = Incoming(self.env.endpoint, request, self, contact=contact)
+        self.incoming = Incoming(
+            self.env.endpoint,
+            request,
+            self,
+            contact=contact,
+            timer=self.env.session_timer(party),
+            reliable=party.reliable,
+        )
         self.stage = Stage.RINGING
 
     def place(self, wanted: Wanted, offering: Offering, timeout_s: float) -> None:
@@ -158,44 +168,21 @@ class Channel:
 
     def ring(self, news: News) -> None:
         """Tell the caller that the other side rings."""
-        if self._incoming is not None and news.status in PASSED_PROVISIONALS:
-            self._incoming.provisional(news.status)
+        if self.incoming is not None and news.status in PASSED_PROVISIONALS:
+            self.incoming.provisional(news.status)
 
     def provisional(self, status: int, reason: str | None, headers: Headers = ()) -> None:
         """A provisional of the application's own."""
-        if self._incoming is not None:
-            self._incoming.provisional(status, reason, headers=headers)
+        if self.incoming is not None:
+            self.incoming.provisional(status, reason, headers=headers)
 
     def preview(self, source: Channel, news: News) -> None:
         """Give the caller the other side's early media."""
-        incoming = self._incoming
-        if incoming is None or news.plan is None:
-            return
-        try:
-            body = self._answer_like(news.plan)
-        except (NegotiationError, NoMediaPorts) as error:
-            self.log.info("no early media: %s", error)
-            self.ring(news)
-            return
-        self.stage = Stage.EARLY
-        incoming.provisional(183, None, body)
-        self.join(source)
+        answering.preview(self, source, news)
 
     def answer(self, source: Channel, news: News) -> None:
         """Answer the caller with what the other side agreed, and relay."""
-        link = self.link
-        if news.plan is None or link is None:
-            return
-        try:
-            body = self._answer_like(news.plan)
-        except NegotiationError as error:
-            link.owner.on_link_failed(Failure(488, error.reason))
-            return
-        except NoMediaPorts as error:
-            link.owner.on_link_failed(Failure(503, str(error)))
-            return
-        if self._send_answer(body):
-            self.align(source)
+        answering.answer(self, source, news)
 
     def answer_alone(self) -> bool:
         """Answer the caller with nobody behind: silence is sent. False when he has given up.
@@ -204,18 +191,25 @@ class Channel:
             NegotiationError: There is no common codec.
             NoMediaPorts: There is no port.
         """
-        if self._offer is None or self._incoming is None or self.describer is None:
+        return answering.answer_alone(self)
+
+    def send_answer(self, body: bytes) -> bool:
+        """Send the 200; False when the caller has given up: that is on its way to us."""
+        incoming = self.incoming
+        if incoming is None or not incoming.answer(body):
             return False
-        body = self.describer.local or self._describe(self.usable, "sendrecv", None)
-        if not self._send_answer(body):
-            return False
-        self.silence()
+        self.incoming = None
+        # nothing else is offered before the ACK brings the answer
+        self._offered = self.describer is not None and self.describer.offer_pending
+        self._answered = self._rise(
+            incoming.dialog, incoming.contact, timer=incoming.timer, theirs=incoming.message, confirmed=False
+        )
         return True
 
-    def align(self, source: Channel) -> None:
-        """Bring both sides to the same codecs, then relay."""
-        if self.link is not None:
-            self._alignment = Alignment(self, source, self.link.owner)
+    def align(self, source: Channel, owner: LinkOwner | None = None) -> None:
+        """Bring both sides to the same codecs, then relay; not before both have answered our offers."""
+        if self.link is not None and self.plan is not None and source.plan is not None:
+            self._alignment = Alignment(self, source, owner or self.link.owner)
             self._alignment.start()
 
     def join(self, source: Channel) -> None:
@@ -239,8 +233,8 @@ class Channel:
 
     def refuse(self, news: News) -> None:
         """Answer the caller with a failure."""
-        if self._incoming is not None:
-            self._incoming.reject(news.status, news.reason, news.headers)
+        if self.incoming is not None:
+            self.incoming.reject(news.status, news.reason, news.headers)
         self.finish()
 
     def hang_up(self, headers: Headers) -> None:
@@ -259,6 +253,10 @@ class Channel:
         if news.reoffer is not None and news.offer is not None:
             source._crossing = Crossing(source, self, news.reoffer, news.offer)
             source._crossing.start()
+
+    def follow(self, source: Channel) -> None:
+        """Offer this side what the other one has agreed to."""
+        follow(self, source)
 
     # --- the session ------------------------------------------------------------------------------------------------
 
@@ -314,7 +312,7 @@ class Channel:
             self.leg.handler = None
             self.leg.close()
         self.unlink()
-        self._incoming = self._outgoing = self.invite = None
+        self.incoming = self._outgoing = self.invite = None
         # the session may be kept for long, by an event in the record
         self._offer = self.describer = None
 
@@ -326,11 +324,19 @@ class Channel:
             self.stage = Stage.OVER
             self._owner.on_caller_gave_up(self, message)
 
-    def on_answer_confirmed(self) -> None:
+    def on_answer_confirmed(self, ack: Message) -> None:
         """From `Incoming`."""
-        if self._answered is not None:
-            self._answered.confirm()
-            self._answered = None
+        answered, self._answered = self._answered, None
+        if answered is None:
+            return
+        answered.confirm()
+        if not self._offered:
+            return
+        self._offered = False
+        if not answering.confirmed(self, ack):
+            answered.lose("the ACK brought no usable answer to our offer")
+        elif self.link is not None:
+            self.link.tell(self, Happening.ANSWERED, News(plan=self.plan))
 
     def on_answer_unconfirmed(self) -> None:
         """From `Incoming`: RFC 3261 §13.3.1.4, the dialog is ended with BYE."""
@@ -339,11 +345,27 @@ class Channel:
             answered.confirm()
             answered.lose("the 200 was never acknowledged")
 
+    def on_acknowledged(self, prack: Message) -> tuple[int, bytes]:
+        """From `Incoming`."""
+        return answering.acknowledged(self, prack)
+
+    def on_early_offer(self, body: bytes) -> bytes | None:
+        """From `Incoming`."""
+        return answering.early_offer(self, body)
+
+    def on_unacknowledged(self) -> None:
+        """From `Incoming`: no PRACK came, and 504 has gone out."""
+        if self._answered is not None:
+            self.on_answer_unconfirmed()
+        elif self.stage is not Stage.OVER:
+            self._owner.on_lost(self, "a reliable provisional response was never acknowledged")
+
     # --- from the placing -------------------------------------------------------------------------------------------
 
     def on_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None, *, alone: bool) -> None:
         """From `Outgoing`."""
         if alone and plan is not None:
+            attempt.on_plan = self.apply
             self.party = attempt.target.party
             self._take_leg(attempt.leg, attempt.address)
             self._flow = attempt.target.flow
@@ -382,7 +404,7 @@ class Channel:
         self._flow = target.flow
         self.describer = won.describer
         self._take_leg(won.attempt.leg, won.attempt.address)
-        self._rise(won.dialog, won.attempt.contact, confirmed=True)
+        self._rise(won.dialog, won.attempt.contact, timer=won.attempt.timer, theirs=won.message, confirmed=True)
         self._owner.on_placed(self)
 
     def on_not_placed(self, why: NotPlaced) -> None:
@@ -407,6 +429,10 @@ class Channel:
         """From the INVITE session."""
         take_reoffer(self, offer)
 
+    def on_refresh_due(self) -> None:
+        """From the INVITE session."""
+        refresh(self)
+
     def on_lost(self, reason: str) -> None:
         """From the INVITE session."""
         if self.stage is Stage.UP:
@@ -427,34 +453,9 @@ class Channel:
         self.address = address
         leg.handler = self
 
-    def _describe(self, codecs: Sequence[Codec], direction: Direction, ptime_ms: int | None) -> bytes:
-        """Our answer to what the caller offered; the leg does what it says."""
-        if self._offer is None or self.describer is None:
-            raise CallStateError("there is no offer to answer")
-        leg = self.open_leg()
-        body, plan = self.describer.answer(
-            self._offer, address=self.address, port=leg.port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
-        )
-        self.apply(plan)
-        return body
-
-    def _answer_like(self, plan: MediaPlan) -> bytes:
-        """The answer with which relaying needs no transcoding; one given early stands (RFC 3261 §13.2.1)."""
-        if self.describer is not None and self.describer.local is not None:
-            return self.describer.local
-        offered = self._offer.codecs if self._offer is not None else ()
-        return self._describe(shared(offered, plan.receive_codecs), theirs(plan), plan.ptime_ms)
-
-    def _send_answer(self, body: bytes) -> bool:
-        """Send the 200; False when the caller has given up: that is on its way to us."""
-        incoming = self._incoming
-        if incoming is None or not incoming.answer(body):
-            return False
-        self._incoming = None
-        self._answered = self._rise(incoming.dialog, incoming.contact, confirmed=False)
-        return True
-
-    def _rise(self, dialog: Dialog, contact: str, *, confirmed: bool) -> InviteSession:
+    def _rise(
+        self, dialog: Dialog, contact: str, *, timer: SessionTimer, theirs: Message, confirmed: bool
+    ) -> InviteSession:
         """It is answered: from now on it lives in its dialog."""
         self.stage = Stage.UP
         self.invite = InviteSession(
@@ -465,6 +466,8 @@ class Channel:
             leg=self.leg.number if self.leg is not None else 0,
             credentials=self.party.credentials if self.party is not None else None,
             confirmed=confirmed,
+            timer=timer,
+            theirs=theirs,
         )
         if confirmed:
             # what we answered ourselves was applied with the answer
@@ -476,7 +479,7 @@ class Channel:
 
         Their Via shows it, or what they describe. A hold without address changes nothing of that.
         """
-        holder = self.invite or self._incoming
+        holder = self.invite or self.incoming
         if holder is not None and holder.dialog.nat:
             return holder.dialog.flow.remote[0]
         if self._flow is None or self.party is None:

@@ -16,6 +16,7 @@ __all__ = [
     "TELEPHONE_EVENT",
     "codec_keys",
     "common",
+    "fallback",
     "passed_direction",
     "reverse",
     "same_codecs",
@@ -78,6 +79,17 @@ def shared(offered: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:
         if _key(codec) in known
     ]
     return chosen if speaks(chosen) else []
+
+
+_EVERYWHERE = frozenset({("pcmu", 8000, 1), ("pcma", 8000, 1)})
+"""What every phone and gateway knows (RFC 3551 §6)."""
+
+
+def fallback(offered: Sequence[Codec], theirs: Sequence[Codec]) -> list[Codec]:
+    """What to offer after a 488: what they say that they can, else G.711 alone. Empty where that is nothing new."""
+    known = codec_keys(theirs) or _EVERYWHERE
+    chosen = [codec for codec in offered if _key(codec) in known or (not theirs and _is_event(codec))]
+    return chosen if speaks(chosen) and len(chosen) < len(offered) else []
 
 
 def same_codecs(left: Iterable[Codec], right: Iterable[Codec]) -> bool:

@@ -12,12 +12,14 @@ import random
 import threading
 from collections.abc import Callable, Coroutine, MutableMapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from trunkline.calls.peers import Addresses, Directory, Sink
+from trunkline.calls.peers import Addresses, Directory, Party, Sink
 from trunkline.media.engine import Leg, MediaEngine
+from trunkline.sip.description import Description
 from trunkline.sip.endpoint import Endpoint, Flow, SessionDescriber
+from trunkline.sip.session_timer import SessionTimer, SessionTimes
 
 __all__ = ["CallLog", "CallOptions", "Environment"]
 
@@ -51,6 +53,8 @@ class CallOptions:
     """How long an incoming call waits for a decision after its handler has returned."""
     reoffer_timeout_s: float = 32.0
     """How long a re-INVITE that crosses waits for the other side's final answer."""
+    timers: SessionTimes = field(default_factory=SessionTimes)
+    """How long sessions last unless they are refreshed, where a party says nothing."""
     stop_timeout_s: float = 5.0
     """How long the server's stop waits for BYE and CANCEL to be answered."""
 
@@ -153,9 +157,14 @@ class Environment:
 
     # --- media ------------------------------------------------------------------------------------------------------
 
-    def describer(self) -> SessionDescriber:
+    def describer(self) -> Description:
         """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2)."""
-        return SessionDescriber(session_id=random.getrandbits(62), session_name=self.options.session_name)
+        describer = SessionDescriber(session_id=random.getrandbits(62), session_name=self.options.session_name)
+        return Description(describer)
+
+    def session_timer(self, party: Party) -> SessionTimer:
+        """The timer of a dialog with that peer."""
+        return SessionTimer(party.timers or self.options.timers)
 
     def open_leg(self, flow: Flow, beside: Leg | None = None) -> tuple[Leg, str]:
         """A leg for a peer on `flow`, and the address to write into SDP.

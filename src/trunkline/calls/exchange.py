@@ -19,6 +19,7 @@ from trunkline.errors import CallEnded, CallFailed
 from trunkline.media.engine import MediaEngine
 from trunkline.sip.dialog import DialogError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, NegotiationError, RequestReceived, SipParseError
+from trunkline.sip.session_timer import requires, supports
 
 __all__ = ["CallOptions", "Exchange"]
 
@@ -84,7 +85,9 @@ class Exchange:
 
         Returns:
             The session; None when the INVITE was refused at once: 503 while the server stops, 400 where no dialog can
-            be made of it, 488 with a Warning in words where its description offers nothing that this peer may use.
+            be made of it, 422 where its session would expire too soon, 420 or 421 where it requires what is switched off, or
+            cannot do what is required, 488
+            with a Warning in words where its description offers nothing that this peer may use.
         """
         env = self._env
         env.attach()
@@ -235,9 +238,18 @@ class Exchange:
     def _arrive(self, call: CallSession, request: RequestReceived, party: Party) -> tuple[int, Headers, str] | None:
         """Give the INVITE to channel ZERO; or the status, headers and words to refuse it with."""
         message = request.message
-        if not message.body:
-            words = "an INVITE without session description is not supported"
-            return 488, [warning(words)], words
+        timer = self._env.session_timer(party)
+        too_brief = timer.refusal(message)
+        if too_brief is not None:
+            return 422, too_brief, "its session would expire too soon"
+        if not timer.enabled and requires(message, "timer"):
+            # RFC 3261 §8.2.2.3: switched off for this peer
+            return 420, [("Unsupported", "timer")], "session timers are required"
+        if party.reliable == "never" and requires(message, "100rel"):
+            return 420, [("Unsupported", "100rel")], "reliable provisional responses are required"
+        if party.reliable == "required" and not supports(message, "100rel"):
+            # RFC 3261 §21.4.15
+            return 421, [("Require", "100rel")], "reliable provisional responses are not supported"
         try:
             call.course.zero.arrive(request, party, party.accept_token or call.token)
         except DialogError as error:

@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
-from trunkline.sip.dialog import Dialog
+from trunkline.sip.capabilities import ALLOW, SDP, Reliable, supported
+from trunkline.sip.dialog import Dialog, DialogError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
-from trunkline.sip.invite import ALLOW, InviteServer
-from trunkline.sip.invite_session import refuse_unserved
-from trunkline.sip.uas import answer_options
+from trunkline.sip.invite import InviteServer, with_body
+from trunkline.sip.invite_session import RETRY_SOON
+from trunkline.sip.session_timer import SessionTimer, requires, supports
+from trunkline.sip.uas import answer_info, answer_options, refuse_unserved
 
 __all__ = ["Incoming", "IncomingOwner"]
 
@@ -23,11 +26,20 @@ class IncomingOwner(Protocol):
     def on_caller_gave_up(self, message: Message) -> None:
         """CANCEL, or BYE in the early dialog."""
 
-    def on_answer_confirmed(self) -> None:
+    def on_answer_confirmed(self, ack: Message) -> None:
         """The ACK to our 200."""
 
     def on_answer_unconfirmed(self) -> None:
         """Our 200 was never acknowledged."""
+
+    def on_acknowledged(self, prack: Message) -> tuple[int, bytes]:
+        """A reliable provisional was: the status and body of the answer to the PRACK."""
+
+    def on_early_offer(self, body: bytes) -> bytes | None:
+        """An UPDATE before the answer offers something else: our answer; None where it can have none now."""
+
+    def on_unacknowledged(self) -> None:
+        """A reliable provisional never was: the INVITE has been refused with 504."""
 
 
 class Incoming:
@@ -38,24 +50,44 @@ class Incoming:
         request: The INVITE.
         owner: Its channel.
         contact: Our Contact value.
+        timer: The session's timer.
+        reliable: Whether provisional responses go out reliably (RFC 3262).
 
     Raises:
         DialogError: No dialog can be made of it: its Contact or Record-Route is malformed.
     """
 
-    def __init__(self, endpoint: Endpoint, request: RequestReceived, owner: IncomingOwner, *, contact: str) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        request: RequestReceived,
+        owner: IncomingOwner,
+        *,
+        contact: str,
+        timer: SessionTimer,
+        reliable: Reliable,
+    ) -> None:
         self._endpoint = endpoint
         self._owner: IncomingOwner | None = owner
         self.contact = contact
+        self.timer = timer
         self.message = request.message
         local_tag = endpoint.driver.mint_tag()
         self.dialog = Dialog.as_callee(request.message, request.flow, local_tag)
         self._server = InviteServer(endpoint, request, self, local_tag=local_tag)
+        self._able = reliable != "never" and supports(request.message, "100rel")
+        # RFC 3262 §3: all of them where the caller requires it
+        self._always = self._able and (reliable == "required" or requires(request.message, "100rel"))
         self._early = False
         self._last: tuple[int, bool] = (0, False)
 
+    @property
+    def reliable(self) -> bool:
+        """Whether a description in a provisional arrives for sure: it counts as the answer, or as our offer."""
+        return self._able
+
     def provisional(self, status: int, reason: str | None = None, body: bytes = b"", headers: Headers = ()) -> None:
-        """Send a 101 to 199, with an early answer if there is a body. The same twice in a row goes out once."""
+        """Send a 101 to 199, with an early description if there is a body. The same twice in a row goes out once."""
         if self._server.finished or ((status, bool(body)) == self._last and not headers):
             return
         self._last = (status, bool(body))
@@ -63,11 +95,14 @@ class Incoming:
             # RFC 3261 §15: in an early dialog the caller may say BYE
             self._early = True
             self._endpoint.add_dialog(self.dialog.key, self, remote_cseq=self.dialog.remote_cseq)
-        self._server.provisional(status, reason, [("Contact", self.contact), ("Allow", ALLOW), *headers], body)
+        reliable = self._always or (self._able and bool(body))
+        fields = [("Contact", self.contact), ("Allow", ALLOW), *headers]
+        self._server.provisional(status, reason, fields, body, reliable=reliable)
 
     def answer(self, body: bytes) -> bool:
         """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""
-        if not self._server.accept(self.contact, body):
+        headers = [*supported(self.timer), *self.timer.answering(self.message, self._endpoint.now_s)]
+        if not self._server.accept(self.contact, body, headers):
             return False
         # The early dialog is the confirmed one, whose session takes it over: were it forgotten here, Rust would say 481 to the BYE of a
         # caller who hangs up at once.
@@ -97,11 +132,11 @@ class Incoming:
         """From the server transaction: 487 has gone out."""
         self._gave_up(message)
 
-    def on_confirmed(self) -> None:
+    def on_confirmed(self, message: Message) -> None:
         """From the server transaction."""
         owner, self._owner = self._owner, None
         if owner is not None:
-            owner.on_answer_confirmed()
+            owner.on_answer_confirmed(message)
 
     def on_unconfirmed(self) -> None:
         """From the server transaction."""
@@ -109,22 +144,67 @@ class Incoming:
         if owner is not None:
             owner.on_answer_unconfirmed()
 
+    def on_prack(self, message: Message) -> tuple[int, bytes]:
+        """From the server transaction."""
+        self.dialog.accepts(message)
+        owner = self._owner
+        return owner.on_acknowledged(message) if owner is not None else (200, b"")
+
+    def on_unacknowledged(self) -> None:
+        """From the server transaction: 504 has gone out."""
+        owner, self._owner = self._owner, None
+        self._forget_dialog()
+        if owner is not None:
+            owner.on_unacknowledged()
+
     # --- requests in the early dialog -------------------------------------------------------------------------------
 
     def on_dialog_request(self, request: RequestReceived) -> None:
         """From the endpoint."""
-        method = request.message.method
-        if not self.dialog.accepts(request.message) or method == "INVITE":
-            # RFC 3261 §12.2.2: an old sequence number; §14.2: a second INVITE before the first has its answer
-            self._endpoint.respond(request.tx, 500, None, [("Retry-After", "1")])
-        elif method == "BYE":
-            self._endpoint.respond(request.tx, 200)
-            self._server.reject(487)
-            self._gave_up(request.message)
-        elif method == "OPTIONS":
-            answer_options(self._endpoint, request)
-        else:
+        if not self.dialog.accepts(request.message):
+            # RFC 3261 §12.2.2: an old sequence number
+            self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
+            return
+        serve = self._by_method.get(request.message.method)
+        if serve is None:
             refuse_unserved(self._endpoint, request)
+        else:
+            serve(self, request)
+
+    def _on_bye(self, request: RequestReceived) -> None:
+        self._endpoint.respond(request.tx, 200)
+        self._server.reject(487)
+        self._gave_up(request.message)
+
+    def _on_invite(self, request: RequestReceived) -> None:
+        # RFC 3261 §14.2: a second INVITE before the first has its answer
+        self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
+
+    def _on_update(self, request: RequestReceived) -> None:
+        body = request.message.sdp
+        if request.message.body and not body:
+            self._endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
+            return
+        answer = self._owner.on_early_offer(body) if body and self._owner is not None else b""
+        if answer is None:
+            # RFC 3311 §5.2: the offer of the INVITE has no answer yet
+            self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
+            return
+        try:
+            self.dialog.refresh_target(request.message, request.flow)
+        except DialogError as error:
+            self._endpoint.respond(request.tx, error.status, error.reason)
+            return
+        fields = with_body([("Contact", self.contact), ("Allow", ALLOW)], answer)
+        self._endpoint.respond(request.tx, 200, None, fields, answer)
+
+    _by_method: ClassVar[dict[str, Callable[[Incoming, RequestReceived], None]]] = {
+        "BYE": _on_bye,
+        "INFO": lambda self, request: answer_info(self._endpoint, request),
+        "INVITE": _on_invite,
+        "OPTIONS": lambda self, request: answer_options(self._endpoint, request),
+        "UPDATE": _on_update,
+    }
 
     def on_bye_answered(self, message: Message) -> None:
         """From the endpoint: Rust answered their BYE, since we were late."""

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Generic, Protocol, Self, TypeVar
 
 from trunkline.sip.endpoint import Headers, MediaPlan, RemoteOffer
-from trunkline.sip.invite_session import Reoffer
+from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import Failure
 
 __all__ = ["BRIDGE", "SESSION", "Act", "End", "Happening", "Link", "LinkOwner", "News", "Stage", "Table", "perform"]
@@ -41,7 +41,9 @@ class Happening(Enum):
     CLOSED = auto()
     """Our side ends it."""
     REOFFERED = auto()
-    """A re-INVITE that changes more than an address."""
+    """A re-INVITE or UPDATE that changes more than an address."""
+    AGREED = auto()
+    """The side has agreed to something else since, and the other is to follow."""
 
 
 class Stage(Enum):
@@ -73,6 +75,7 @@ class Act(Enum):
     HANG_UP = auto()
     RELEASE = auto()
     RELAY_OFFER = auto()
+    FOLLOW = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,9 @@ class End(Protocol):
     def relay_offer(self, source: Self, news: News) -> None:
         """Offer what the other side offers, and give the answer back to it."""
 
+    def follow(self, source: Self) -> None:
+        """Offer this side what the other one has agreed to."""
+
 
 _PERFORM: dict[Act, Callable[[End, End, Happening, News], None]] = {
     Act.RING: lambda end, source, happening, news: end.ring(news),
@@ -143,6 +149,7 @@ _PERFORM: dict[Act, Callable[[End, End, Happening, News], None]] = {
     Act.REFUSE: lambda end, source, happening, news: end.refuse(news),
     Act.HANG_UP: lambda end, source, happening, news: end.hang_up(news.headers),
     Act.RELEASE: lambda end, source, happening, news: end.release(happening),
+    Act.FOLLOW: lambda end, source, happening, news: end.follow(source),
     Act.RELAY_OFFER: lambda end, source, happening, news: end.relay_offer(source, news),
 }
 
@@ -170,6 +177,7 @@ SESSION: Table = {
     (Happening.ANSWERED, Stage.EARLY): Act.ANSWER,
     (Happening.ANSWERED, Stage.UP): Act.ALIGN,
     (Happening.REOFFERED, Stage.UP): Act.RELAY_OFFER,
+    (Happening.AGREED, Stage.UP): Act.FOLLOW,
     **{(happening, stage): act for happening in _ENDINGS for stage, act in _ENDING.items()},
 }
 """A session's two channels: what ends one ends the other."""
@@ -177,6 +185,7 @@ SESSION: Table = {
 BRIDGE: Table = {
     (Happening.ANSWERED, Stage.UP): Act.ALIGN,
     (Happening.REOFFERED, Stage.UP): Act.RELAY_OFFER,
+    (Happening.AGREED, Stage.UP): Act.FOLLOW,
     **{(happening, Stage.UP): Act.RELEASE for happening in _ENDINGS},
 }
 """The answered channels of two sessions: what ends one lets the other go."""

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import Reliable
 from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
+from trunkline.sip.session_timer import SessionTimes
 
 if TYPE_CHECKING:
     from trunkline.calls.plan import Turns
@@ -39,6 +41,12 @@ class Party:
     """Our Contact must not show whose account it is (RFC 3323 §4.1.1)."""
     accept_token: str | None = None
     """The Contact token that ties requests of its dialogs to it (a line's), or None for one minted per call."""
+    reliable: Reliable = "supported"
+    """Whether provisional responses are sent and taken reliably (RFC 3262)."""
+    follow_redirects: int = 0
+    """How many targets of its redirections are tried; 0 for none: the application is told of the 3xx."""
+    timers: SessionTimes | None = None
+    """How long its sessions last unless they are refreshed; as the server's unless given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One re-INVITE of ours on an answered channel: a new offer, its answer, and the wait after 491 (RFC 3261 §14.1).
+"""One re-INVITE or UPDATE of ours on an answered channel: a new offer, its answer, and the wait after 491 (RFC 3261 §14.1).
 
 `hold.Crossing` carries a re-INVITE of the other side across with it, `align.Alignment` brings two sides to common
 codecs.
@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from trunkline.media.engine import Leg
+from trunkline.sip.description import Description, FaxAttributes
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
 from trunkline.sip.request import Failure
 
@@ -20,6 +22,10 @@ __all__ = ["Renewal", "RenewalOwner"]
 
 MAX_GLARES = 5
 """Times that 491 is waited out; a side that offers at the same moment more often never stops."""
+
+
+LONGEST_RETRY_S = 10
+"""Retry-After that is waited for (RFC 3261 §14.2 has them between 0 and 10 s)."""
 
 
 class RenewalOwner(Protocol):
@@ -37,21 +43,25 @@ class Renewal:
 
     Args:
         channel: An answered channel.
-        codecs: What is offered.
+        codecs: What is offered; None for exactly what stands.
         direction: In which direction.
         owner: Hears how it ends; None for nobody.
         patient: Whether it is tried again after a 491; a re-INVITE that is carried across leaves that to who asked
         for it.
+        fax: T.38 is offered in the place of audio, with what the other side says of itself.
+        update: Whether it goes out as UPDATE where they take it (RFC 3311 §5.1).
     """
 
     def __init__(
         self,
         channel: Channel,
-        codecs: Sequence[Codec],
+        codecs: Sequence[Codec] | None,
         direction: Direction,
         owner: RenewalOwner | None,
         *,
         patient: bool,
+        update: bool = False,
+        fax: FaxAttributes | None = None,
     ) -> None:
         self._channel = channel
         self._codecs = codecs
@@ -59,6 +69,8 @@ class Renewal:
         self._owner = owner
         self._glares_left = MAX_GLARES if patient else 0
         self._timer: asyncio.TimerHandle | None = None
+        self._update = update
+        self._fax = fax
         self._sent = False
 
     def start(self) -> None:
@@ -71,11 +83,21 @@ class Renewal:
         elif invite.busy or describer.offer_pending:
             self._glare(Failure(491, "Request Pending"))
         else:
-            body = describer.offer(
-                address=channel.address, port=leg.port, codecs=self._codecs, direction=self._direction
-            )
+            body = self._body(describer, leg)
             self._sent = True
-            invite.reinvite(body, self)
+            if self._update and invite.takes_updates:
+                invite.update(body, self)
+            else:
+                invite.reinvite(body, self)
+
+    def _body(self, describer: Description, leg: Leg) -> bytes:
+        if self._fax is not None:
+            return describer.offer_fax(address=self._channel.address, port=leg.port, attributes=self._fax)
+        again = describer.offer_again() if self._codecs is None else None
+        if again is not None:
+            return again
+        codecs = self._codecs or (describer.plan.receive_codecs if describer.plan is not None else ())
+        return describer.offer(address=self._channel.address, port=leg.port, codecs=codecs, direction=self._direction)
 
     def stop(self) -> None:
         """Nobody wants it any more: it is cancelled, and its outcome heard by nobody."""
@@ -99,7 +121,7 @@ class Renewal:
         if describer is None:
             return
         try:
-            plan = describer.accept_answer(message.body)
+            plan = describer.accept_answer(message.sdp)
         except (NegotiationError, SipParseError) as error:
             describer.withdraw()
             self._fail(Failure(488, error.reason))
@@ -113,7 +135,7 @@ class Renewal:
         self._sent = False
         if self._channel.describer is not None:
             self._channel.describer.withdraw()
-        if failure.status == 491:
+        if failure.status == 491 or _asks_for_patience(failure):
             self._glare(failure)
         else:
             self._fail(failure)
@@ -124,9 +146,25 @@ class Renewal:
             self._fail(failure)
             return
         self._glares_left -= 1
-        self._timer = self._channel.env.call_later(invite.glare_wait_s, self.start)
+        # RFC 3261 §14.2: a 500 says itself how long to wait
+        wait_s = _retry_after_s(failure) or invite.glare_wait_s
+        self._timer = self._channel.env.call_later(wait_s, self.start)
 
     def _fail(self, failure: Failure) -> None:
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.on_not_renewed(failure)
+
+
+def _asks_for_patience(failure: Failure) -> bool:
+    """Whether they say 500 because a request of theirs or ours is open, and when to try again (RFC 3261 §14.2)."""
+    return failure.status == 500 and _retry_after_s(failure) is not None
+
+
+def _retry_after_s(failure: Failure) -> float | None:
+    message = failure.message
+    if message is None or failure.status != 500:
+        return None
+    text = (message.header("Retry-After") or "").split(";")[0].split("(")[0].strip()
+    seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
+    return max(float(seconds), 0.5) if seconds is not None and seconds <= LONGEST_RETRY_S else None

@@ -45,6 +45,7 @@ class MediaDriver(Protocol):
         send_codecs: Sequence[Codec],
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
+        udptl: bool = False,
     ) -> None: ...
     def link(self, a: int, b: int) -> None: ...
     def unlink(self, leg: int) -> None: ...
@@ -94,7 +95,7 @@ class Leg:
         """Make the leg do what an offer and its answer agreed.
 
         Args:
-            plan: What was agreed.
+            plan: What was agreed; one with `fax` turns the leg to UDPTL.
             learn_from: The address of their signalling when they are behind NAT: one source from there may be learned.
             silence_timeout_s: After how long a silence `on_leg_silent` is called; 0 for never.
         """
@@ -102,7 +103,7 @@ class Leg:
             return
         self._driver.configure(
             self.number,
-            remote_rtp=plan.remote_rtp,
+            remote_rtp=plan.fax.remote if plan.fax is not None else plan.remote_rtp,
             remote_rtcp=plan.remote_rtcp,
             sends=plan.direction in ("sendrecv", "sendonly"),
             receives=plan.direction in ("sendrecv", "recvonly"),
@@ -110,6 +111,7 @@ class Leg:
             send_codecs=plan.send_codecs,
             learn_from=learn_from,
             silence_timeout_s=silence_timeout_s,
+            udptl=plan.fax is not None,
         )
 
     def link(self, other: Leg) -> None:

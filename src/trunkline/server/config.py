@@ -37,6 +37,7 @@ from trunkline.server.options import Options
 from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
+from trunkline.sip.capabilities import Reliable
 
 __all__ = [
     "DestinationOptions",
@@ -150,6 +151,13 @@ def _profile(name: str) -> str:
     return profile(name).name
 
 
+def _session_expires(seconds: int) -> int:
+    # RFC 4028 §4: no session expires sooner
+    if seconds and not 90 <= seconds <= 86_400:
+        raise ValueError("90 to 86400 seconds, or 0 for no session timers")
+    return seconds
+
+
 Port = Annotated[int, Field(ge=1024, le=65_535)]
 CodecNames = Annotated[tuple[str, ...], AfterValidator(_codecs)]
 
@@ -180,6 +188,13 @@ class ServerSettings(Options):
     """Threads that relay media; 0 for one a core."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """Silence after which a call counts as lost, where its description says that the party sends; 0 for never."""
+    session_expires_s: Annotated[int, AfterValidator(_session_expires)] = 1_800
+    """How long a call lasts unless one side refreshes it (session timers, RFC 4028): 90 or more, 0 for no timers."""
+    min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
+    """The shortest session time that a peer may ask for; less gets 422."""
+    reliable: Reliable = "supported"
+    """Whether provisional responses are acknowledged (PRACK, RFC 3262): `never`, where the peer can (`supported`), or
+    `required`, which refuses calls of peers that cannot."""
     registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(_expiry)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
     digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
@@ -235,6 +250,8 @@ class UserOptions(Options):
     """The caller ids that its phones may show besides its name; what else their From says is replaced by the name."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """As the server's unless given."""
+    reliable: Reliable | None = None
+    """Whether provisional responses of its calls are acknowledged; as the server's unless given."""
 
     def user(self, name: str, server: ServerSettings, *, stored: bool = False) -> User:
         """The user of these options. ConfigurationError where the name or another value cannot be used.
@@ -253,6 +270,7 @@ class UserOptions(Options):
             max_contacts=self.max_contacts,
             media_timeout_s=server.media_timeout_s if self.media_timeout_s is None else self.media_timeout_s,
             numbers=self.numbers,
+            reliable=self.reliable or server.reliable,
             stored=stored,
         )
 
@@ -268,6 +286,9 @@ def _line_fields() -> dict[str, Any]:
         "password": (SecretStr | None, None),
         "profile": (Annotated[str, AfterValidator(_profile)] | None, None),
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
+        "session_expires_s": (Annotated[int, AfterValidator(_session_expires)] | None, None),
+        "reliable": (Reliable | None, None),
+        "min_se_s": (Annotated[int, Field(ge=90, le=86_400)] | None, None),
     }
     hints = get_type_hints(LineSettings)
     fields: dict[str, Any] = {}
@@ -296,8 +317,9 @@ class LineOptionsBase(Options):
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
         for key in values.keys() & set(RULE_LISTS):
             values[key] = tuple(rule_of(rule) for rule in values[key])
-        if values.get("media_timeout_s") is None:
-            values["media_timeout_s"] = server.media_timeout_s
+        for key in ("media_timeout_s", "session_expires_s", "min_se_s", "reliable"):
+            if values.get(key) is None:
+                values[key] = getattr(server, key)
         return values
 
     def arguments(self) -> dict[str, Any]:

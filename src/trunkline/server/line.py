@@ -18,6 +18,7 @@ from trunkline.server.line_settings import LineSettings
 from trunkline.server.line_states import Happening, LineState
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.endpoint import Flow
+from trunkline.sip.session_timer import SessionTimes
 
 __all__ = ["Line", "LineState", "LineStatistics"]
 
@@ -144,5 +145,8 @@ class Line:
                 credentials=self.credentials,
                 media_timeout_s=self.settings.media_timeout_s,
                 accept_token=self.token,
+                reliable=self.settings.reliable,
+                follow_redirects=self.settings.follow_redirects,
+                timers=SessionTimes(self.settings.session_expires_s, self.settings.min_se_s),
             )
         return self._party

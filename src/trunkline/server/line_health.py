@@ -14,8 +14,8 @@ from trunkline.events import Event, LineDown, LineUp
 from trunkline.server.line import Line
 from trunkline.server.line_answers import retry_after_s
 from trunkline.server.line_states import LineState
+from trunkline.sip.capabilities import SDP
 from trunkline.sip.endpoint import Endpoint, Flow, NameAddr, Uri
-from trunkline.sip.invite import SDP
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.shown import shown_flow
 

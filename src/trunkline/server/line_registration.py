@@ -38,7 +38,6 @@ from trunkline.sip.endpoint import Endpoint, Flow, Message, NameAddr, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.resolver import ResolutionError
 from trunkline.sip.shown import shown_flow
-from trunkline.sip.uas import SUPPORTED
 
 __all__ = ["LineRegistration"]
 
@@ -46,6 +45,9 @@ log = logging.getLogger("trunkline.lines")
 
 REMOVAL_TIMEOUT_S = 4.0
 """How long the provider has to confirm that it forgot us."""
+
+PATH = "path"
+"""RFC 3327 §5.1: proxies on the way may add a Path."""
 
 NO_OUTBOUND_ON_THE_WAY = 439
 """The first hop does not support outbound (RFC 5626 §11.6): it is registered without."""
@@ -257,7 +259,7 @@ class LineRegistration:
         settings = self._line.settings
         self._cseq += 1
         account = Uri("sip", settings.username, settings.aor_domain)
-        extensions = (*SUPPORTED, OUTBOUND) if self._outbound else SUPPORTED
+        extensions = (PATH, OUTBOUND) if self._outbound else (PATH,)
         return str(Uri("sip", None, settings.aor_domain, settings.domain_port)), [
             *self._line.proxy_routes,
             ("From", str(NameAddr(account, settings.display_name or None, [("tag", self._tag)]))),

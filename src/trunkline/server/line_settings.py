@@ -18,6 +18,7 @@ from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.numbers import NumberRule, is_country, rule_of
 from trunkline.server.users import DEFAULT_CODECS, codec_json, codec_of_json
+from trunkline.sip.capabilities import Reliable
 from trunkline.sip.endpoint import Codec
 from trunkline.storage.records import LineRecord
 
@@ -167,6 +168,15 @@ class LineSettings:
     """Calls a second that are placed over it; None for no limit."""
     media_timeout_s: float = 0.0
     """Silence after which its calls count as lost, 0 for never; as the server's unless the option is given."""
+    session_expires_s: int = 1_800
+    """How long its calls last unless they are refreshed (RFC 4028), 0 for no timers; as the server's unless given."""
+    min_se_s: int = 90
+    """The shortest session time that the provider may ask for; as the server's unless given."""
+    reliable: Reliable = "supported"
+    """Whether provisional responses are acknowledged (RFC 3262): never, supported or required; as the server's unless
+    given."""
+    follow_redirects: int = 0
+    """How many targets of a 3xx are tried, in the order of their q; 0 gives it to the application as moved."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -201,6 +211,7 @@ class LineSettings:
         yield "max_calls", self.max_calls is None or self.max_calls > 0, "a positive number is needed, or none"
         rate = self.calls_per_second
         yield "calls_per_second", rate is None or rate > 0, "a positive number is needed, or none"
+        yield "follow_redirects", 0 <= self.follow_redirects <= 10, "0 to 10 targets are sensible"
         yield "token_in", self.token_in in ("user", "parameter"), 'either "user" or "parameter"'
         yield "from_user", self.from_user in ("account", "caller"), 'either "account" or "caller"'
         yield "ping_interval_s", _is_pause(self.ping_interval_s), "2 to 3600 seconds are sensible, or 0 for no pings"

@@ -37,6 +37,7 @@ from trunkline.server.routing import EmergencyCalls, Routing
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
 from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
+from trunkline.sip.session_timer import SessionTimes
 from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
 from trunkline.storage.records import LineRecord, Snapshot, UserRecord
@@ -140,6 +141,7 @@ class Running:
             session_name=settings.session_name,
             decision_timeout_s=settings.decision_timeout_s,
             stop_timeout_s=settings.stop_timeout_s,
+            timers=SessionTimes(settings.session_expires_s, settings.min_se_s),
         )
         self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, dispatcher, options)
         self.metrics: Metrics | None = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, UnknownPeer
+from trunkline.sip.capabilities import Reliable
 from trunkline.sip.endpoint import Codec, digest_ha1
 from trunkline.storage.records import UserRecord
 
@@ -50,6 +51,8 @@ class User:
     """Silence after which its calls count as lost; 0 for never."""
     numbers: tuple[str, ...] = ()
     """What it may show as its caller id besides its name."""
+    reliable: Reliable = "supported"
+    """Whether provisional responses of its calls are acknowledged (RFC 3262)."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -74,6 +77,7 @@ class User:
         max_contacts: int = DEFAULT_MAX_CONTACTS,
         media_timeout_s: float = 0.0,
         numbers: Sequence[str] = (),
+        reliable: Reliable = "supported",
         stored: bool = False,
     ) -> User:
         """The user whose digest answers are made from `password`; the password itself is not kept.
@@ -93,6 +97,7 @@ class User:
             max_contacts,
             media_timeout_s,
             tuple(numbers),
+            reliable,
             stored,
         )
 
@@ -110,7 +115,14 @@ class User:
 
     def party(self, *, nat: bool = False) -> Party:
         """The user as the peer of a call's channel."""
-        return Party(PeerType.USER, self.name, self.codecs, nat=nat, media_timeout_s=self.media_timeout_s)
+        return Party(
+            PeerType.USER,
+            self.name,
+            self.codecs,
+            nat=nat,
+            media_timeout_s=self.media_timeout_s,
+            reliable=self.reliable,
+        )
 
     def record(self) -> UserRecord:
         """What the store keeps."""
@@ -125,6 +137,7 @@ class User:
             max_contacts=self.max_contacts,
             media_timeout_s=self.media_timeout_s,
             numbers=list(self.numbers),
+            reliable=self.reliable,
         )
 
     @classmethod
@@ -140,8 +153,13 @@ class User:
             record.max_contacts,
             record.media_timeout_s,
             tuple(record.numbers),
+            reliable=_reliable(record.reliable),
             stored=True,
         )
+
+
+def _reliable(text: str) -> Reliable:
+    return text if text in ("never", "required") else "supported"  # type: ignore[return-value]
 
 
 def _is_user_part(text: str) -> bool:

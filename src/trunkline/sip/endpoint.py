@@ -24,6 +24,7 @@ from _trunkline import (
     Credentials,
     Direction,
     Event,
+    Fax,
     Flow,
     FlowClosed,
     FlowOpened,
@@ -32,6 +33,8 @@ from _trunkline import (
     Message,
     NameAddr,
     NegotiationError,
+    PrackReceived,
+    ReliableTimedOut,
     RemoteOffer,
     RequestReceived,
     ResponseReceived,
@@ -47,6 +50,7 @@ from _trunkline import (
     Via,
     digest_ha1,
 )
+from trunkline.sip.handlers import ClientHandler, DialogHandler, InvitingHandler, ServerHandler
 
 __all__ = [
     "Challenge",
@@ -59,16 +63,19 @@ __all__ = [
     "Direction",
     "Driver",
     "Endpoint",
+    "Fax",
     "Flow",
     "FlowClosed",
     "FlowOpened",
     "Headers",
     "Holding",
+    "InvitingHandler",
     "Listener",
     "MediaPlan",
     "Message",
     "NameAddr",
     "NegotiationError",
+    "PrackReceived",
     "RemoteOffer",
     "RequestReceived",
     "ServerHandler",
@@ -110,7 +117,15 @@ class Driver(Protocol):
     def t1_s(self) -> float: ...
     def drain(self, limit: int = 512) -> list[Event]: ...
     def send_request(
-        self, method: str, uri: str, headers: Headers, body: bytes, flow: Flow, *, timeout_s: float | None = None
+        self,
+        method: str,
+        uri: str,
+        headers: Headers,
+        body: bytes,
+        flow: Flow,
+        *,
+        timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int: ...
     def cancel(self, tx: int, headers: Headers = ()) -> None: ...
     def respond(
@@ -172,39 +187,6 @@ class WakingDriver(Protocol):
         """Call it no more, and send nothing more."""
 
 
-class ClientHandler(Protocol):
-    """Waits for the responses to a request of ours."""
-
-    def on_response(self, tx: int, message: Message, flow: Flow) -> None:
-        """A provisional or final response; for INVITE also 2xx of further branches."""
-
-    def on_failure(self, tx: int, reason: str | None) -> None:
-        """No final response came: `reason` says what broke the transport, or is None for a timeout."""
-
-
-class ServerHandler(Protocol):
-    """Waits for what becomes of an INVITE that we answer."""
-
-    def on_cancel(self, message: Message) -> None:
-        """The caller gave up; 487 has been sent."""
-
-    def on_ack(self, message: Message) -> None:
-        """Our 2xx was acknowledged."""
-
-    def on_ack_timeout(self) -> None:
-        """Our 2xx was never acknowledged."""
-
-
-class DialogHandler(Protocol):
-    """Takes the requests inside a dialog."""
-
-    def on_dialog_request(self, request: RequestReceived) -> None:
-        """A request other than ACK and CANCEL in this dialog."""
-
-    def on_bye_answered(self, message: Message) -> None:
-        """Rust answered their BYE, since we had not for 400 ms. `on_dialog_request` is called with it too."""
-
-
 class Endpoint:
     """Dispatches the driver's events on the running loop and passes commands down.
 
@@ -221,6 +203,7 @@ class Endpoint:
         self._quiet: list[asyncio.Future[None]] = []
         self._servers: dict[int, ServerHandler] = {}
         self._dialogs: dict[DialogKey, DialogHandler] = {}
+        self._inviting: dict[tuple[str, str], InvitingHandler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held: list[Holding] = [driver] if isinstance(driver, Holding) else []
         self.on_request: Callable[[RequestReceived], None] = self._refuse
@@ -233,6 +216,8 @@ class Endpoint:
             AckReceived: self._ack_received,
             Cancelled: self._cancelled,
             AckTimedOut: self._ack_timed_out,
+            PrackReceived: self._prack_received,
+            ReliableTimedOut: self._reliable_timed_out,
             ByeAnswered: self._bye_answered,
             TransactionTimedOut: self._transaction_timed_out,
             TransportFailed: self._transport_failed,
@@ -265,6 +250,7 @@ class Endpoint:
         self._clients.clear()
         self._servers.clear()
         self._dialogs.clear()
+        self._inviting.clear()
         self._lingering.clear()
 
     def pump(self) -> None:
@@ -337,9 +323,15 @@ class Endpoint:
         handler: ClientHandler,
         *,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
-        """Send a request in a new client transaction; its outcome goes to `handler`. Returns the transaction's id."""
-        tx = self._driver.send_request(method, uri, headers, body, flow, timeout_s=timeout_s)
+        """Send a request in a new client transaction; its outcome goes to `handler`. Returns the transaction's id.
+
+        `large_over_tcp`: one that is too large for UDP may go over TCP (RFC 3261 §18.1.1); its dialog stays on `flow`.
+        """
+        tx = self._driver.send_request(
+            method, uri, headers, body, flow, timeout_s=timeout_s, large_over_tcp=large_over_tcp
+        )
         self._clients[tx] = handler
         return tx
 
@@ -356,9 +348,13 @@ class Endpoint:
         body: bytes = b"",
         *,
         to_tag: str | None = None,
+        reliable: bool = False,
     ) -> bool:
-        """Answer a request. False when it is gone: cancelled, or answered by Rust."""
-        sent = self._driver.respond(tx, status, reason, headers, body, to_tag=to_tag)
+        """Answer a request. False when it is gone: cancelled, or answered by Rust.
+
+        A `reliable` provisional is repeated until its PRACK, where the INVITE offers 100rel (RFC 3262); a 2xx waits for that.
+        """
+        sent = self._driver.respond(tx, status, reason, headers, body, to_tag=to_tag, reliable=reliable)
         if sent and status >= 300:
             self._servers.pop(tx.id, None)
         return sent
@@ -381,15 +377,24 @@ class Endpoint:
         if self._dialogs.pop(key, None) is not None:
             self._driver.remove_dialog(*key)
 
+    def add_inviting(self, call_id: str, local_tag: str, handler: InvitingHandler) -> None:
+        """Let requests in early dialogs of an INVITE of ours go to `handler` where no dialog is known."""
+        self._inviting[call_id, local_tag] = handler
+
+    def remove_inviting(self, call_id: str, local_tag: str) -> None:
+        """The INVITE has its final response."""
+        self._inviting.pop((call_id, local_tag), None)
+
     # --- events -----------------------------------------------------------------------------------------------------
 
     def _request_received(self, event: RequestReceived) -> None:
         message = event.message
         if message.to_tag:
             handler = self._dialogs.get((message.call_id, message.to_tag, message.from_tag))
+            inviting = self._inviting.get((message.call_id, message.to_tag)) if handler is None else None
             if handler is not None:
                 handler.on_dialog_request(event)
-            else:
+            elif inviting is None or not inviting.on_early_request(event):
                 # RFC 3261 §12.2.2: it ended while this request waited for us
                 self._driver.respond(event.tx, 481)
             return
@@ -420,6 +425,21 @@ class Endpoint:
         handler = self._servers.pop(event.tx, None)
         if handler is not None:
             handler.on_ack_timeout()
+
+    def _prack_received(self, event: PrackReceived) -> None:
+        handler = self._servers.get(event.invite)
+        if handler is not None:
+            handler.on_prack(event)
+        else:
+            # RFC 3262 §3: one that comes after the final answer is for nobody any more, and still acknowledges
+            self._driver.respond(event.tx, 200)
+
+    def _reliable_timed_out(self, event: ReliableTimedOut) -> None:
+        handler = self._servers.get(event.tx)
+        if event.refused:
+            self._servers.pop(event.tx, None)
+        if handler is not None:
+            handler.on_prack_timeout(event.refused)
 
     def _bye_answered(self, event: ByeAnswered) -> None:
         message = event.message

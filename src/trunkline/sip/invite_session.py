@@ -1,41 +1,37 @@
-"""The session that an INVITE made, between answer and BYE (RFC 3261 §14, §15): re-INVITEs both ways, BYE both ways.
+"""The session that an INVITE made, between answer and BYE (RFC 3261 §14, §15): re-INVITE, UPDATE and BYE, both ways.
 
-An `InviteSession` lives in a confirmed `Dialog`. Owners are the server's channels (`trunkline.calls`) and the test
-kit's phones.
+An `InviteSession` lives in a confirmed `Dialog` and keeps its session timer (RFC 4028). Owners are the server's channels
+(`trunkline.calls`) and the test kit's phones. What they send of either kind is a `Reoffer`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import ALLOW, SDP, supported
 from trunkline.sip.dialog import Dialog, DialogError
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, RequestReceived
-from trunkline.sip.invite import ALLOW, SDP, InviteServer, end_unwanted, with_body
+from trunkline.sip.invite import end_unwanted, sends_again, with_body
+from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import ClientRequest, Failure
-from trunkline.sip.uas import UNKNOWN_METHOD, UNSERVED, Refusal, answer_options
+from trunkline.sip.session_timer import Due, SessionTimer, SessionTimes
+from trunkline.sip.uas import answer_info, answer_options, refuse_unserved
 
 log = logging.getLogger("trunkline.sip")
 
-UNSERVED_INSIDE: dict[str, Refusal] = {
-    **UNSERVED,
-    # Outside a dialog these get 481 since they match none. Inside one their dialog is known, the method is not served:
-    # §8.2.1. PRACK and NOTIFY keep their 481, for a provisional or subscription that is not there.
-    "INFO": Refusal(405, None, (("Allow", ALLOW),)),
-    "UPDATE": Refusal(405, None, (("Allow", ALLOW),)),
-    "REGISTER": Refusal(400, "REGISTER Inside A Dialog"),  # RFC 3261 §10.2: it is sent outside of any
-}
-"""Methods that we recognize and do not serve in the dialog of an INVITE: what they get."""
+RETRY_SOON = ("Retry-After", "1")
 
+_UNQUOTABLE = re.compile(r"[^ !#-\[\]-~]")
+"""What does not stand in a quoted string as it is (RFC 3261 §25.1)."""
 
-def refuse_unserved(endpoint: Endpoint, request: RequestReceived) -> None:
-    """Answer a request in the dialog of an INVITE whose method nothing serves there (RFC 3261 §8.2.1, §21.5.2)."""
-    found = UNSERVED_INSIDE.get(request.message.method, UNKNOWN_METHOD)
-    endpoint.respond(request.tx, found.status, found.reason, found.headers)
-
+Answer = Callable[[Message], bytes]
+"""Makes our answer to the offer of a 2xx."""
 
 GLARE_WAIT_S = {True: (2.1, 4.0), False: (0.0, 2.0)}
 """Between which bounds to wait after 491, for the side that made the Call-ID and for the other (RFC 3261 §14.1)."""
@@ -48,14 +44,17 @@ class InviteSessionHandler(Protocol):
         """They hung up; 200 has been sent."""
 
     def on_reinvite(self, offer: Reoffer) -> None:
-        """They want the session changed: `offer.accept` or `offer.reject` is due."""
+        """They want the session changed: `offer.accept`, `offer.offer` or `offer.reject` is due."""
+
+    def on_refresh_due(self) -> None:
+        """The session is to be refreshed by a re-INVITE that changes nothing; `not_refreshed` where that fails."""
 
     def on_lost(self, reason: str) -> None:
         """The dialog turned out to be dead: an ACK that never came, a request answered 481 or never."""
 
 
 class ReofferHandler(Protocol):
-    """Waits for the answer to a re-INVITE of ours."""
+    """Waits for the answer to a re-INVITE or UPDATE of ours."""
 
     def on_reoffer_accepted(self, message: Message) -> None:
         """Their 2xx, acknowledged, with their answer."""
@@ -64,46 +63,8 @@ class ReofferHandler(Protocol):
         """They refused; what stood before stands (RFC 3261 §14.1)."""
 
 
-class Reoffer:
-    """A re-INVITE of theirs that waits for our answer."""
-
-    def __init__(self, session: InviteSession, request: RequestReceived) -> None:
-        self._session = session
-        self._server = InviteServer(session.endpoint, request, self)
-        self.message = request.message
-        self.on_withdrawn: Callable[[], None] = lambda: None
-        """Called when they cancel it, or hang up, before it is answered."""
-
-    def accept(self, body: bytes) -> bool:
-        """Answer 200 with our description. False when they cancelled it meanwhile."""
-        self._session.reoffer_done(self)
-        return self._server.accept(self._session.contact, body)
-
-    def reject(self, status: int, headers: Headers = ()) -> None:
-        """Refuse it; the session goes on as it was."""
-        self._session.reoffer_done(self)
-        self._server.reject(status, None, headers)
-
-    def abandon(self) -> None:
-        """The dialog ends while it is open: 487 (RFC 3261 §15.1.2)."""
-        self.reject(487)
-        self.on_withdrawn()
-
-    def on_cancelled(self, message: Message) -> None:
-        """A re-INVITE may be cancelled too; 487 has gone out."""
-        self._session.reoffer_done(self)
-        self.on_withdrawn()
-
-    def on_confirmed(self) -> None:
-        """The ACK to our 2xx."""
-
-    def on_unconfirmed(self) -> None:
-        """RFC 3261 §14.2: no ACK to the 2xx of a re-INVITE ends the session."""
-        self._session.lose("re-INVITE was never acknowledged")
-
-
 class InviteSession:
-    """A confirmed dialog that an INVITE made: re-INVITEs both ways, BYE both ways.
+    """A confirmed dialog that an INVITE made.
 
     Args:
         endpoint: Where its requests go out.
@@ -113,6 +74,8 @@ class InviteSession:
         leg: The media leg that Rust stops when it must answer BYE for us.
         credentials: Answers challenges to requests inside the dialog.
         confirmed: False while the ACK to our 2xx is due: until `confirm` a BYE of ours waits (RFC 3261 §15).
+        timer: What the INVITE and its 2xx agreed about the session's time; none unless given.
+        theirs: The INVITE or 2xx of theirs that made the dialog: its Allow says whether they take UPDATE.
     """
 
     def __init__(
@@ -125,10 +88,13 @@ class InviteSession:
         leg: int = 0,
         credentials: ClientCredentials | None = None,
         confirmed: bool = True,
+        timer: SessionTimer | None = None,
+        theirs: Message | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.dialog = dialog
         self.contact = contact
+        self.timer = timer or SessionTimer(SessionTimes(0))
         self._handler: InviteSessionHandler | None = handler
         self._credentials = credentials
         self._confirmed = confirmed
@@ -136,8 +102,16 @@ class InviteSession:
         self._theirs: Reoffer | None = None
         self._ours: ClientRequest | None = None
         self._ours_handler: ReofferHandler | None = None
+        self._ours_offers = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self.takes_updates = False
+        """Whether they say that they take UPDATE (RFC 3311 §4)."""
+        self._refuses_updates = False
         self.ended = False
+        if theirs is not None:
+            self._note_allow(theirs)
         endpoint.add_dialog(dialog.key, self, remote_cseq=dialog.remote_cseq, leg=leg)
+        self._set_alarm()
 
     # --- ours -------------------------------------------------------------------------------------------------------
 
@@ -171,61 +145,150 @@ class InviteSession:
 
     @property
     def busy(self) -> bool:
-        """Whether an INVITE is open in this dialog, in either direction (RFC 3261 §14.1)."""
+        """Whether an INVITE or an offer is open in this dialog, in either direction (RFC 3261 §14.1, RFC 3311 §5.1)."""
         return self._ours is not None or self._theirs is not None
 
-    def reinvite(self, body: bytes, handler: ReofferHandler) -> None:
-        """Offer a changed session. ValueError while an INVITE is open in either direction."""
-        if self.busy or self.ended:
-            raise ValueError("an INVITE is open in this dialog")
-        headers = with_body([("Contact", self.contact), ("Allow", ALLOW)], body)
-        self._ours_handler = handler
-        self._ours = ClientRequest(
-            self.endpoint,
-            "INVITE",
-            lambda: self._build("INVITE", headers),
-            self.dialog.flow,
-            body=body,
-            credentials=self._credentials,
-            on_response=self._reinvite_response,
-            on_failure=self._reinvite_failure,
-        )
-        self._ours.start()
+    def reinvite(self, body: bytes, handler: ReofferHandler, *, answer: Answer | None = None) -> None:
+        """Offer a changed session. ValueError while an INVITE or an offer is open in either direction.
+
+        Args:
+            body: The offer; without one their 2xx brings it.
+            handler: Hears how it ends.
+            answer: Makes the body of the ACK of a 2xx that brings the offer.
+        """
+        self._send("INVITE", body, handler, lambda message: self._acknowledge(message, answer))
+
+    def update(self, body: bytes, handler: ReofferHandler) -> None:
+        """Offer a changed session, or refresh it without a body, by UPDATE. ValueError as `reinvite`."""
+        self._send("UPDATE", body, handler, lambda message: None)
 
     def cancel_reinvite(self, headers: Headers = ()) -> None:
         """Give up the re-INVITE that is open; its handler still hears how it ended, mostly 487 (RFC 3261 §9.1)."""
-        if self._ours is not None:
+        if self._ours is not None and self._ours.method == "INVITE":
             self._ours.cancel(headers)
 
-    def _build(self, method: str, headers: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
-        uri, fields = self.dialog.request(method)
-        return uri, [*fields, *headers]
+    def not_refreshed(self) -> None:
+        """From the owner: the refresh that was due failed. It is tried again while there is time."""
+        if not self.ended:
+            self.timer.not_refreshed(self.endpoint.now_s)
+            self._set_alarm()
 
-    def _reinvite_response(self, message: Message, flow: Flow) -> None:
+    def _send(self, method: str, body: bytes, handler: ReofferHandler, confirm: Callable[[Message], None]) -> None:
+        if self.busy or self.ended:
+            raise ValueError("an INVITE or an offer is open in this dialog")
+
+        def build() -> tuple[str, list[tuple[str, str]]]:
+            uri, fields = self.dialog.request(method)
+            own = [("Contact", self.contact), ("Allow", ALLOW), *supported(self.timer), *self.timer.asking()]
+            return uri, [*fields, *with_body(own, body)]
+
+        self._ours_handler = handler
+        # RFC 3311 §5.1: an UPDATE without description is no offer that theirs could cross
+        self._ours_offers = method == "INVITE" or bool(body)
+        self._ours = ClientRequest(
+            self.endpoint,
+            method,
+            build,
+            self.dialog.flow,
+            body=body,
+            credentials=self._credentials,
+            on_response=lambda message, flow: self._response(message, flow, confirm),
+            on_failure=self._failed,
+            large_over_tcp=not self.dialog.nat,
+        )
+        self._ours.start()
+
+    def _response(self, message: Message, flow: Flow, confirm: Callable[[Message], None]) -> None:
         if message.status < 200 or self._ours is None:
             return
-        ours, self._ours = self._ours, None
         handler, self._ours_handler = self._ours_handler, None
         try:
             self.dialog.refresh_target(message, flow)
         except DialogError as error:
-            log.info("2xx to a re-INVITE: %s; the target stays", error)
-        uri, headers = self.dialog.ack(message.cseq)
-        headers += ours.answers
-        self.endpoint.send_ack(ours.tx, message.to_tag, uri, headers, b"", self.dialog.flow)
+            log.info("2xx to a %s: %s; the target stays", message.method, error)
+        confirm(message)
+        self._ours = None
+        if self.ended:
+            return
+        self._note_allow(message)
+        self.timer.agreed(message, self.endpoint.now_s)
+        self._set_alarm()
         if handler is not None:
             handler.on_reoffer_accepted(message)
 
-    def _reinvite_failure(self, failure: Failure) -> None:
-        self._ours = None
+    def _acknowledge(self, message: Message, answer: Answer | None) -> None:
+        if self._ours is None:
+            return
+        body = answer(message) if answer is not None else b""
+        uri, headers = self.dialog.ack(message.cseq)
+        # RFC 3261 §13.2.2.4: with the credentials of the INVITE
+        headers += self._ours.answers
+        self.endpoint.send_ack(self._ours.tx, message.to_tag, uri, with_body(headers, body), body, self.dialog.flow)
+
+    def _failed(self, failure: Failure) -> None:
+        ours, self._ours = self._ours, None
+        if not self.ended and ours is not None and sends_again(self.timer, failure) and ours.restart():
+            self._ours = ours
+            return
         handler, self._ours_handler = self._ours_handler, None
         if self.ended:
             return
+        if ours is not None and ours.method == "UPDATE" and failure.status in (405, 501):
+            # whatever their Allow says: by re-INVITE from now on
+            self.takes_updates, self._refuses_updates = False, True
         if failure.status in (408, 481) or not failure.heard:
             # RFC 3261 §12.2.1.2: these end the dialog, not the request alone
-            self.lose(f"re-INVITE failed: {failure.status} {failure.reason}")
+            method = "re-INVITE" if ours is None or ours.method == "INVITE" else ours.method
+            self.lose(f"{method} failed: {failure.status} {failure.reason}")
         elif handler is not None:
             handler.on_reoffer_refused(failure)
+
+    # --- the session's time -----------------------------------------------------------------------------------------
+
+    def agreeing(self, message: Message) -> list[tuple[str, str]]:
+        """From `Reoffer`: what our 2xx to their re-INVITE or UPDATE says of the session's time."""
+        headers = [*supported(self.timer), *self.timer.answering(message, self.endpoint.now_s)]
+        self._set_alarm()
+        return headers
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        due = self.timer.next()
+        if due is not None and not self.ended:
+            when_s, what = due
+            self._alarm = asyncio.get_running_loop().call_at(when_s, self._on_due[what], self)
+
+    def _refresh(self) -> None:
+        """RFC 4028 §7.4: by UPDATE where they take it, since nothing is offered then; else by a re-INVITE."""
+        if self.busy:
+            # §7.4: what is open may refresh the session itself
+            self._alarm = asyncio.get_running_loop().call_later(max(self.glare_wait_s, 0.5), self._refresh_if_due)
+            return
+        self.timer.refreshing()
+        self._set_alarm()
+        if self.takes_updates:
+            self.update(b"", _Refresh(self))
+        elif self._handler is not None:
+            self._handler.on_refresh_due()
+
+    def _refresh_if_due(self) -> None:
+        due = self.timer.next()
+        if due is not None and due[1] is Due.REFRESH and due[0] <= self.endpoint.now_s:
+            self._refresh()
+        else:
+            self._set_alarm()
+
+    def _not_refreshed_in_time(self) -> None:
+        """RFC 4028 §10."""
+        by = "by us" if self.timer.refreshes else "by the other side"
+        self.lose(f"the session was not refreshed {by} within its {self.timer.expires_s} s")
+
+    _on_due: ClassVar[dict[Due, Callable[[InviteSession], None]]] = {
+        Due.REFRESH: lambda self: self._refresh(),
+        Due.FAREWELL: lambda self: self._not_refreshed_in_time(),
+    }
 
     # --- theirs -----------------------------------------------------------------------------------------------------
 
@@ -234,16 +297,16 @@ class InviteSession:
         message = request.message
         if not self.dialog.accepts(message):
             # RFC 3261 §12.2.2: an old sequence number
-            self.endpoint.respond(request.tx, 500, "Server Internal Error", [("Retry-After", "1")])
+            self._refuse(request, 500, RETRY_SOON)
             return
         serve = self._by_method.get(message.method)
         if serve is None:
             refuse_unserved(self.endpoint, request)
             return
-        required = message.values("Require")
-        if required and message.method != "BYE":
-            # RFC 3261 §8.2.2.3: no extension is supported yet; a BYE is never refused for one
-            self.endpoint.respond(request.tx, 420, None, [("Unsupported", ", ".join(required))])
+        unknown = [tag for tag in message.values("Require") if not self._understands(tag)]
+        if unknown and message.method != "BYE":
+            # RFC 3261 §8.2.2.3; a BYE is never refused for an extension
+            self._refuse(request, 420, ("Unsupported", ", ".join(unknown)))
             return
         serve(self, request)
 
@@ -254,7 +317,8 @@ class InviteSession:
     def lose(self, reason: str) -> None:
         """The dialog is dead: say BYE once, in case it is not, and tell the owner."""
         handler = self._handler
-        self.bye([("Reason", 'SIP ;cause=408 ;text="Dialog lost"')])
+        words = _UNQUOTABLE.sub(" ", reason)[:80]
+        self.bye([("Reason", f'SIP ;cause=408 ;text="{words}"')])
         if handler is not None:
             handler.on_lost(reason)
 
@@ -262,6 +326,13 @@ class InviteSession:
         """From `Reoffer`: it has its final response."""
         if self._theirs is reoffer:
             self._theirs = None
+
+    def _understands(self, option: str) -> bool:
+        # no provisional of ours goes out to a re-INVITE, so that 100rel costs nothing
+        return option.lower() == "100rel" or (option.lower() == "timer" and self.timer.enabled)
+
+    def _refuse(self, request: RequestReceived, status: int, *headers: tuple[str, str]) -> None:
+        self.endpoint.respond(request.tx, status, None, headers)
 
     def _on_bye(self, request: RequestReceived) -> None:
         self.endpoint.respond(request.tx, 200)
@@ -279,42 +350,89 @@ class InviteSession:
     def _on_options(self, request: RequestReceived) -> None:
         answer_options(self.endpoint, request)
 
+    def _on_info(self, request: RequestReceived) -> None:
+        answer_info(self.endpoint, request)
+
     def _on_invite(self, request: RequestReceived) -> None:
+        # RFC 3261 §14.2: 500 for a second one before the first has its answer, 491 where both sides are at it
+        self._take(request, RETRY_SOON)
+
+    def _on_update(self, request: RequestReceived) -> None:
+        if request.message.body:
+            # RFC 3311 §5.2: the same for offers, and up to ten seconds to wait
+            self._take(request, ("Retry-After", str(random.randint(0, 10))))
+        elif self._passes(request):
+            fields = [("Contact", self.contact), ("Allow", ALLOW), *self.agreeing(request.message)]
+            self.endpoint.respond(request.tx, 200, None, fields)
+
+    def _take(self, request: RequestReceived, retry_after: tuple[str, str]) -> None:
+        """Hand a re-INVITE, or an UPDATE with an offer, to the owner, unless another one is open."""
+        if self._theirs is not None:
+            ours = self._theirs.offer_sent and request.message.method == "UPDATE"
+            # RFC 3311 §5.2: our offer in a 2xx waits for its ACK
+            self._refuse(request, *((491,) if ours else (500, retry_after)))
+        elif self._ours is not None and self._ours_offers and not self.ended:
+            self._refuse(request, 491)
+        elif self._passes(request):
+            self._theirs = Reoffer(self, request)
+            if self._handler is not None:
+                self._handler.on_reinvite(self._theirs)
+
+    def _passes(self, request: RequestReceived) -> bool:
+        """Whether a target refresh request may be served; it has been answered where it may not."""
+        message = request.message
+        too_brief = self.timer.refusal(message)
         if self.ended:
             # our BYE waits for their ACK
-            self.endpoint.respond(request.tx, 481)
-            return
-        if request.message.body and request.message.content_type != SDP:
+            self._refuse(request, 481)
+        elif message.body and not message.sdp:
             # RFC 3261 §8.2.3
-            self.endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
-            return
-        if self._theirs is not None:
-            # RFC 3261 §14.2: a second one before the first has its answer
-            self.endpoint.respond(request.tx, 500, None, [("Retry-After", "1")])
-            return
-        if self._ours is not None:
-            # RFC 3261 §14.2: both sides at once
-            self.endpoint.respond(request.tx, 491)
-            return
-        try:
-            self.dialog.refresh_target(request.message, request.flow)
-        except DialogError as error:
-            self.endpoint.respond(request.tx, error.status, error.reason)
-            return
-        self._theirs = Reoffer(self, request)
-        if self._handler is not None:
-            self._handler.on_reinvite(self._theirs)
+            self._refuse(request, 415, ("Accept", SDP))
+        elif too_brief is not None:
+            self._refuse(request, 422, *too_brief)
+        else:
+            try:
+                self.dialog.refresh_target(message, request.flow)
+            except DialogError as error:
+                self.endpoint.respond(request.tx, error.status, error.reason)
+                return False
+            self._note_allow(message)
+            return True
+        return False
 
     _by_method: ClassVar[dict[str, Callable[[InviteSession, RequestReceived], None]]] = {
         "BYE": _on_bye,
+        "INFO": _on_info,
         "INVITE": _on_invite,
         "OPTIONS": _on_options,
+        "UPDATE": _on_update,
     }
+
+    def _note_allow(self, message: Message) -> None:
+        methods = message.values("Allow")
+        if methods and not self._refuses_updates:
+            self.takes_updates = any(method.upper() == "UPDATE" for method in methods)
 
     def _end(self) -> None:
         self.ended = True
         self._handler = None
         self._ours_handler = None
-        if self._theirs is not None:
+        self._set_alarm()
+        theirs, self._theirs = self._theirs, None
+        if theirs is not None:
             # RFC 3261 §15.1.2: requests still open in the dialog get 487
-            self._theirs.abandon()
+            theirs.abandon()
+
+
+class _Refresh:
+    """The UPDATE that refreshes a session."""
+
+    def __init__(self, session: InviteSession) -> None:
+        self._session = session
+
+    def on_reoffer_accepted(self, message: Message) -> None:
+        """The timer has heard of it."""
+
+    def on_reoffer_refused(self, failure: Failure) -> None:
+        """It is tried again."""
+        self._session.not_refreshed()

@@ -47,6 +47,7 @@ class ClientRequest:
         body: The body; its Content-Type is among the headers that `build` gives.
         credentials: Answers challenges; without them 401 and 407 are failures.
         timeout_s: Instead of 64*T1.
+        large_over_tcp: A request too large for UDP may go over TCP (RFC 3261 §18.1.1).
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class ClientRequest:
         body: bytes = b"",
         credentials: ClientCredentials | None = None,
         timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> None:
         self._endpoint = endpoint
-        self._method = method
+        self.method = method
         self._build = build
         self._flow = flow
         self._on_response = on_response
@@ -71,6 +73,7 @@ class ClientRequest:
         self._body = body
         self._credentials = credentials
         self._timeout_s = timeout_s
+        self._large_over_tcp = large_over_tcp
         self._answers: dict[str, str] = {}
         self._nonces: set[str] = set()
         self._cancelled = False
@@ -84,9 +87,25 @@ class ClientRequest:
         self._uri, headers = self._build()
         headers.extend(self._answers.items())
         self.tx = self._endpoint.send_request(
-            self._method, self._uri, headers, self._body, self._flow, self, timeout_s=self._timeout_s
+            self.method,
+            self._uri,
+            headers,
+            self._body,
+            self._flow,
+            self,
+            timeout_s=self._timeout_s,
+            large_over_tcp=self._large_over_tcp,
         )
         return self
+
+    def restart(self) -> bool:
+        """Send it once more after a refusal that `build` heeds, as 422; False when it was cancelled meanwhile."""
+        if not self._cancelled:
+            # challenges begin anew with it: a nonce is not used twice with the same count
+            self._answers.clear()
+            self._nonces.clear()
+            self.start()
+        return not self._cancelled
 
     @property
     def answers(self) -> list[tuple[str, str]]:
@@ -125,7 +144,7 @@ class ClientRequest:
         if self._credentials is None or self._cancelled or len(self._nonces) >= MAX_CHALLENGES_ANSWERED:
             return False
         cnonce = self._endpoint.driver.mint_tag()
-        answer = answer_challenge(message, self._credentials, method=self._method, uri=self._uri, cnonce=cnonce)
+        answer = answer_challenge(message, self._credentials, method=self.method, uri=self._uri, cnonce=cnonce)
         if answer is None or answer.nonce in self._nonces:
             return False
         if answer.name in self._answers and not answer.stale:

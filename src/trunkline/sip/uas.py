@@ -9,13 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trunkline.sip.capabilities import ALLOW, SDP
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived, SipParseError
-from trunkline.sip.invite import ALLOW, SDP
 
-__all__ = ["ACCEPT", "SUPPORTED", "UNSERVED", "Refusal", "answer_options", "refusal", "refuse"]
+__all__ = [
+    "ACCEPT",
+    "SUPPORTED",
+    "UNSERVED",
+    "Refusal",
+    "answer_info",
+    "answer_options",
+    "refusal",
+    "refuse",
+    "refuse_unserved",
+]
 
-SUPPORTED = ("path",)
-"""The extensions that we take part in (RFC 3261 §20.37): bindings keep their Path (RFC 3327)."""
+SUPPORTED = ("path", "timer", "100rel")
+"""The extensions that we take part in (RFC 3261 §20.37): bindings keep their Path (RFC 3327); sessions have timers (RFC
+4028) and reliable provisionals (RFC 3262) unless these are switched off for a peer."""
 
 ACCEPT = {"INVITE": (SDP,)}
 """The body types that a method's processing reads; of methods not named here a body is ignored."""
@@ -75,9 +86,40 @@ def refuse(endpoint: Endpoint, request: RequestReceived) -> bool:
     return True
 
 
+UNSERVED_INSIDE: dict[str, Refusal] = {
+    **UNSERVED,
+    # Outside a dialog these get 481 since they match none. Inside one their dialog is known, the method is not served:
+    # §8.2.1. PRACK and NOTIFY keep their 481, for a provisional or subscription that is not there.
+    "REGISTER": Refusal(400, "REGISTER Inside A Dialog"),  # RFC 3261 §10.2: it is sent outside of any
+}
+"""Methods that we recognize and do not serve in the dialog of an INVITE: what they get."""
+
+
+def refuse_unserved(endpoint: Endpoint, request: RequestReceived) -> None:
+    """Answer a request in the dialog of an INVITE whose method nothing serves there (RFC 3261 §8.2.1, §21.5.2)."""
+    found = UNSERVED_INSIDE.get(request.message.method, UNKNOWN_METHOD)
+    endpoint.respond(request.tx, found.status, found.reason, found.headers)
+
+
 def answer_options(endpoint: Endpoint, request: RequestReceived) -> None:
     """Say what we can (§11.2)."""
     endpoint.respond(request.tx, 200, None, capabilities())
+
+
+def answer_info(endpoint: Endpoint, request: RequestReceived) -> None:
+    """Answer an INFO inside a dialog (RFC 6086): no package and no body of it is of use to us yet.
+
+    One without package and body asks nothing and is granted (§4.2.2: what RFC 2976 let peers send to see whether the
+    other side lives).
+    """
+    message = request.message
+    if message.header("Info-Package") is not None:
+        # §4.2.2: with the packages that we take
+        endpoint.respond(request.tx, 469, "Bad Info Package", [("Recv-Info", "")])
+    elif message.body:
+        endpoint.respond(request.tx, 415, None, [("Accept", "")])
+    else:
+        endpoint.respond(request.tx, 200)
 
 
 def capabilities() -> Headers:
@@ -112,15 +154,15 @@ def _require(message: Message) -> Refusal | None:
 def _body(message: Message) -> Refusal | None:
     # §8.2.3: a body that is not understood and not optional
     accepted = ACCEPT.get(message.method)
-    if accepted is None or not message.body or _optional(message):
+    if accepted is None or not message.body:
         return None
-    if any(coding.lower() != "identity" for coding in message.values("Content-Encoding")):
+    try:
+        required = [part for part in message.parts if part.required]
+    except SipParseError as error:
+        return Refusal(400, error.reason)
+    if any(part.encoded for part in required):
         return Refusal(415, None, (("Accept", ", ".join(accepted)), ("Accept-Encoding", "identity")))
-    if message.content_type not in accepted:
+    # RFC 5621 §5.3: of a multipart body each part that is required
+    if any(part.content_type not in accepted for part in required):
         return Refusal(415, None, (("Accept", ", ".join(accepted)),))
     return None
-
-
-def _optional(message: Message) -> bool:
-    disposition = (message.header("Content-Disposition") or "").lower()
-    return "handling=optional" in disposition.replace(" ", "")

@@ -44,6 +44,8 @@ class UserRecord:
     """Silence after which its calls count as lost; 0 for never."""
     numbers: Sequence[str]
     """What it may show as its caller id besides its name."""
+    reliable: str = "supported"
+    """Whether provisional responses of its calls are acknowledged: never, supported or required."""
 
     @property
     def key(self) -> Key:

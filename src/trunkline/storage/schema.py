@@ -39,6 +39,7 @@ USERS = Table(
     Column("max_contacts", Integer, nullable=False),
     Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
     Column("numbers", JSON, nullable=False, server_default="[]"),
+    Column("reliable", String, nullable=False, server_default="supported"),
 )
 
 LINES = Table(

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from trunkline.media.engine import MediaEngine
 from trunkline.server.platform import Machine, MediaOptions, Platform, SipOptions
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import ALLOW, Reliable
+from trunkline.sip.description import FaxAttributes
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, Headers, Listener, NameAddr, RequestReceived, Uri
-from trunkline.sip.invite import ALLOW
+from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.call import ScriptedCall
 
 __all__ = ["G711", "Agent"]
@@ -23,6 +25,9 @@ G711 = (Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("telephone-event", 8000)
 
 MAX_WAITING_CALLS = 1_000
 """Incoming calls that may wait for the script; more are answered 486."""
+
+
+NO_TIMERS = SessionTimes(0)
 
 
 class Agent:
@@ -37,6 +42,17 @@ class Agent:
         codecs: What it offers and accepts, in order.
         media_ports: Its RTP port range.
         user_agent: Its User-Agent.
+        timers: What it asks for of session timers (RFC 4028); it cannot do them unless given.
+
+        reliable: Whether its INVITEs support or require reliable provisionals (RFC 3262).
+
+    Attributes:
+        forgets_refreshes: It never refreshes a session, though it said that it would.
+        fax: What it says of its T.38 (ITU-T T.38 Annex D); it is no fax machine unless given.
+        silent_inside: Methods that get no answer inside its calls.
+        refuse_inside: Methods that are refused inside its calls, and with which status.
+        refuse_headers: Go with these refusals.
+        challenge_inside: Methods that are challenged inside its calls until they bring credentials.
     """
 
     def __init__(
@@ -50,8 +66,18 @@ class Agent:
         codecs: Sequence[Codec] = G711,
         media_ports: tuple[int, int] = (40_000, 49_999),
         user_agent: str = "trunkline-testing",
+        timers: SessionTimes = NO_TIMERS,
+        reliable: Reliable = "never",
     ) -> None:
         self.name = name
+        self.timers = timers
+        self.reliable: Reliable = reliable
+        self.forgets_refreshes = False
+        self.silent_inside: set[str] = set()
+        self.refuse_inside: dict[str, int] = {}
+        self.fax: FaxAttributes | None = None
+        self.refuse_headers: list[tuple[str, str]] = []
+        self.challenge_inside: set[str] = set()
         self.address = address
         self.transport = transport
         self.codecs = tuple(codecs)
@@ -140,10 +166,18 @@ class Agent:
         remote: NameAddr,
         credentials: ClientCredentials | None = None,
         headers: Headers = (),
+        offerless: bool = False,
     ) -> ScriptedCall:
-        """Send an INVITE; what becomes of it is awaited on the call."""
+        """Send an INVITE, without description where it is `offerless`; what becomes of it is awaited on the call."""
         call = ScriptedCall.place(
-            self, target, flow, local=local, remote=remote, credentials=credentials, headers=headers
+            self,
+            target,
+            flow,
+            local=local,
+            remote=remote,
+            credentials=credentials,
+            headers=headers,
+            offerless=offerless,
         )
         self.calls.append(call)
         return call

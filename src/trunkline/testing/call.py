@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from trunkline.media.engine import Heard, Leg
 from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.capabilities import ALLOW, supported
+from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.endpoint import (
     Direction,
@@ -26,58 +27,18 @@ from trunkline.sip.endpoint import (
     SipParseError,
     Uri,
 )
-from trunkline.sip.invite import InviteClient, InviteServer
-from trunkline.sip.invite_session import InviteSession, Reoffer
+from trunkline.sip.invite import InviteClient, InviteServer, with_body
+from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import Failure
+from trunkline.sip.session_timer import SessionTimer
+from trunkline.testing.scripted import T38, CallRefused, Ended, ScriptedSession, fail, send_in, within
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
 
 __all__ = ["CallRefused", "Ended", "ScriptedCall"]
 
-T = TypeVar("T")
-
 _session_ids = itertools.count(1)
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-        # looked at, so that a script that does not wait for it gets no complaint
-        future.exception()
-
-
-async def _within(future: asyncio.Future[T], timeout_s: float) -> T:
-    async with asyncio.timeout(timeout_s):
-        # shielded: a wait that runs out of time must not take the result from a later one
-        return await asyncio.shield(future)
-
-
-class CallRefused(Exception):
-    """The call that was placed got a final failure.
-
-    Args:
-        status: The final status.
-        reason: Its reason phrase.
-        message: The response; None when none came.
-    """
-
-    def __init__(self, status: int, reason: str, message: Message | None) -> None:
-        super().__init__(f"{status} {reason}")
-        self.status = status
-        self.reason = reason
-        self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a call ended."""
-
-    by_us: bool
-    how: str
-    """One of bye, cancel, refused, lost."""
-    status: int = 0
-    message: Message | None = None
 
 
 class ScriptedCall:
@@ -87,20 +48,28 @@ class ScriptedCall:
         loop = asyncio.get_running_loop()
         self.agent = agent
         self.leg: Leg = agent.media.open_leg(agent.address)
-        self._describer = SessionDescriber(session_id=next(_session_ids), session_name="phone")
+        self._describer = Description(SessionDescriber(session_id=next(_session_ids), session_name="phone"))
         self._client: InviteClient | None = None
+        self._credentials: ClientCredentials | None = None
         self._server: InviteServer | None = None
-        self.session: InviteSession | None = None
+        self.session: ScriptedSession | None = None
         self._offer: RemoteOffer | None = None
         self._flow: Flow | None = None
         self.invite: Message | None = None
         """The INVITE that arrived; None for a call that was placed."""
         self.provisionals: list[Message] = []
         self.requests: list[Message] = []
-        """Re-INVITEs that arrived in the dialog."""
+        """Re-INVITEs and UPDATEs with an offer that arrived in the dialog."""
         self.remote_holds: list[Direction] = []
         """The direction of each re-INVITE of theirs, as they wrote it."""
         self.auto_reanswer = True
+        self.withholds_answers = False
+        """The ACK to a 2xx that brings an offer goes out without the answer."""
+        self.timer = SessionTimer(agent.timers)
+        self.pracks: list[Message] = []
+        """PRACKs that arrived."""
+        self._early: Dialog | None = None
+        self._sure = False
         self.wanted: Direction = "sendrecv"
         """What this side wants, whatever the other asks for: a hold of its own outlasts their hold and resume."""
         self._asked: Direction = "sendrecv"
@@ -122,10 +91,14 @@ class ScriptedCall:
         remote: NameAddr,
         credentials: ClientCredentials | None,
         headers: Headers,
+        offerless: bool = False,
     ) -> ScriptedCall:
-        """Send an INVITE."""
+        """Send an INVITE; without description where it is `offerless`."""
         call = cls(agent)
-        body = call._describer.offer(address=agent.address, port=call.leg.port, codecs=agent.codecs)
+        call._credentials = credentials
+        body = (
+            b"" if offerless else call._describer.offer(address=agent.address, port=call.leg.port, codecs=agent.codecs)
+        )
         call._client = InviteClient(
             agent.endpoint,
             call,
@@ -137,6 +110,9 @@ class ScriptedCall:
             body=body,
             headers=headers,
             credentials=credentials,
+            timer=call.timer,
+            answer=call._answer_offer if offerless else None,
+            reliable=agent.reliable,
         )
         call._client.start()
         return call
@@ -162,20 +138,47 @@ class ScriptedCall:
         """The user part of the Request-URI of the INVITE that arrived."""
         return (self.invite.uri.user or "") if self.invite is not None else ""
 
-    def ring(self, status: int = 180, *, early_media: bool = False) -> None:
-        """Send a provisional, with an early answer if asked."""
+    def ring(self, status: int = 180, *, early_media: bool = False, reliable: bool = False) -> None:
+        """Send a provisional, with an early answer if asked, `reliable` where the caller offers that (RFC 3262)."""
         server = self._take_server()
-        server.provisional(status, body=self._answer() if early_media else b"")
+        body = self._answer() if early_media else b""
+        self._sure = self._sure or (reliable and early_media)
+        fields = [("Contact", self.agent.contact), ("Allow", ALLOW)]
+        server.provisional(status, None, fields, body, reliable=reliable)
+        if reliable and self._early is None:
+            assert self.invite is not None
+            assert self._flow is not None
+            self._early = Dialog.as_callee(self.invite, self._flow, server.local_tag)
+
+    async def offer_early(self, direction: Direction, *, timeout_s: float = 5.0) -> Message:
+        """Offer something else by UPDATE before the answer, and give back what it is answered; callee with PRACK only."""
+        dialog = self._early
+        assert dialog is not None
+        plan = self._describer.plan
+        body = self._describer.offer(
+            address=self.agent.address,
+            port=self.leg.port,
+            codecs=plan.receive_codecs if plan is not None else self.agent.codecs,
+            direction=direction,
+        )
+        fields = with_body([("Contact", self.agent.contact), ("Allow", ALLOW)], body)
+        message = await within(send_in(self.agent, dialog, "UPDATE", fields, body, None), timeout_s)
+        if message.status < 300:
+            self._apply_answer(message)
+        else:
+            self._describer.withdraw()
+        return message
 
     def answer(self) -> bool:
         """Answer; False when the caller has given up."""
         server = self._take_server()
-        body = self._describer.local or self._answer()
-        if not server.accept(self.agent.contact, body):
-            return False
         assert self.invite is not None
         assert self._flow is not None
-        self._begin(Dialog.as_callee(self.invite, self._flow, server.local_tag))
+        body = b"" if self._sure else self._describer.local or self._answer()
+        headers = [*supported(self.timer), *self.timer.answering(self.invite, self.agent.endpoint.now_s)]
+        if not server.accept(self.agent.contact, body, headers):
+            return False
+        self._begin(self._early or Dialog.as_callee(self.invite, self._flow, server.local_tag), self.invite)
         return True
 
     def reject(self, status: int = 486, reason: str | None = None, headers: Headers = ()) -> None:
@@ -211,18 +214,58 @@ class ScriptedCall:
         """Take them off hold; nothing is heard while they hold us."""
         await self.reoffer("sendrecv", timeout_s=timeout_s)
 
-    async def reoffer(self, direction: Direction, *, timeout_s: float = 5.0) -> None:
-        """Offer the session anew in this direction, which is wanted from now on, and wait for the answer."""
-        await self._reoffer(direction, direction, timeout_s)
+    async def reoffer(self, direction: Direction, *, update: bool = False, timeout_s: float = 5.0) -> None:
+        """Offer the session anew in this direction, which is wanted from now on, and wait for the answer.
 
-    async def _reoffer(self, direction: Direction, wanted: Direction, timeout_s: float) -> None:
+        Args:
+            direction: Of the offer.
+            update: By UPDATE instead of a re-INVITE.
+            timeout_s: How long to wait.
+        """
+        await self._reoffer(direction, direction, timeout_s, update=update)
+
+    async def offer_fax(self, *, timeout_s: float = 5.0) -> None:
+        """Offer T.38 in the place of audio by re-INVITE; CallRefused when they do not agree."""
+        session = self._take_session()
+        body = self._describer.offer_fax(
+            address=self.agent.address, port=self.leg.port, attributes=self.agent.fax or T38
+        )
+        self._reoffered = asyncio.get_running_loop().create_future()
+        session.reinvite(body, self)
+        await within(self._reoffered, timeout_s)
+
+    async def ask_for_offer(self, *, timeout_s: float = 5.0) -> None:
+        """Send a re-INVITE without description: they offer, and the ACK answers."""
+        session = self._take_session()
+        self._reoffered = asyncio.get_running_loop().create_future()
+        session.reinvite(b"", self, answer=self._answer_offer)
+        await within(self._reoffered, timeout_s)
+
+    async def refresh(self, *, timeout_s: float = 5.0) -> None:
+        """Send an UPDATE without description: the session stays as it is."""
+        session = self._take_session()
+        self._reoffered = asyncio.get_running_loop().create_future()
+        session.update(b"", self)
+        await within(self._reoffered, timeout_s)
+
+    async def request(
+        self, method: str, *, headers: Headers = (), body: bytes = b"", timeout_s: float = 5.0
+    ) -> Message:
+        """Send any request in the dialog, as INFO or OPTIONS, and give back its final response."""
+        dialog = self._take_session().dialog
+        answer = send_in(self.agent, dialog, method, headers, body, self._credentials)
+        return await within(answer, timeout_s)
+
+    async def _reoffer(
+        self, direction: Direction, wanted: Direction, timeout_s: float, *, update: bool = False
+    ) -> None:
         session = self._take_session()
         body = self._describer.offer(
             address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs, direction=direction
         )
         self._reoffered = asyncio.get_running_loop().create_future()
         self._asked = wanted
-        session.reinvite(body, self)
+        (session.update if update else session.reinvite)(body, self)
         async with asyncio.timeout(timeout_s):
             await self._reoffered
 
@@ -244,15 +287,15 @@ class ScriptedCall:
 
     async def wait_ringing(self, timeout_s: float = 5.0) -> Message:
         """The first provisional above 100. CallRefused when the call fails before."""
-        return await _within(self._ringing, timeout_s)
+        return await within(self._ringing, timeout_s)
 
     async def wait_answered(self, timeout_s: float = 5.0) -> None:
         """Until the call is up. CallRefused when it fails."""
-        await _within(self._answered, timeout_s)
+        await within(self._answered, timeout_s)
 
     async def wait_ended(self, timeout_s: float = 5.0) -> Ended:
         """How it ended."""
-        return await _within(self._ended, timeout_s)
+        return await within(self._ended, timeout_s)
 
     @property
     def ended(self) -> Ended | None:
@@ -271,31 +314,46 @@ class ScriptedCall:
 
     def on_answered(self, client: InviteClient, dialog: Dialog, message: Message) -> None:
         """From the INVITE that was placed."""
-        if self._describer.offer_pending and not self._apply_answer(message):
-            self._begin(dialog)
+        usable = not self._describer.offer_pending or self._apply_answer(message)
+        self._begin(dialog, message)
+        if not usable:
             self.hangup()
-            return
-        self._begin(dialog)
 
     def on_refused(self, client: InviteClient, failure: Failure) -> None:
         """From the INVITE that was placed."""
         error = CallRefused(failure.status, failure.reason, failure.message)
         for future in (self._ringing, self._answered):
-            _fail(future, error)
+            fail(future, error)
         self._end(Ended(False, "refused", failure.status, failure.message))
 
     def on_cancelled(self, message: Message) -> None:
         """From the INVITE that arrived."""
         self._end(Ended(False, "cancel", 487, message))
 
-    def on_confirmed(self) -> None:
-        """From the INVITE that arrived: ACK."""
+    def on_confirmed(self, message: Message) -> None:
+        """From the INVITE that arrived: ACK; with the answer where the 200 brought our offer."""
+        if self._describer.offer_pending and not self._apply_answer(message):
+            self.hangup()
+            return
         if not self._answered.done():
             self._answered.set_result(None)
 
     def on_unconfirmed(self) -> None:
         """From the INVITE that arrived: no ACK."""
         self.hangup()
+
+    def on_prack(self, message: Message) -> tuple[int, bytes]:
+        """From the INVITE that arrived: PRACK; with the answer where a provisional brought our offer."""
+        self.pracks.append(message)
+        if self._early is not None:
+            self._early.accepts(message)
+        if self._describer.offer_pending and message.body:
+            self._apply_answer(message)
+        return 200, b""
+
+    def on_unacknowledged(self) -> None:
+        """From the INVITE that arrived: no PRACK."""
+        self._end(Ended(True, "refused", 504))
 
     def on_bye(self, message: Message) -> None:
         """From the dialog."""
@@ -310,16 +368,18 @@ class ScriptedCall:
         self.requests.append(offer.message)
         if not self.auto_reanswer:
             return
+        if not offer.message.body:
+            offer.offer(self._offer_all(), lambda answer: self._take_answer(answer))
+            return
         try:
-            remote = self._describer.read_offer(offer.message.body)
-            self.remote_holds.append(remote.direction)
-            body, plan = self._describer.answer(
-                remote,
-                address=self.agent.address,
-                port=self.leg.port,
-                codecs=self.agent.codecs,
-                direction=self.wanted,
-            )
+            fax = self.agent.fax
+            remote = self._describer.read_offer(offer.message.sdp, fax=fax is not None)
+            where: dict[str, Any] = {"address": self.agent.address, "port": self.leg.port}
+            if remote.fax is not None and fax is not None:
+                body, plan = self._describer.answer_fax(remote, **where, attributes=fax)
+            else:
+                self.remote_holds.append(remote.direction)
+                body, plan = self._describer.answer(remote, **where, codecs=self.agent.codecs, direction=self.wanted)
         except (SipParseError, NegotiationError):
             offer.reject(488)
             return
@@ -328,8 +388,9 @@ class ScriptedCall:
 
     def on_reoffer_accepted(self, message: Message) -> None:
         """From the dialog."""
-        self.wanted = self._asked
-        self._apply_answer(message)
+        if self._describer.offer_pending:
+            self.wanted = self._asked
+            self._apply_answer(message)
         if self._reoffered is not None and not self._reoffered.done():
             self._reoffered.set_result(None)
 
@@ -339,10 +400,40 @@ class ScriptedCall:
         if self._reoffered is not None and not self._reoffered.done():
             self._reoffered.set_exception(CallRefused(failure.status, failure.reason, failure.message))
 
+    def on_refresh_due(self) -> None:
+        """From the dialog: the same offer once more."""
+        body = self._describer.offer_again()
+        if body is not None and self.session is not None:
+            self.session.reinvite(body, self)
+
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _offer_all(self) -> bytes:
+        return self._describer.offer(
+            address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs, direction=self.wanted
+        )
+
+    def _answer_offer(self, message: Message) -> bytes:
+        """The body of the ACK to a 2xx that brings an offer."""
+        if self.withholds_answers:
+            return b""
+        remote = self._describer.read_offer(message.body)
+        self.remote_holds.append(remote.direction)
+        body, plan = self._describer.answer(
+            remote,
+            address=self.agent.address,
+            port=self.leg.port,
+            codecs=self.agent.codecs,
+            direction=self.wanted,
+        )
+        self.leg.apply(plan, learn_from=None)
+        self.leg.listen()
+        return body
 
     def _answer(self) -> bytes:
         assert self.invite is not None
+        if not self.invite.body:
+            return self._offer_all()
         offer = self._describer.read_offer(self.invite.body)
         body, plan = self._describer.answer(
             offer, address=self.agent.address, port=self.leg.port, codecs=self.agent.codecs
@@ -352,16 +443,29 @@ class ScriptedCall:
         return body
 
     def _apply_answer(self, message: Message) -> bool:
+        return self._take_answer(message.body)
+
+    def _take_answer(self, body: bytes) -> bool:
         try:
-            plan = self._describer.accept_answer(message.body)
+            plan = self._describer.accept_answer(body)
         except (SipParseError, NegotiationError):
             return False
         self.leg.apply(plan, learn_from=None)
         self.leg.listen()
         return True
 
-    def _begin(self, dialog: Dialog) -> None:
-        self.session = InviteSession(self.agent.endpoint, dialog, self, contact=self.agent.contact, leg=self.leg.number)
+    def _begin(self, dialog: Dialog, theirs: Message) -> None:
+        self.session = ScriptedSession(
+            self.agent.endpoint,
+            dialog,
+            self,
+            contact=self.agent.contact,
+            leg=self.leg.number,
+            credentials=self._credentials,
+            timer=self.timer,
+            theirs=theirs,
+        )
+        self.session.agent = self.agent
         if self._client is not None and not self._answered.done():
             self._answered.set_result(None)
 
@@ -371,7 +475,7 @@ class ScriptedCall:
         self._ended.set_result(ended)
         for future in (self._ringing, self._answered, self._reoffered):
             if future is not None:
-                _fail(future, CallRefused(ended.status, f"the call has ended ({ended.how})", ended.message))
+                fail(future, CallRefused(ended.status, f"the call has ended ({ended.how})", ended.message))
         self.leg.close()
         self.agent.forget(self)
 
@@ -380,7 +484,7 @@ class ScriptedCall:
             raise RuntimeError("this call was placed by us")
         return self._server
 
-    def _take_session(self) -> InviteSession:
+    def _take_session(self) -> ScriptedSession:
         if self.session is None or self.session.ended:
             raise RuntimeError("the call is not up")
         return self.session

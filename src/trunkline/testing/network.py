@@ -292,10 +292,20 @@ class VirtualDriver:
         return self.core.drain(limit)
 
     def send_request(
-        self, method: str, uri: str, headers: Headers, body: bytes, flow: Flow, *, timeout_s: float | None = None
+        self,
+        method: str,
+        uri: str,
+        headers: Headers,
+        body: bytes,
+        flow: Flow,
+        *,
+        timeout_s: float | None = None,
+        large_over_tcp: bool = True,
     ) -> int:
         """As the extension's."""
-        tx = self._now().send_request(method, uri, headers, body, flow, timeout_s=timeout_s)
+        tx = self._now().send_request(
+            method, uri, headers, body, flow, timeout_s=timeout_s, large_over_tcp=large_over_tcp
+        )
         self._touch()
         return tx
 

@@ -178,8 +178,10 @@ class Phone(Agent):
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def dial(self, number: str, *, display_name: str | None = None, headers: Headers = ()) -> ScriptedCall:
-        """Call a number or user at its server."""
+    def dial(
+        self, number: str, *, display_name: str | None = None, headers: Headers = (), offerless: bool = False
+    ) -> ScriptedCall:
+        """Call a number or user at its server; without a description where it is `offerless`."""
         return self.place(
             Uri("sip", number, self.realm),
             self.server_flow,
@@ -187,6 +189,7 @@ class Phone(Agent):
             remote=self.address_of(number),
             credentials=self._credentials,
             headers=headers,
+            offerless=offerless,
         )
 
     async def call(self, number: str, *, timeout_s: float = 5.0) -> ScriptedCall:

@@ -204,6 +204,7 @@ class Sipp:
         challenge: int = 407,
         tone: Path | None = None,
         echo: bool = False,
+        header: str = "User-Agent: SIPp",
     ) -> Run:
         """Start a scenario.
 
@@ -221,6 +222,7 @@ class Sipp:
             challenge: the status that a `caller…` must be challenged with, 407 or 401.
             tone: raw mu-law (`audio.write_tone_mulaw`) that it plays, over and over, once the call is up.
             echo: it sends back what it hears; not with a tone.
+            header: lines of its INVITE and of the 200 that answers one.
         """
         folder = self.folder / f"{next(self._numbers)}-{scenario}"
         folder.mkdir(parents=True)
@@ -236,6 +238,7 @@ class Sipp:
             "REASON": reason,
             "CHALLENGE": str(challenge),
             "TONE": str(tone),
+            "HEADER": header,
             "MEDIA_PORT": "[rtpstream_audio_port]" if tone else "[media_port]",
             "PLAY": "{{play.xml}}" if tone else "",
         }

@@ -25,6 +25,7 @@ mod report;
 mod send;
 #[cfg(test)]
 mod tests;
+mod udptl;
 
 /// Every buffer that a leg is given should hold this much; larger datagrams than an Ethernet frame are no audio.
 pub const BUFFER_LENGTH: usize = 2048;
@@ -57,6 +58,8 @@ pub struct Configuration {
     pub learn_from: Option<IpAddr>,
     /// Zero for never.
     pub silence_timeout: Duration,
+    /// The RTP port carries UDPTL (T.38) instead of RTP; the codecs are those of nothing then.
+    pub udptl: bool,
 }
 
 /// A received packet on its way to the linked leg: numbers, and where in the buffer its payload lies.
@@ -193,6 +196,9 @@ pub struct Leg {
     latch: Latch,
     receives: bool,
     sends: bool,
+    udptl: bool,
+    udptl_sent: u64,
+    udptl_sent_bytes: u64,
     receive_map: ReceiveMap,
     send_map: SendMap,
     reception: Reception,
@@ -227,6 +233,9 @@ impl Leg {
             latch: Latch::default(),
             receives: false,
             sends: false,
+            udptl: false,
+            udptl_sent: 0,
+            udptl_sent_bytes: 0,
             receive_map: ReceiveMap::default(),
             send_map: SendMap::default(),
             reception: Reception::default(),
@@ -249,6 +258,9 @@ impl Leg {
     /// Apply a media plan. Our SSRC, numbers and statistics go on.
     pub fn configure(&mut self, now: Time, plan: &Configuration) {
         self.latch.configure(plan.remote_rtp, plan.learn_from, plan.receives);
+        if std::mem::replace(&mut self.udptl, plan.udptl) != plan.udptl {
+            self.latch.forget();
+        }
         self.receives = plan.receives;
         self.sends = plan.sends;
         self.receive_map = ReceiveMap::new(&plan.receive_codecs);
@@ -266,6 +278,9 @@ impl Leg {
 
     /// A datagram arrived on one of the leg's sockets. The frame that comes back belongs to the linked leg.
     pub fn receive(&mut self, now: Time, socket: Socket, source: SocketAddr, data: &mut [u8]) -> Option<Frame> {
+        if self.udptl {
+            return self.receive_udptl(now, socket, source, data);
+        }
         match (demux::classify(data), socket) {
             (demux::Kind::Rtp, Socket::Rtp) => self.receive_rtp(now, source, data),
             (demux::Kind::Rtcp, _) => {
@@ -347,8 +362,8 @@ impl Leg {
         Statistics {
             packets_received: self.received,
             bytes_received: self.received_bytes,
-            packets_sent: self.outbound.packets(),
-            bytes_sent: self.outbound.octets(),
+            packets_sent: self.outbound.packets() + self.udptl_sent,
+            bytes_sent: self.outbound.octets() + self.udptl_sent_bytes,
             packets_lost: self.reception.lost(),
             jitter_ms: self.reception.jitter_ms(),
             packets_refused: self.refused,

@@ -57,7 +57,8 @@ impl Leg {
 
     /// Where reports go, and from which socket.
     fn report_target(&self) -> Option<(SocketAddr, Socket)> {
-        let target = self.latch.target()?;
+        // UDPTL has no RTCP.
+        let target = self.latch.target().filter(|_| !self.udptl)?;
         let (rtp, named) = (self.rtcp.rtp?, self.rtcp.named?);
         if named == rtp {
             // RFC 5761: one port for both.

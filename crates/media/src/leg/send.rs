@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Datagram, Frame, Leg, Socket};
-use crate::codec::Codec;
+use crate::codec::{Codec, Key};
 use crate::outbound::Incoming;
 use crate::rtp;
 use crate::time::Time;
@@ -18,10 +18,22 @@ const SAMPLES: usize = (SAMPLE_RATE / PACKETS_PER_S) as usize;
 const MAX_LAG: Duration = Duration::from_millis(500);
 
 impl Leg {
+    const fn refuse_relay(&mut self) -> Option<Datagram> {
+        self.refused += 1;
+        None
+    }
+
     /// Send a frame of the linked leg, which lies in `buffer`: map its payload type and renumber it, in place.
     ///
     /// `link` tells one link from another, so that a receiver sees one stream over transfers.
     pub fn relay(&mut self, now: Time, link: u32, frame: &Frame, buffer: &mut [u8]) -> Option<Datagram> {
+        if self.udptl != (frame.key == Key::UDPTL) {
+            // One leg is still, or already, at audio.
+            return self.refuse_relay();
+        }
+        if self.udptl {
+            return self.relay_udptl(frame);
+        }
         if !self.sends || self.is_generating() {
             return None;
         }

@@ -71,10 +71,10 @@ events! {
     AckTimedOut { tx: u64 }
     /// Rust answered a BYE that was left alone.
     ByeAnswered { tx: u64, message: Py<Message> }
-    /// Reserved for reliable provisionals.
-    PrackReceived { tx: u64, message: Py<Message> }
-    /// Reserved for reliable provisionals.
-    ReliableTimedOut { tx: u64 }
+    /// A PRACK acknowledged a reliable provisional of ours.
+    PrackReceived { tx: Py<ServerTransaction>, invite: u64, message: Py<Message>, flow: Py<Flow> }
+    /// A reliable provisional was never acknowledged.
+    ReliableTimedOut { tx: u64, refused: bool }
     /// No final response to a request of ours in time.
     TransactionTimedOut { tx: u64 }
     /// A request of ours could not be sent.
@@ -160,15 +160,22 @@ fn object(py: Python<'_>, event: sip::Event) -> PyResult<Py<PyAny>> {
             },
         )?
         .into_any(),
-        Event::PrackReceived { tx, message: prack } => Py::new(
+        Event::PrackReceived {
+            tx,
+            invite,
+            message: prack,
+            flow: from,
+        } => Py::new(
             py,
             PrackReceived {
-                tx,
+                tx: Py::new(py, ServerTransaction(tx))?,
+                invite,
                 message: message(prack)?,
+                flow: flow(from)?,
             },
         )?
         .into_any(),
-        Event::ReliableTimedOut { tx } => Py::new(py, ReliableTimedOut { tx })?.into_any(),
+        Event::ReliableTimedOut { tx, refused } => Py::new(py, ReliableTimedOut { tx, refused })?.into_any(),
         Event::TransactionTimedOut { tx } => Py::new(py, TransactionTimedOut { tx })?.into_any(),
         Event::TransportFailed { tx, reason } => Py::new(py, TransportFailed { tx, reason })?.into_any(),
         Event::FlowOpened { flow: opened } => Py::new(py, FlowOpened { flow: flow(opened)? })?.into_any(),

@@ -15,7 +15,7 @@ use super::matching::client_key;
 use super::timers::Alarm;
 use crate::build;
 use crate::flow::{ConnectionId, Flow, Transport};
-use crate::message::Message;
+use crate::message::{Limits, Message};
 use crate::time::Time;
 use crate::transaction::{Action, Input, Kind, Machine, State, Timer, TimerSet};
 
@@ -37,6 +37,11 @@ pub(super) struct ClientTx {
     pub(super) flow: Flow,
     pub(super) sent_by: SocketAddr,
     data: Bytes,
+    method: String,
+    /// For a large request that went over TCP: the way back to UDP while nothing was answered.
+    pub(super) fallback: Option<Way>,
+    /// The flow that Python named, where the request took another.
+    pub(super) asked: Option<Flow>,
     /// Our INVITE, for its ACK and CANCEL.
     invite: Option<Message>,
     /// Instead of 64*T1 as Timer B or F.
@@ -47,6 +52,14 @@ pub(super) struct ClientTx {
     pub(super) forks: Forks,
 }
 
+/// A request with its Via, ready to go one way.
+pub(super) struct Way {
+    pub(super) flow: Flow,
+    pub(super) sent_by: SocketAddr,
+    pub(super) branch: String,
+    pub(super) data: Bytes,
+}
+
 /// What a new client transaction is made of.
 pub(super) struct Departure {
     pub(super) kind: Kind,
@@ -54,6 +67,8 @@ pub(super) struct Departure {
     pub(super) flow: Flow,
     pub(super) sent_by: SocketAddr,
     pub(super) data: Bytes,
+    pub(super) method: String,
+    pub(super) fallback: Option<Way>,
     pub(super) invite: Option<Message>,
     pub(super) timeout: Option<Duration>,
 }
@@ -93,6 +108,7 @@ impl Clients {
     pub(super) fn insert(&mut self, id: u64, departure: Departure) {
         self.by_key.insert(departure.key.clone(), id);
         self.by_path.entry(path(&departure.flow)).or_default().insert(id);
+        let asked = departure.fallback.as_ref().map(|way| way.flow);
         let tx = ClientTx {
             machine: Machine::new(departure.kind),
             running: TimerSet::default(),
@@ -100,6 +116,9 @@ impl Clients {
             flow: departure.flow,
             sent_by: departure.sent_by,
             data: departure.data,
+            method: departure.method,
+            fallback: departure.fallback,
+            asked,
             invite: departure.invite,
             timeout: departure.timeout,
             held_cancel: None,
@@ -125,6 +144,23 @@ impl Clients {
         }
     }
 
+    /// Have a transaction begin anew, another way.
+    pub(super) fn redirect(&mut self, id: u64, way: Way, limits: &Limits) {
+        let Some(tx) = self.by_id.get_mut(&id) else { return };
+        let kind = tx.machine.kind();
+        let key = client_key(&way.branch, &tx.method);
+        let old = (std::mem::replace(&mut tx.key, key.clone()), path(&tx.flow));
+        tx.machine = Machine::new(kind);
+        if kind.is_invite() {
+            tx.invite = Message::parse(way.data.clone(), limits).ok();
+        }
+        (tx.flow, tx.sent_by, tx.data, tx.asked) = (way.flow, way.sent_by, way.data, None);
+        self.by_key.remove(&old.0);
+        self.by_key.insert(key, id);
+        self.leave(id, &old.1);
+        self.by_path.entry(path(&way.flow)).or_default().insert(id);
+    }
+
     /// The transactions whose request went that way.
     pub(super) fn on_path(&self, flow: &Flow) -> Vec<u64> {
         self.by_path.get(&path(flow)).into_iter().flatten().copied().collect()
@@ -141,6 +177,18 @@ impl Clients {
         if !waiting.is_empty() {
             self.by_path.entry(path(flow)).or_default().extend(waiting);
         }
+    }
+}
+
+impl ClientTx {
+    /// The timers that run, none of them any more.
+    pub(super) fn take_running(&mut self) -> TimerSet {
+        std::mem::take(&mut self.running)
+    }
+
+    /// A timer was set.
+    pub(super) fn note_running(&mut self, timer: Timer) {
+        self.running.insert(timer);
     }
 }
 
@@ -221,7 +269,11 @@ impl Endpoint {
         if let Some(tx) = self.clients.get_mut(id) {
             tx.running.remove(timer);
         }
-        self.client_input(now, id, Input::Fired(timer), Cause::default());
+        if timer == Timer::Stream {
+            self.stream_overdue(now, id);
+        } else {
+            self.client_input(now, id, Input::Fired(timer), Cause::default());
+        }
     }
 
     /// §17.1.1.3: the ACK to a failure goes where the INVITE went.
@@ -263,6 +315,8 @@ impl Endpoint {
                 flow,
                 sent_by,
                 data,
+                method: "CANCEL".to_owned(),
+                fallback: None,
                 invite: None,
                 timeout: None,
             },
@@ -278,9 +332,17 @@ impl Endpoint {
         }
         let Some(tx) = self.clients.get_mut(id) else { return };
         let (status, tag) = (response.status(), response.to_tag());
-        let novelty = match status {
-            ..=199 => tx.forks.provisional(tag, response.raw()),
-            200..=299 if tx.machine.kind().is_invite() => tx.forks.success(tag),
+        let asked = tx.asked;
+        let rseq = response.rseq().filter(|_| tx.machine.kind().is_invite());
+        // A provisional can be spared when Python is far behind; a reliable one comes again until it is acknowledged.
+        let spared = status < 200 && self.output.is_full();
+        if spared && rseq.is_some() {
+            return;
+        }
+        let novelty = match (status, rseq) {
+            (_, Some(rseq)) => tx.forks.reliable(tag, rseq),
+            (..=199, None) => tx.forks.provisional(tag, response.raw()),
+            (200..=299, None) if tx.machine.kind().is_invite() => tx.forks.success(tag),
             _ => Novelty::New,
         };
         match novelty {
@@ -293,12 +355,11 @@ impl Endpoint {
             }
         }
         self.note_remote_dialog(id, response);
-        // A provisional can be spared when Python is far behind.
-        if status >= 200 || !self.output.is_full() {
+        if !spared {
             self.output.tell(Event::ResponseReceived {
                 tx: id,
                 message: response.clone(),
-                flow: from,
+                flow: asked.unwrap_or(from),
             });
         }
     }
@@ -322,6 +383,9 @@ impl Endpoint {
     /// Let go of what a state needs no more: everything in Terminated, the request once it needs neither repeat nor ACK.
     fn settle_client(&mut self, id: u64) {
         let Some(tx) = self.clients.get_mut(id) else { return };
+        if !matches!(tx.machine.state(), State::Calling | State::Trying) {
+            tx.fallback = None;
+        }
         match tx.machine.state() {
             State::Terminated => {}
             State::Completed => {

@@ -11,6 +11,7 @@ use super::Endpoint;
 use super::challenge::Policy;
 use super::dialogs::DialogKey;
 use super::event::ServerTransaction;
+use super::respond::Answer;
 use super::send::Outgoing;
 use crate::digest::Algorithm;
 use crate::flow::{ConnectionId, Flow};
@@ -93,6 +94,8 @@ pub enum Command {
         flow: Flow,
         /// Instead of 64*T1 as Timer B or F.
         timeout: Option<Duration>,
+        /// A request over UDP that is longer than 1300 bytes may go over TCP (RFC 3261 §18.1.1).
+        large_over_tcp: bool,
     },
     /// Send CANCEL for an INVITE of ours, once a provisional has come (RFC 3261 §9.1).
     Cancel {
@@ -115,6 +118,8 @@ pub enum Command {
         body: Bytes,
         /// Our tag; one is minted where it is needed and absent.
         to_tag: Option<String>,
+        /// Send a provisional to INVITE reliably (RFC 3262), where the INVITE allows it.
+        reliable: bool,
     },
     /// Answer 401 with a fresh nonce. The caller has won `tx.claim()`.
     Challenge {
@@ -205,6 +210,7 @@ impl Endpoint {
                 body,
                 flow,
                 timeout,
+                large_over_tcp,
             } => {
                 self.send_request(
                     now,
@@ -215,6 +221,7 @@ impl Endpoint {
                         headers,
                         body,
                         flow,
+                        large_over_tcp,
                     },
                     timeout,
                 );
@@ -227,8 +234,17 @@ impl Endpoint {
                 headers,
                 body,
                 to_tag,
+                reliable,
             } => {
-                self.respond(now, tx.id, status, reason.as_deref(), &headers, &body, to_tag);
+                let answer = Answer {
+                    status,
+                    reason,
+                    headers,
+                    body,
+                    to_tag,
+                    reliable,
+                };
+                self.respond(now, tx.id, answer);
             }
             Command::Challenge { tx, stale } => self.challenge(now, tx.id, stale),
             Command::SendAck {
@@ -249,6 +265,7 @@ impl Endpoint {
                         headers,
                         body,
                         flow,
+                        large_over_tcp: true,
                     },
                 );
             }

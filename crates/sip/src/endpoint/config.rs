@@ -53,6 +53,15 @@ pub const MIN_KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// What `Retry-After` of a 503 says, in seconds, spread over this many values so that the shed do not come back at once.
 pub const RETRY_AFTER_S: std::ops::Range<u64> = 5..15;
 
+/// RFC 3261 §18.1.1: a longer request does not go as a datagram, for it may be cut into fragments that get lost.
+pub const MAX_DATAGRAM_REQUEST: usize = 1_300;
+/// So long the connection for such a request may take to open; then it goes as a datagram after all.
+pub const STREAM_PATIENCE: Duration = Duration::from_secs(4);
+/// So long a peer that has no TCP is not asked again.
+pub const REFUSED_FOR: Duration = Duration::from_secs(900);
+/// Such peers at once. Above it they are forgotten.
+pub const MAX_REFUSALS: usize = 4_096;
+
 /// Server transactions at once. Above three quarters new requests outside of dialogs get 503; at the bound every new request is dropped.
 pub const MAX_SERVER_TRANSACTIONS: usize = 262_144;
 /// Client transactions at once. Above it a request of ours ends at once with `TransportFailed`.
@@ -63,6 +72,8 @@ pub const MAX_DIALOGS: usize = 262_144;
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// To tags of one INVITE of ours. Answers from further forks are dropped.
 pub const MAX_FORKS: usize = 32;
+/// Provisionals of one INVITE that wait for the PRACK to an earlier one. Further ones are dropped.
+pub const MAX_HELD_PROVISIONALS: usize = 16;
 /// Keep-alives at once. Further ones are not started.
 pub const MAX_KEEP_ALIVES: usize = 65_536;
 /// Used nonces remembered; see [`crate::nonce::NonceBook`].

@@ -97,17 +97,23 @@ pub enum Event {
         /// The BYE.
         message: Message,
     },
-    /// Reserved for reliable provisionals (RFC 3262).
+    /// A PRACK acknowledged a reliable provisional of ours and is to be answered (RFC 3262 §3).
     PrackReceived {
-        /// The PRACK's id.
-        tx: u64,
+        /// The handle to answer the PRACK with.
+        tx: ServerTransaction,
+        /// The id of the INVITE that the provisional answered.
+        invite: u64,
         /// The PRACK.
         message: Message,
+        /// Where it came from.
+        flow: Flow,
     },
-    /// Reserved for reliable provisionals (RFC 3262).
+    /// A reliable provisional was repeated for 64*T1 and never acknowledged.
     ReliableTimedOut {
         /// The INVITE's id.
         tx: u64,
+        /// A 2xx that waited for the PRACK was given up, and 504 was sent in its place.
+        refused: bool,
     },
     /// No final response to a request of ours in time.
     TransactionTimedOut {

@@ -27,6 +27,8 @@ struct Fork {
     succeeded: bool,
     /// The last provisional's hash.
     provisional: Option<u64>,
+    /// The RSeq of the last reliable provisional.
+    rseq: Option<u32>,
     ack: Option<(Flow, Bytes)>,
     dialog: Option<DialogKey>,
 }
@@ -65,6 +67,18 @@ impl Forks {
             return Novelty::Repeat;
         }
         fork.provisional = hash;
+        Novelty::New
+    }
+
+    /// Note a reliable provisional. RFC 3262 §4: per early dialog each number once and in order; what comes again or too early is dropped
+    /// here, and comes again until it is acknowledged.
+    pub(super) fn reliable(&mut self, tag: &str, rseq: u32) -> Novelty {
+        let Some(fork) = self.entry(tag) else { return Novelty::TooMany };
+        if fork.succeeded || fork.rseq.is_some_and(|last| last.checked_add(1) != Some(rseq)) {
+            return Novelty::Repeat;
+        }
+        fork.rseq = Some(rseq);
+        fork.provisional = None;
         Novelty::New
     }
 

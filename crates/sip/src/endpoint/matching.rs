@@ -75,6 +75,11 @@ pub(super) fn ack_key(call_id: &str, local_tag: &str, remote_tag: &str, cseq: u3
     join(&[call_id, local_tag, remote_tag, &cseq.to_string()])
 }
 
+/// The reliable provisional that a PRACK is for (RFC 3262 §3).
+pub(super) fn prack_key(call_id: &str, local_tag: &str, remote_tag: &str, cseq: u32, rseq: u32) -> String {
+    join(&[call_id, local_tag, remote_tag, &cseq.to_string(), &rseq.to_string()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,10 +12,12 @@ mod connections;
 mod dialogs;
 pub mod event;
 mod forks;
+mod large;
 mod listeners;
 mod matching;
 mod network;
 mod output;
+mod reliable;
 mod request;
 mod respond;
 mod response;
@@ -56,6 +58,7 @@ pub struct Endpoint {
     dialogs: dialogs::Dialogs,
     policy: challenge::Policy,
     nonces: NonceBook,
+    refusals: large::Refusals,
     timers: timers::Timers,
     output: output::Output,
     overloaded: bool,
@@ -84,6 +87,7 @@ impl Endpoint {
             dialogs: dialogs::Dialogs::default(),
             policy: challenge::Policy::default(),
             nonces: NonceBook::new(&seed, config::MAX_NONCES),
+            refusals: large::Refusals::default(),
             timers: timers::Timers::default(),
             output: output::Output::new(config.event_queue),
             overloaded: false,

@@ -112,7 +112,9 @@ impl Endpoint {
 
     fn fail_path(&mut self, now: Time, flow: &Flow, reason: &str) {
         for id in self.clients.on_path(flow) {
-            self.client_input(now, id, Input::TransportError, Cause { response: None, reason });
+            if !self.fall_back(now, id) {
+                self.client_input(now, id, Input::TransportError, Cause { response: None, reason });
+            }
         }
     }
 

@@ -1,14 +1,14 @@
 //! Requests from the network: matched to what they belong to, turned away, challenged, or handed up in a new server transaction
 //! (RFC 3261 §8.2, §9.2, §12.2.2, §17.2.3).
 
+use super::Endpoint;
 use super::challenge::Verdict;
 use super::config::{MAX_SERVER_TRANSACTIONS, RETRY_AFTER_S};
 use super::dialogs::DialogKey;
-use super::event::Event;
+use super::event::{Event, ServerTransaction};
 use super::matching::{ack_key, has_cookie, merge_key, server_key};
-use super::respond::Reply;
+use super::respond::{Answer, Reply};
 use super::server::Arrival;
-use super::{Endpoint, command::HeaderList};
 use crate::flow::Flow;
 use crate::header::Via;
 use crate::message::{Message, ParseError};
@@ -16,13 +16,13 @@ use crate::time::Time;
 use crate::transaction::{Input, State, Timer};
 
 /// A checked request and what was read of it.
-struct Incoming {
-    message: Message,
+pub(super) struct Incoming {
+    pub(super) message: Message,
     flow: Flow,
     via: Via,
-    cseq: u32,
+    pub(super) cseq: u32,
     key: String,
-    reply: Reply,
+    pub(super) reply: Reply,
 }
 
 impl Endpoint {
@@ -83,14 +83,14 @@ impl Endpoint {
         let tag = tx.tag.clone().unwrap_or_else(|| self.minter.tag());
         let Some(tx) = self.servers.get_mut(id) else { return };
         tx.tag = Some(tag.clone());
-        let claimed = open && tx.handle.claim();
+        let claimed = open && (tx.handle.claim() || self.withdraw_success(id));
         // "The To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be the same."
         let to_tag = incoming.message.to_tag().is_empty().then_some(tag.as_str());
         if let Some(data) = self.build_response(&incoming.message, &incoming.reply, 200, None, to_tag, &[], &[]) {
             self.send_reply(now, incoming.reply, data, false);
         }
         if claimed {
-            self.respond(now, id, 487, None, &HeaderList::new(), &[], None);
+            self.respond(now, id, Answer::bare(487));
             self.output.tell(Event::Cancelled {
                 tx: id,
                 message: incoming.message,
@@ -116,6 +116,9 @@ impl Endpoint {
         if self.dialogs.get(&key).is_none() {
             return self.answer(now, message, incoming.reply, 481, &[]);
         }
+        if message.method() == "PRACK" {
+            return self.take_prack(now, incoming, key);
+        }
         let source = incoming.flow.remote.ip();
         let credentials = match self.policy.judge(now, &mut self.nonces, message, source, true) {
             Verdict::Pass { credentials, .. } => credentials,
@@ -131,6 +134,10 @@ impl Endpoint {
     /// A request outside of dialogs: merged with one under way, shed, challenged or handed up.
     fn take_outside(&mut self, now: Time, incoming: Incoming) {
         let message = &incoming.message;
+        if message.method() == "PRACK" {
+            // RFC 3262 §3: it matches no provisional of ours.
+            return self.answer(now, message, incoming.reply, 481, &[]);
+        }
         let merge = merge_key(message, incoming.cseq);
         if self.servers.is_merged(&merge) {
             // §8.2.2.2
@@ -181,16 +188,41 @@ impl Endpoint {
         inside: Option<DialogKey>,
     ) -> u64 {
         let handle = self.servers.next_handle();
-        let Incoming {
-            message, flow, key, reply, ..
-        } = incoming;
         let event = Event::RequestReceived {
             tx: handle.clone(),
-            message: message.clone(),
-            flow,
+            message: incoming.message.clone(),
+            flow: incoming.flow,
             credentials,
             trusted,
         };
+        self.enter(now, incoming, handle, event, merge, inside)
+    }
+
+    /// Hand up the PRACK to a reliable provisional of this INVITE.
+    pub(super) fn hand_up_prack(&mut self, now: Time, incoming: Incoming, invite: u64, inside: DialogKey) {
+        let handle = self.servers.next_handle();
+        let event = Event::PrackReceived {
+            tx: handle.clone(),
+            invite,
+            message: incoming.message.clone(),
+            flow: incoming.flow,
+        };
+        self.enter(now, incoming, handle, event, None, Some(inside));
+    }
+
+    /// Begin the server transaction of a request; `event` is what goes up.
+    fn enter(
+        &mut self,
+        now: Time,
+        incoming: Incoming,
+        handle: ServerTransaction,
+        event: Event,
+        merge: Option<String>,
+        inside: Option<DialogKey>,
+    ) -> u64 {
+        let Incoming {
+            message, flow, key, reply, ..
+        } = incoming;
         let id = self.servers.insert(Arrival {
             handle,
             request: message,
@@ -212,6 +244,6 @@ impl Endpoint {
         };
         let source = tx.flow.remote.ip();
         let value = self.policy.challenge(now, &mut self.nonces, source, stale);
-        self.respond(now, id, 401, None, &vec![("WWW-Authenticate".to_owned(), value)], &[], None);
+        self.respond(now, id, Answer::with(401, vec![("WWW-Authenticate".to_owned(), value)]));
     }
 }

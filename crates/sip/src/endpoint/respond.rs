@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::Endpoint;
+use super::command::HeaderList;
 use super::matching::DEFAULT_PORT;
 use crate::build::{self, ViaStamp};
 use crate::flow::Flow;
@@ -12,6 +13,35 @@ use crate::header::Via;
 use crate::message::Message;
 use crate::time::Time;
 use crate::token::mac;
+
+/// A response as Python gives it, or as we make it ourselves.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) reason: Option<String>,
+    pub(super) headers: HeaderList,
+    pub(super) body: Bytes,
+    pub(super) to_tag: Option<String>,
+    pub(super) reliable: bool,
+}
+
+impl Answer {
+    /// One with a status and nothing else to say.
+    pub(super) fn bare(status: u16) -> Self {
+        Answer::with(status, HeaderList::new())
+    }
+
+    /// One with header fields.
+    pub(super) const fn with(status: u16, headers: HeaderList) -> Self {
+        Answer {
+            status,
+            reason: None,
+            headers,
+            body: Bytes::new(),
+            to_tag: None,
+            reliable: false,
+        }
+    }
+}
 
 /// Where a response goes.
 #[derive(Clone, Copy, Debug)]

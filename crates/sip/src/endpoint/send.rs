@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Endpoint;
-use super::client::{Cause, Departure, INTERNAL};
+use super::client::{Cause, Departure, INTERNAL, Way};
 use super::command::HeaderList;
 use super::config::MAX_CLIENT_TRANSACTIONS;
 use super::event::Event;
@@ -24,14 +24,7 @@ pub(super) struct Outgoing {
     pub(super) headers: HeaderList,
     pub(super) body: Bytes,
     pub(super) flow: Flow,
-}
-
-/// A request with its Via, ready to go.
-struct Built {
-    flow: Flow,
-    sent_by: SocketAddr,
-    branch: String,
-    data: Bytes,
+    pub(super) large_over_tcp: bool,
 }
 
 impl Endpoint {
@@ -40,42 +33,50 @@ impl Endpoint {
         if id & INTERNAL != 0 || self.clients.has(id) {
             return;
         }
-        match self.depart(outgoing, timeout) {
+        match self.depart(now, outgoing, timeout) {
             Ok(departure) => {
                 self.clients.insert(id, departure);
                 self.client_input(now, id, Input::Start, Cause::default());
+                self.await_stream(now, id);
             }
             Err(reason) => self.output.tell(Event::TransportFailed { tx: id, reason }),
         }
     }
 
-    fn depart(&mut self, outgoing: &Outgoing, timeout: Option<Duration>) -> Result<Departure, String> {
+    fn depart(&mut self, now: Time, outgoing: &Outgoing, timeout: Option<Duration>) -> Result<Departure, String> {
         if self.clients.len() >= MAX_CLIENT_TRANSACTIONS {
             return Err("too many requests are under way".to_owned());
         }
         if matches!(outgoing.method.as_str(), "ACK" | "CANCEL") {
             return Err(format!("{} is no request of its own", outgoing.method));
         }
-        let built = self.build_request(outgoing)?;
+        let datagram = self.build_request(outgoing, outgoing.flow)?;
+        let (way, fallback) = match self.enlarge(now, outgoing, &datagram) {
+            Some(stream) => (stream, Some(datagram)),
+            None => (datagram, None),
+        };
         let is_invite = outgoing.method == "INVITE";
         let invite = if is_invite {
-            Message::parse(built.data.clone(), &self.limits).ok()
+            Message::parse(way.data.clone(), &self.limits).ok()
         } else {
             None
         };
         Ok(Departure {
             kind: if is_invite { Kind::InviteClient } else { Kind::Client },
-            key: client_key(&built.branch, &outgoing.method),
-            flow: built.flow,
-            sent_by: built.sent_by,
-            data: built.data,
+            key: client_key(&way.branch, &outgoing.method),
+            flow: way.flow,
+            sent_by: way.sent_by,
+            data: way.data,
+            method: outgoing.method.clone(),
+            fallback,
             invite,
             timeout,
         })
     }
 
-    fn build_request(&mut self, outgoing: &Outgoing) -> Result<Built, String> {
-        let (flow, sent_by) = self.route(outgoing.flow)?;
+    /// Write a request for the way that `flow` names.
+    pub(super) fn build_request(&mut self, outgoing: &Outgoing, flow: Flow) -> Result<Way, String> {
+        let (flow, sent_by) = self.route(flow)?;
         let branch = self.minter.branch();
         let via = format!("SIP/2.0/{} {sent_by};branch={branch};rport", flow.transport.via_name());
         let built = build::request(
@@ -87,7 +88,7 @@ impl Endpoint {
             &self.defaults,
         );
         built
-            .map(|data| Built {
+            .map(|data| Way {
                 flow,
                 sent_by,
                 branch,
@@ -122,7 +123,10 @@ impl Endpoint {
 
     /// Send the ACK to a 2xx, and keep it for the repeats of that 2xx. It is no transaction: what cannot be sent is not told.
     pub(super) fn send_ack(&mut self, now: Time, id: u64, to_tag: &str, outgoing: &Outgoing) {
-        let Ok(built) = self.build_request(outgoing) else { return };
+        let Ok(way) = self.build_request(outgoing, outgoing.flow) else {
+            return;
+        };
+        let built = self.enlarge_ack(id, outgoing, &way).unwrap_or(way);
         if let Some(tx) = self.clients.get_mut(id) {
             tx.forks.keep_ack(to_tag, built.flow, built.data.clone());
         }

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::Endpoint;
-use super::command::HeaderList;
 use super::dialogs::DialogKey;
 use super::event::{Event, ServerTransaction};
-use super::matching::ack_key;
-use super::respond::Reply;
+use super::matching::{ack_key, prack_key};
+use super::reliable::Reliable;
+use super::respond::{Answer, Reply};
 use super::timers::Alarm;
 use crate::flow::Flow;
 use crate::message::Message;
@@ -21,7 +21,7 @@ use crate::transaction::{Action, Input, Kind, Machine, State, Timer, TimerSet};
 pub(super) struct ServerTx {
     pub(super) handle: ServerTransaction,
     pub(super) machine: Machine,
-    running: TimerSet,
+    pub(super) running: TimerSet,
     /// Kept until the final answer is acknowledged or needs no more.
     pub(super) request: Option<Message>,
     /// What goes up with `Deliver`.
@@ -37,6 +37,8 @@ pub(super) struct ServerTx {
     pub(super) tag: Option<String>,
     /// The dialog the request came in.
     pub(super) inside: Option<DialogKey>,
+    /// Once a provisional went out reliably.
+    pub(super) reliable: Option<Box<Reliable>>,
     /// The answer to be sent by the next `Send`, then the one to repeat.
     last: Option<Bytes>,
 }
@@ -60,6 +62,7 @@ pub(super) struct Servers {
     by_key: HashMap<String, u64>,
     merges: HashMap<String, u64>,
     acks: HashMap<String, u64>,
+    pracks: HashMap<String, u64>,
     last: u64,
 }
 
@@ -84,6 +87,21 @@ impl Servers {
     /// The INVITE whose 2xx an ACK acknowledges.
     pub(super) fn acknowledged_by(&self, ack: &str) -> Option<u64> {
         self.acks.get(ack).copied()
+    }
+
+    /// The INVITE whose reliable provisional a PRACK acknowledges.
+    pub(super) fn acknowledged_reliable(&self, prack: &str) -> Option<u64> {
+        self.pracks.get(prack).copied()
+    }
+
+    /// From now on a PRACK with that key is for this INVITE.
+    pub(super) fn await_prack(&mut self, prack: String, id: u64) {
+        self.pracks.insert(prack, id);
+    }
+
+    /// That PRACK came, or is awaited no more.
+    pub(super) fn forget_prack(&mut self, prack: &str) {
+        self.pracks.remove(prack);
     }
 
     pub(super) fn next_handle(&mut self) -> ServerTransaction {
@@ -116,6 +134,7 @@ impl Servers {
             dialogs: Vec::new(),
             tag: None,
             inside: arrival.inside,
+            reliable: None,
             last: None,
         };
         self.by_id.insert(id, tx);
@@ -131,6 +150,14 @@ impl Servers {
         }
         if let Some(ack) = tx.ack.as_ref().filter(|ack| mine(self.acks.get(*ack))) {
             self.acks.remove(ack);
+        }
+        if let Some(prack) = tx
+            .reliable
+            .as_ref()
+            .and_then(|reliable| reliable.key())
+            .filter(|prack| mine(self.pracks.get(*prack)))
+        {
+            self.pracks.remove(prack);
         }
         Some(tx)
     }
@@ -195,7 +222,7 @@ impl Endpoint {
         None
     }
 
-    fn stop_server_timer(&mut self, id: u64, timer: Timer) {
+    pub(super) fn stop_server_timer(&mut self, id: u64, timer: Timer) {
         if self.servers.get_mut(id).is_some_and(|tx| tx.running.remove(timer)) {
             self.timers.stop(Alarm::Server(id, timer));
         }
@@ -206,10 +233,11 @@ impl Endpoint {
         if let Some(tx) = self.servers.get_mut(id) {
             tx.running.remove(timer);
         }
-        if timer == Timer::Bye {
-            self.answer_bye(now, id)
-        } else {
-            self.server_input(now, id, Input::Fired(timer), None)
+        match timer {
+            Timer::Bye => self.answer_bye(now, id),
+            Timer::Reliable => self.repeat_reliable(now, id),
+            Timer::ReliableLimit => self.give_up_reliable(now, id),
+            _ => self.server_input(now, id, Input::Fired(timer), None),
         }
     }
 
@@ -236,18 +264,8 @@ impl Endpoint {
         }
     }
 
-    /// Answer a request for Python, or for ourselves. What cannot be built becomes 500, so that no peer is left waiting.
-    #[allow(clippy::too_many_arguments)] // RFC 3261 §8.2.6 has as many parts
-    pub(super) fn respond(
-        &mut self,
-        now: Time,
-        id: u64,
-        status: u16,
-        reason: Option<&str>,
-        headers: &HeaderList,
-        body: &[u8],
-        to_tag: Option<String>,
-    ) {
+    /// Send an answer whose time has come. What cannot be built becomes 500, so that no peer is left waiting.
+    pub(super) fn answer_now(&mut self, now: Time, id: u64, mut answer: Answer) {
         let Some(tx) = self.servers.get_mut(id).filter(|tx| tx.is_open()) else {
             return;
         };
@@ -255,19 +273,36 @@ impl Endpoint {
             return;
         };
         let kept = tx.tag.clone();
-        let tag = if status > 100 && request.to_tag().is_empty() {
-            to_tag.or(kept).or_else(|| Some(self.minter.tag()))
+        let tag = if answer.status > 100 && request.to_tag().is_empty() {
+            answer.to_tag.take().or(kept).or_else(|| Some(self.minter.tag()))
         } else {
             None
         };
-        let built = self.build_response(&request, &reply, status, reason, tag.as_deref(), headers, body);
+        let rseq = if answer.reliable {
+            self.number_reliable(id, &mut answer)
+        } else {
+            None
+        };
+        let Answer { reason, headers, body, .. } = &answer;
+        let built = self.build_response(&request, &reply, answer.status, reason.as_deref(), tag.as_deref(), headers, body);
         let (status, data) = match built {
-            Some(data) => (status, Some(data)),
-            None if status < 200 => return,
+            Some(data) => (answer.status, Some(data)),
+            None if answer.status < 200 => return,
             None => (500, self.build_response(&request, &reply, 500, None, tag.as_deref(), &[], &[])),
         };
         let Some(data) = data else { return };
         self.note_dialog(id, &request, status, tag.as_deref());
+        match rseq {
+            Some(rseq) => {
+                let local = tag.as_deref().unwrap_or(request.to_tag());
+                let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+                let key = prack_key(request.call_id(), local, request.from_tag(), cseq, rseq);
+                self.await_prack(now, id, key, data.clone(), !answer.body.is_empty());
+            }
+            // RFC 3262 §3: a final answer ends the repeats.
+            None if status >= 200 => self.stop_reliable(id),
+            None => {}
+        }
         if let Some(tx) = self.servers.get_mut(id) {
             tx.last = Some(data);
             tx.tag = tag.or(tx.tag.take());
@@ -310,7 +345,7 @@ impl Endpoint {
         if !tx.handle.claim() {
             return;
         }
-        self.respond(now, id, 200, None, &HeaderList::new(), &[], None);
+        self.respond(now, id, Answer::bare(200));
         let leg = inside.and_then(|key| self.dialogs.get(&key)).map_or(0, |dialog| dialog.leg);
         if leg != 0 {
             self.output.stopped_legs.push(leg);

@@ -1,13 +1,14 @@
 //! Header fields: their names, and typed readers for those that the stack acts on. One file a family.
 //!
 //! [`Name`] knows long and compact names; [`Params`] is what follows a semicolon; [`NameAddr`] is From, To, Contact, Route and their kin;
-//! [`Via`] and [`CSeq`] are themselves. [`split_list`] cuts a value at its top-level commas. `message` checks with the borrowing scanners
+//! [`Via`], [`CSeq`] and [`RAck`] are themselves. [`split_list`] cuts a value at its top-level commas. `message` checks with the borrowing scanners
 //! of these files, `endpoint` and Python read through the types. RFC 3261 §20, §25.1.
 
 mod address;
 mod cseq;
 mod name;
 mod params;
+mod rack;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -19,6 +20,8 @@ pub use cseq::CSeq;
 pub use name::Name;
 pub use params::Params;
 pub(crate) use params::{find_raw, scan as scan_params};
-pub(crate) use text::{has_bare_nul, is_token, trim};
+pub use rack::RAck;
+pub(crate) use rack::parse_rseq;
+pub(crate) use text::{has_bare_nul, is_token, trim, unquote};
 pub use text::{parse_integer, split_list};
 pub use via::Via;

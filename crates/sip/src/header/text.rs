@@ -55,7 +55,7 @@ pub(super) fn quoted_length(text: &str) -> Option<usize> {
 }
 
 /// What a quoted string of [`quoted_length`] says.
-pub(super) fn unquote(quoted: &str) -> String {
+pub(crate) fn unquote(quoted: &str) -> String {
     let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted);
     let mut plain = String::with_capacity(inner.len());
     let mut letters = inner.chars();

@@ -98,6 +98,8 @@ pub struct Audio {
     pub rtcp: Option<SocketAddr>,
     /// The milliseconds of audio that they want in a packet.
     pub ptime_ms: Option<u16>,
+    /// They take RTCP on the RTP port (RFC 5761 §5.1.1).
+    pub rtcp_mux: bool,
 }
 
 /// Why a remote audio line cannot be used.
@@ -124,6 +126,22 @@ pub(super) fn is_plain_audio(media: &Media) -> bool {
 }
 
 impl Audio {
+    /// No audio in that place: another kind of media stands there.
+    pub(super) fn absent(index: usize) -> Self {
+        Audio {
+            index,
+            protocol: String::new(),
+            enabled: false,
+            codecs: Vec::new(),
+            direction: Direction::Inactive,
+            address: None,
+            rtp: None,
+            rtcp: None,
+            ptime_ms: None,
+            rtcp_mux: false,
+        }
+    }
+
     /// Read the media line at `index`; `known` are the codecs that unexplained payload types may refer to. `None`: no such line.
     pub(super) fn read(description: &Description, index: usize, known: &[Codec]) -> Option<Result<Self, Unusable>> {
         let media = description.media.get(index)?;
@@ -147,6 +165,7 @@ impl Audio {
             rtp,
             rtcp: rtp.and_then(|rtp| rtcp(media, rtp)),
             ptime_ms: attribute(&media.lines, "ptime").and_then(ptime),
+            rtcp_mux: enabled && attribute(&media.lines, "rtcp-mux").is_some(),
         }))
     }
 
@@ -158,7 +177,7 @@ impl Audio {
 }
 
 /// The address of `c=`, the media line's before the session's: `IN IP4 192.0.2.1`, with `/ttl` for multicast (RFC 8866 §5.7).
-fn connection(description: &Description, media: &Media) -> Result<IpAddr, Unusable> {
+pub(super) fn connection(description: &Description, media: &Media) -> Result<IpAddr, Unusable> {
     let value = first(&media.lines, 'c')
         .or_else(|| first(&description.session, 'c'))
         .ok_or(Unusable::NoAddress)?;

@@ -6,10 +6,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::audio::{Audio, is_plain_audio};
+use super::audio::{Audio, Direction, is_plain_audio};
 use super::codec::Codec;
 use super::description::{Description, Line, Media, SdpError, decimal, first};
-use super::negotiate::{MediaPlan, NegotiationError, Offered, Ours, Stood, audio_line, choose_audio, conclude, negotiate};
+use super::fax::{Fax, FaxAttribute, closed, fax_line, is_fax};
+use super::negotiate::{MediaPlan, NegotiationError, Offered, Ours, Stood, audio_line, choose_audio, choose_fax, conclude, negotiate};
 use super::numbering::Numbering;
 
 /// Why a step of the model failed.
@@ -34,6 +35,7 @@ pub enum DescribeError {
 pub struct RemoteOffer {
     description: Arc<Description>,
     audio: Audio,
+    fax: Option<(usize, Fax)>,
     unchanged: bool,
 }
 
@@ -42,6 +44,12 @@ impl RemoteOffer {
     #[must_use]
     pub fn audio(&self) -> &Audio {
         &self.audio
+    }
+
+    /// T.38 that it offers instead of audio.
+    #[must_use]
+    pub fn fax(&self) -> Option<&Fax> {
+        self.fax.as_ref().map(|(_, fax)| fax)
     }
 
     /// All of it.
@@ -75,6 +83,8 @@ struct Open {
     numbering: Numbering,
     /// Whether audio ran before it.
     running: bool,
+    /// It offers T.38.
+    fax: bool,
 }
 
 /// One leg's offer/answer state. Not shared between legs.
@@ -147,7 +157,7 @@ impl Describer {
             .get(place)
             .filter(|line| is_plain_audio(line))
             .map_or("RTP/AVP", |line| line.protocol.as_str());
-        let line = audio_line(protocol, ours.port, &codecs, ours.direction, ours.ptime_ms);
+        let line = audio_line(protocol, &Ours { codecs: &codecs, ..*ours });
         media.splice(place..media.len().min(place + 1), [line]);
         let stood = Stood { media, audio: Some(place) };
         let local = self.write(ours.address, &self.time, stood.clone());
@@ -158,6 +168,7 @@ impl Describer {
             codecs,
             direction: ours.direction,
             ptime_ms: ours.ptime_ms,
+            rtcp_mux: ours.rtcp_mux,
         };
         self.version = self.version.max(local.version);
         self.answered = None;
@@ -166,6 +177,7 @@ impl Describer {
             local,
             numbering,
             running: self.plan.is_some(),
+            fax: false,
         });
         Ok(text)
     }
@@ -179,7 +191,11 @@ impl Describer {
             .or(self.answered.as_ref())
             .ok_or(DescribeError::State("no offer waits for an answer"))?;
         let answer = Description::parse(body)?;
-        let plan = conclude(&open.offered, &answer, open.running)?;
+        let plan = if open.fax {
+            conclude_fax(&open.offered, &answer)?
+        } else {
+            conclude(&open.offered, &answer, open.running)?
+        };
         self.remote = Some(Arc::new(answer));
         if let Some(open) = self.pending.take() {
             self.numbering = open.numbering.clone();
@@ -199,19 +215,112 @@ impl Describer {
 
     /// Parse and check their offer, changing nothing.
     pub fn read_offer(&self, body: &[u8]) -> Result<RemoteOffer, DescribeError> {
+        self.read(body, false)
+    }
+
+    /// The same where an offer of T.38 instead of audio is welcome too.
+    pub fn read_offer_or_fax(&self, body: &[u8]) -> Result<RemoteOffer, DescribeError> {
+        self.read(body, true)
+    }
+
+    fn read(&self, body: &[u8], fax: bool) -> Result<RemoteOffer, DescribeError> {
         let description = Description::parse(body)?;
+        let unchanged = self.remote.as_deref() == Some(&description);
+        if let Some(place) = choose_fax(&description).filter(|_| fax) {
+            return self.read_fax(description, place, unchanged);
+        }
         let index = choose_audio(&description, &self.stood())?;
         let known = self.numbering.codecs();
         let audio = Audio::read(&description, index, known).ok_or(SdpError::Missing("an audio line"))?;
         let audio = audio.map_err(|why| NegotiationError {
             reason: why.reason().to_owned(),
         })?;
-        let unchanged = self.remote.as_deref() == Some(&description);
         Ok(RemoteOffer {
             description: Arc::new(description),
             audio,
+            fax: None,
             unchanged,
         })
+    }
+
+    fn read_fax(&self, description: Description, place: usize, unchanged: bool) -> Result<RemoteOffer, DescribeError> {
+        if description.media.len() < self.stood().media.len() {
+            return Err(NegotiationError::new("their new offer has fewer media lines than stood").into());
+        }
+        let line = description.media.get(place).ok_or(SdpError::Missing("the fax line"))?;
+        let fax = Fax::read(&description, line).map_err(|why| NegotiationError::new(why.reason()))?;
+        Ok(RemoteOffer {
+            description: Arc::new(description),
+            audio: Audio::absent(place),
+            fax: Some((place, fax)),
+            unchanged,
+        })
+    }
+
+    /// Our offer of T.38 in the place of the audio, pending as any offer; `attributes` are those of the other leg.
+    pub fn offer_fax(&mut self, address: IpAddr, port: u16, attributes: &[FaxAttribute]) -> Result<String, DescribeError> {
+        if self.pending.is_some() {
+            return Err(DescribeError::State("an offer is pending"));
+        }
+        check_address(address)?;
+        let before = self.stood();
+        let mut media: Vec<Media> = before.media.iter().map(Media::refused).collect();
+        let place = before.audio.unwrap_or(media.len());
+        media.splice(
+            place..media.len().min(place + 1),
+            [fax_line(port, &closed(attributes.iter().cloned()))],
+        );
+        let stood = Stood { media, audio: Some(place) };
+        let local = self.write(address, &self.time, stood.clone());
+        let text = local.text.clone();
+        let offered = Offered {
+            stood,
+            address,
+            codecs: Vec::new(),
+            direction: Direction::SendRecv,
+            ptime_ms: None,
+            rtcp_mux: false,
+        };
+        self.version = self.version.max(local.version);
+        self.answered = None;
+        self.pending = Some(Open {
+            offered,
+            local,
+            numbering: self.numbering.clone(),
+            running: self.plan.is_some(),
+            fax: true,
+        });
+        Ok(text)
+    }
+
+    /// Our answer to an offer of T.38, which stands from now on; every other line is refused.
+    pub fn answer_fax(
+        &mut self,
+        offer: &RemoteOffer,
+        address: IpAddr,
+        port: u16,
+        attributes: &[FaxAttribute],
+    ) -> Result<(String, &MediaPlan), DescribeError> {
+        if self.pending.is_some() {
+            return Err(DescribeError::State("an offer of ours is pending"));
+        }
+        check_address(address)?;
+        let (place, fax) = offer.fax.clone().ok_or(DescribeError::Argument("the offer is none of T.38"))?;
+        if fax.remote.is_some_and(|remote| remote.is_ipv4() != address.is_ipv4()) {
+            return Err(NegotiationError::new("their fax is at an address of another family than ours").into());
+        }
+        let mut media: Vec<Media> = offer.description.media.iter().map(Media::refused).collect();
+        if let Some(line) = media.get_mut(place) {
+            *line = fax_line(port, &closed(attributes.iter().cloned()));
+        }
+        self.time = time_of(&offer.description).unwrap_or("0 0").to_owned();
+        let local = self.write(address, &self.time, Stood { media, audio: Some(place) });
+        self.version = self.version.max(local.version);
+        let text = local.text.clone();
+        self.local = Some(local);
+        self.remote = Some(Arc::clone(&offer.description));
+        self.answered = None;
+        Ok((text, self.plan.insert(MediaPlan::of_fax(fax))))
     }
 
     /// Our answer, which stands from now on.
@@ -220,6 +329,9 @@ impl Describer {
             return Err(DescribeError::State("an offer of ours is pending"));
         }
         check(ours)?;
+        if offer.fax.is_some() {
+            return Err(NegotiationError::new("they offer a fax and we can audio").into());
+        }
         let agreed = negotiate(ours, &offer.description, &offer.audio, &self.stood())?;
         // RFC 3264 §6: the t= line of the answer is that of the offer.
         self.time = time_of(&offer.description).unwrap_or("0 0").to_owned();
@@ -292,14 +404,38 @@ impl Describer {
     }
 }
 
+/// Draw the plan from their answer to our offer of T.38.
+fn conclude_fax(offered: &Offered, answer: &Description) -> Result<MediaPlan, NegotiationError> {
+    if answer.media.len() != offered.stood.media.len() {
+        return Err(NegotiationError::new(
+            "they answer with another number of media lines than we offered",
+        ));
+    }
+    let line = offered.stood.audio.and_then(|place| answer.media.get(place));
+    let line = line
+        .filter(|line| is_fax(line) && line.port != 0)
+        .ok_or_else(|| NegotiationError::new("they refuse the fax that we offer"))?;
+    let fax = Fax::read(answer, line).map_err(|why| NegotiationError::new(why.reason()))?;
+    match fax.remote {
+        Some(remote) if remote.is_ipv4() != offered.address.is_ipv4() => {
+            Err(NegotiationError::new("their fax is at an address of another family than ours"))
+        }
+        _ => Ok(MediaPlan::of_fax(fax)),
+    }
+}
+
+fn check_address(address: IpAddr) -> Result<(), DescribeError> {
+    if address.is_unspecified() || address.is_multicast() {
+        return Err(DescribeError::Argument("the address is one that they can send to"));
+    }
+    Ok(())
+}
+
 fn check(ours: &Ours<'_>) -> Result<(), DescribeError> {
     if ours.ptime_ms == Some(0) {
         return Err(DescribeError::Argument("a packet holds at least 1 ms"));
     }
-    if ours.address.is_unspecified() || ours.address.is_multicast() {
-        return Err(DescribeError::Argument("the address is one that they can send to"));
-    }
-    Ok(())
+    check_address(ours.address)
 }
 
 /// Their `t=` line, where it is two numbers.

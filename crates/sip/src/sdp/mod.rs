@@ -7,6 +7,7 @@ mod audio;
 mod codec;
 mod describer;
 mod description;
+mod fax;
 mod negotiate;
 mod numbering;
 
@@ -17,6 +18,7 @@ pub use description::{
     Description, Line, MAX_ATTRIBUTES, MAX_BYTES, MAX_FORMATS, MAX_MEDIA, MAX_OTHER_LINES, Media, Origin, SdpError, attribute, attributes,
     first,
 };
+pub use fax::{Fax, FaxAttribute, known as known_fax_attribute};
 pub use negotiate::{Agreed, MediaPlan, NegotiationError, Offered, Ours, Stood, audio_line, choose_audio, conclude, negotiate};
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::audio::{Audio, Direction, is_plain_audio};
 use super::codec::{Codec, in_common, in_words};
 use super::description::{Description, Line, Media};
+use super::fax::{Fax, is_fax};
 
 /// An offer or answer that cannot be agreed; the text says why in words, fit for a quoted string.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +19,7 @@ pub struct NegotiationError {
 }
 
 impl NegotiationError {
-    fn new(reason: impl Into<String>) -> Self {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
         NegotiationError { reason: reason.into() }
     }
 }
@@ -36,6 +37,8 @@ pub struct Ours<'a> {
     pub direction: Direction,
     /// The milliseconds of audio that we want in a packet.
     pub ptime_ms: Option<u16>,
+    /// Offer one port for RTP and RTCP, or agree to it where it is offered (RFC 5761 §5.1.1).
+    pub rtcp_mux: bool,
 }
 
 /// The media lines that stood before, and which of them is the audio.
@@ -64,6 +67,10 @@ pub struct MediaPlan {
     pub ptime_ms: Option<u16>,
     /// They do not want to hear us.
     pub held: bool,
+    /// RTCP goes over the RTP ports, both ways.
+    pub rtcp_mux: bool,
+    /// T.38 instead of audio; then there are no codecs and no RTP.
+    pub fax: Option<Fax>,
 }
 
 impl MediaPlan {
@@ -77,6 +84,18 @@ impl MediaPlan {
             receive_codecs: Vec::new(),
             ptime_ms: None,
             held: true,
+            rtcp_mux: false,
+            fax: None,
+        }
+    }
+
+    /// T.38 flows in place of audio.
+    pub(super) fn of_fax(fax: Fax) -> Self {
+        MediaPlan {
+            held: false,
+            direction: Direction::of(fax.remote.is_some(), true),
+            fax: Some(fax),
+            ..MediaPlan::silent()
         }
     }
 }
@@ -88,6 +107,13 @@ pub struct Agreed {
     pub stood: Stood,
     /// What the audio does now.
     pub plan: MediaPlan,
+}
+
+/// The enabled fax line of an offer that has no enabled audio of ours (T.38 Annex D).
+pub(super) fn choose_fax(offer: &Description) -> Option<usize> {
+    let audio = offer.media.iter().any(|media| is_plain_audio(media) && media.port != 0);
+    let fax = offer.media.iter().position(|media| is_fax(media) && media.port != 0);
+    fax.filter(|_| !audio)
 }
 
 /// Choose the audio line of their offer: the first enabled one over plain RTP, or the ended one where audio stood. Says why there is none.
@@ -148,13 +174,18 @@ pub fn negotiate(ours: &Ours<'_>, offer: &Description, theirs: &Audio, stood: &S
         let receive: Vec<Codec> = codecs.iter().map(answered).collect();
         plan = make_plan(
             theirs,
-            ours.direction,
-            ours.ptime_ms,
+            (ours.direction, ours.ptime_ms, ours.rtcp_mux),
             codecs.into_iter().map(|(their, _)| their).collect(),
             receive,
         );
         if let Some(line) = media.get_mut(theirs.index) {
-            *line = audio_line(&theirs.protocol, ours.port, &plan.receive_codecs, plan.direction, ours.ptime_ms);
+            let settled = Ours {
+                codecs: &plan.receive_codecs,
+                direction: plan.direction,
+                rtcp_mux: plan.rtcp_mux,
+                ..*ours
+            };
+            *line = audio_line(&theirs.protocol, &settled);
         }
     }
     Ok(Agreed {
@@ -179,6 +210,8 @@ pub struct Offered {
     pub direction: Direction,
     /// What we asked for.
     pub ptime_ms: Option<u16>,
+    /// Whether we offered one port for RTP and RTCP.
+    pub rtcp_mux: bool,
 }
 
 /// Draw the plan from their answer to our offer. Audio may be ended only where it stood before (`running`). RFC 3264 §7.
@@ -213,7 +246,8 @@ pub fn conclude(offered: &Offered, answer: &Description, running: bool) -> Resul
     }
     let codecs = agree(&theirs, offered.address, &offered.codecs, "they answer with")?;
     let (send, receive) = codecs.into_iter().unzip();
-    Ok(make_plan(&theirs, offered.direction, offered.ptime_ms, send, receive))
+    let willing = (offered.direction, offered.ptime_ms, offered.rtcp_mux);
+    Ok(make_plan(&theirs, willing, send, receive))
 }
 
 /// The codecs in common, at an address that we can send to.
@@ -240,35 +274,45 @@ fn agree(theirs: &Audio, address: IpAddr, ours: &[Codec], they: &str) -> Result<
     }
 }
 
-fn make_plan(theirs: &Audio, willing: Direction, ptime_ms: Option<u16>, send_codecs: Vec<Codec>, receive_codecs: Vec<Codec>) -> MediaPlan {
+/// `willing`: our direction, packet time and whether RTCP may share the port.
+fn make_plan(theirs: &Audio, willing: (Direction, Option<u16>, bool), send_codecs: Vec<Codec>, receive_codecs: Vec<Codec>) -> MediaPlan {
+    let (willing, ptime_ms, rtcp_mux) = willing;
+    let rtcp_mux = rtcp_mux && theirs.rtcp_mux;
     let direction = theirs.direction.reversed().meet(willing);
     MediaPlan {
         remote_rtp: theirs.rtp,
-        remote_rtcp: theirs.rtcp,
+        remote_rtcp: if rtcp_mux { theirs.rtp } else { theirs.rtcp },
         // RFC 3264 §8.4: nothing is sent to an unspecified address.
         direction: Direction::of(direction.sends() && theirs.rtp.is_some(), direction.receives()),
         send_codecs,
         receive_codecs,
         ptime_ms: theirs.ptime_ms.or(ptime_ms),
         held: theirs.held(),
+        rtcp_mux,
+        fax: None,
     }
 }
 
 /// Our audio line; every codec must have its payload type.
 #[must_use]
-pub fn audio_line(protocol: &str, port: u16, codecs: &[Codec], direction: Direction, ptime_ms: Option<u16>) -> Media {
-    let numbered: Vec<(u8, &Codec)> = codecs.iter().filter_map(|codec| Some((codec.payload_type()?, codec))).collect();
+pub fn audio_line(protocol: &str, ours: &Ours<'_>) -> Media {
+    let numbered: Vec<(u8, &Codec)> = ours
+        .codecs
+        .iter()
+        .filter_map(|codec| Some((codec.payload_type()?, codec)))
+        .collect();
     let mut lines = Vec::new();
     for (number, codec) in &numbered {
         lines.push(Line::new('a', format!("rtpmap:{number} {codec}")));
         lines.extend(codec.fmtp().map(|fmtp| Line::new('a', format!("fmtp:{number} {fmtp}"))));
     }
-    lines.extend(ptime_ms.map(|milliseconds| Line::new('a', format!("ptime:{milliseconds}"))));
-    lines.push(Line::new('a', direction.name()));
+    lines.extend(ours.ptime_ms.map(|milliseconds| Line::new('a', format!("ptime:{milliseconds}"))));
+    lines.push(Line::new('a', ours.direction.name()));
+    lines.extend(ours.rtcp_mux.then(|| Line::new('a', "rtcp-mux")));
     let formats = numbered.iter().map(|(number, _)| number.to_string()).collect();
     Media {
         kind: "audio".to_owned(),
-        port,
+        port: ours.port,
         port_count: None,
         protocol: protocol.to_owned(),
         formats,

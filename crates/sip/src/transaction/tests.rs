@@ -9,7 +9,7 @@ use super::*;
 const KINDS: [Kind; 4] = [Kind::InviteClient, Kind::Client, Kind::InviteServer, Kind::Server];
 
 /// Timers that the endpoint takes itself, without a row.
-const OUTSIDE: [Timer; 1] = [Timer::Bye];
+const OUTSIDE: [Timer; 4] = [Timer::Bye, Timer::Reliable, Timer::ReliableLimit, Timer::Stream];
 
 fn has_row(kind: Kind, state: State, input: Input) -> bool {
     kind.table().iter().any(|row| row.state == state && row.input == input)

@@ -44,10 +44,16 @@ pub enum Timer {
     Abandon,
     /// A BYE in order that Python left alone is answered.
     Bye,
+    /// A reliable provisional repeated until its PRACK (RFC 3262 §3).
+    Reliable,
+    /// That PRACK awaited.
+    ReliableLimit,
+    /// The connection for a large request awaited (RFC 3261 §18.1.1).
+    Stream,
 }
 
 /// All timers, in the order of [`Timer`].
-pub const TIMERS: [Timer; 18] = [
+pub const TIMERS: [Timer; 21] = [
     Timer::A,
     Timer::B,
     Timer::D,
@@ -66,6 +72,9 @@ pub const TIMERS: [Timer; 18] = [
     Timer::CancelLimit,
     Timer::Abandon,
     Timer::Bye,
+    Timer::Reliable,
+    Timer::ReliableLimit,
+    Timer::Stream,
 ];
 
 impl Timer {
@@ -138,7 +147,8 @@ impl Timing {
         let absorb = |time: Duration| Some(if reliable { Duration::ZERO } else { time });
         match timer {
             Timer::A | Timer::E | Timer::G if reliable => None,
-            Timer::A => Some(doubled),
+            // RFC 3262 §3 doubles without end too, and over reliable transports as well.
+            Timer::A | Timer::Reliable => Some(doubled),
             // §17.1.2.2: in Proceeding every T2.
             Timer::E if state == State::Proceeding => Some(self.t2),
             // §13.3.1.4: a 2xx is repeated over reliable transports too.
@@ -146,10 +156,13 @@ impl Timing {
             Timer::D => absorb(self.limit().max(Duration::from_secs(32))),
             Timer::J => absorb(self.limit()),
             Timer::I | Timer::K => absorb(self.t4),
-            Timer::B | Timer::F | Timer::H | Timer::L | Timer::M | Timer::CancelLimit | Timer::Abandon => Some(self.limit()),
+            Timer::B | Timer::F | Timer::H | Timer::L | Timer::M | Timer::CancelLimit | Timer::Abandon | Timer::ReliableLimit => {
+                Some(self.limit())
+            }
             Timer::Trying => Some(config::TRYING_DELAY),
             Timer::Minute => Some(config::PROVISIONAL_INTERVAL),
             Timer::Bye => Some(config::BYE_DELAY),
+            Timer::Stream => Some(config::STREAM_PATIENCE),
         }
     }
 }

@@ -166,6 +166,11 @@ impl Bench {
 
     /// Answer as Python does: claim first where the answer is final.
     pub fn respond(&mut self, tx: &ServerTransaction, status: u16, to_tag: Option<&str>) -> bool {
+        self.respond_with(tx, status, to_tag, "", false)
+    }
+
+    /// The same with a body, or as a reliable provisional.
+    pub fn respond_with(&mut self, tx: &ServerTransaction, status: u16, to_tag: Option<&str>, body: &'static str, reliable: bool) -> bool {
         if status >= 200 && !tx.claim() {
             return false;
         }
@@ -174,8 +179,9 @@ impl Bench {
             status,
             reason: None,
             headers: vec![("Contact".to_owned(), "<sip:us@192.0.2.1>".to_owned())],
-            body: Bytes::new(),
+            body: Bytes::from_static(body.as_bytes()),
             to_tag: to_tag.map(str::to_owned),
+            reliable,
         });
         true
     }
@@ -186,6 +192,11 @@ impl Bench {
     }
 
     pub fn send_over(&mut self, method: &str, flow: Flow, timeout: Option<Duration>) -> u64 {
+        self.send_sized(method, flow, timeout, 0, true)
+    }
+
+    /// With a body of so many bytes, which may take it over TCP or not.
+    pub fn send_sized(&mut self, method: &str, flow: Flow, timeout: Option<Duration>, size: usize, large_over_tcp: bool) -> u64 {
         let tx = self.next_tx;
         self.next_tx += 1;
         let headers = [
@@ -202,9 +213,10 @@ impl Bench {
             method: method.to_owned(),
             uri,
             headers,
-            body: Bytes::new(),
+            body: Bytes::from(vec![b'x'; size]),
             flow,
             timeout,
+            large_over_tcp,
         });
         tx
     }
@@ -249,6 +261,8 @@ pub fn name(event: &Event) -> String {
         Event::Cancelled { .. } => "Cancelled".to_owned(),
         Event::AckTimedOut { .. } => "AckTimedOut".to_owned(),
         Event::ByeAnswered { .. } => "ByeAnswered".to_owned(),
+        Event::PrackReceived { invite, .. } => format!("PrackReceived {invite}"),
+        Event::ReliableTimedOut { tx, refused } => format!("ReliableTimedOut {tx} {refused}"),
         Event::TransactionTimedOut { tx } => format!("TransactionTimedOut {tx}"),
         Event::TransportFailed { tx, .. } => format!("TransportFailed {tx}"),
         Event::FlowOpened { .. } => "FlowOpened".to_owned(),
@@ -259,7 +273,6 @@ pub fn name(event: &Event) -> String {
             malformed,
         } => format!("Shed {overload} {flood} {malformed}"),
         Event::Traced { sent, .. } => format!("Traced {}", if *sent { "out" } else { "in" }),
-        other => format!("{other:?}"),
     }
 }
 

@@ -335,3 +335,52 @@ fn test_the_time_line_of_the_offer_is_answered() {
     let (text, _) = answer(&mut leg(), theirs.replace("t=0 0", "t=now later").as_bytes(), "PCMU/8000");
     assert!(text.contains("t=0 0\r\n"));
 }
+
+// --- one port for RTP and RTCP (RFC 5761) -----------------------------------------------------------------------------------------------
+
+fn muxed(codecs: &[Codec]) -> Ours<'_> {
+    Ours {
+        rtcp_mux: true,
+        ..ours(codecs)
+    }
+}
+
+#[test]
+fn test_rtcp_shares_the_port_where_both_agree() {
+    for (offered, willing, want) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let attribute = if offered { "\na=rtcp-mux" } else { "" };
+        let offer = sdp(1, &format!("m=audio 4000 RTP/AVP 0\na=rtcp:4777{attribute}"));
+        let mut leg = leg();
+        let offer = leg.read_offer(&offer).unwrap();
+        assert_eq!(offer.audio().rtcp_mux, offered);
+        let can = codecs("PCMU/8000");
+        let (text, plan) = leg
+            .answer(
+                &offer,
+                &Ours {
+                    rtcp_mux: willing,
+                    ..ours(&can)
+                },
+            )
+            .unwrap();
+        assert_eq!((plan.rtcp_mux, text.contains("a=rtcp-mux\r\n")), (want, want));
+        let port = if want { 4000 } else { 4777 };
+        assert_eq!(plan.remote_rtcp.unwrap().port(), port);
+    }
+}
+
+#[test]
+fn test_our_offer_of_one_port_holds_once_they_answer_it() {
+    for (attribute, want) in [("\na=rtcp-mux", true), ("", false)] {
+        let mut leg = leg();
+        let text = leg.offer(&muxed(&codecs("PCMU/8000"))).unwrap();
+        assert!(text.contains("a=rtcp-mux\r\n"));
+        let plan = leg.accept_answer(&sdp(1, &format!("m=audio 4000 RTP/AVP 0{attribute}"))).unwrap();
+        let port = if want { 4000 } else { 4001 };
+        assert_eq!((plan.rtcp_mux, plan.remote_rtcp.unwrap().port()), (want, port));
+    }
+    let mut leg = leg();
+    assert!(!offer(&mut leg, "PCMU/8000").contains("rtcp-mux"));
+    let plan = leg.accept_answer(&sdp(1, "m=audio 4000 RTP/AVP 0\na=rtcp-mux")).unwrap();
+    assert!(!plan.rtcp_mux, "they agree to what nobody offered");
+}

@@ -2,6 +2,7 @@
 
 mod codecs;
 mod describing;
+mod faxes;
 mod hostile;
 mod properties;
 mod vectors;
@@ -31,6 +32,7 @@ fn ours(codecs: &[Codec]) -> Ours<'_> {
         codecs,
         direction: Direction::SendRecv,
         ptime_ms: None,
+        rtcp_mux: false,
     }
 }
 

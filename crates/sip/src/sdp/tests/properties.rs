@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn test_an_answer_fits_its_offer(offer in offered(), willing in direction()) {
         let can = codecs(CAN);
-        let ours = Ours { address: "192.0.2.9".parse().unwrap(), port: 20_000, codecs: &can, direction: willing, ptime_ms: None };
+        let ours = Ours { address: "192.0.2.9".parse().unwrap(), port: 20_000, codecs: &can, direction: willing, ptime_ms: None, rtcp_mux: false, };
         let mut answerer = leg();
         let Ok(read) = answerer.read_offer(offer.as_bytes()) else { return Ok(()) };
         let Ok((text, plan)) = answerer.answer(&read, &ours) else { return Ok(()) };
@@ -123,8 +123,8 @@ proptest! {
         a_willing in direction(), b_willing in direction(),
     ) {
         let (mut alice, mut bob) = (leg(), leg());
-        let alices = Ours { address: "192.0.2.1".parse().unwrap(), port: 20_000, codecs: &a, direction: a_willing, ptime_ms: Some(20) };
-        let bobs = Ours { address: "192.0.2.2".parse().unwrap(), port: 30_000, codecs: &b, direction: b_willing, ptime_ms: Some(30) };
+        let alices = Ours { address: "192.0.2.1".parse().unwrap(), port: 20_000, codecs: &a, direction: a_willing, ptime_ms: Some(20), rtcp_mux: false, };
+        let bobs = Ours { address: "192.0.2.2".parse().unwrap(), port: 30_000, codecs: &b, direction: b_willing, ptime_ms: Some(30), rtcp_mux: false, };
         let Ok(offer) = alice.offer(&alices) else { return Ok(()) };
         let read = bob.read_offer(offer.as_bytes()).unwrap();
         let Ok((answer, bob_plan)) = bob.answer(&read, &bobs) else { return Ok(()) };

@@ -1,0 +1,29 @@
+"""What we can, as Allow, Accept and Supported say it (RFC 3261 §20): the methods that we serve, the extensions, the bodies."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from trunkline.sip.session_timer import SessionTimer
+
+__all__ = ["ALLOW", "SDP", "Reliable", "demanded", "supported"]
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO"
+"""The methods that we serve (RFC 3261 §20.5)."""
+
+SDP = "application/sdp"
+
+Reliable = Literal["never", "supported", "required"]
+"""Whether provisional responses are sent and taken reliably (RFC 3262): never, where the other side can, or always."""
+
+
+def supported(timer: SessionTimer, reliable: Reliable = "never") -> list[tuple[str, str]]:
+    """The Supported header of our requests and responses (RFC 3261 §20.37)."""
+    tags = ["timer"] if timer.enabled else []
+    tags += ["100rel"] if reliable == "supported" else []
+    return [("Supported", ", ".join(tags))] if tags else []
+
+
+def demanded(reliable: Reliable) -> list[tuple[str, str]]:
+    """The Require header of an INVITE of ours (RFC 3262 §4)."""
+    return [("Require", "100rel")] if reliable == "required" else []

@@ -1,0 +1,146 @@
+"""One leg's offer/answer state with a memory: what it last offered or answered can be offered again, unchanged.
+
+A session that is refreshed by re-INVITE repeats its description, version and all (RFC 4028 §7.4, RFC 3264 §8). Channels,
+attempts and the test kit's calls hold one `Description` each; the negotiation is the extension's `SessionDescriber`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer, SessionDescriber
+
+__all__ = ["Description", "FaxAttributes"]
+
+FaxAttributes = tuple[tuple[str, str | None], ...]
+"""What T.38 says of a leg (ITU-T T.38 Annex D)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    address: str
+    port: int
+    codecs: tuple[Codec, ...]
+    direction: Direction = "sendrecv"
+    ptime_ms: int | None = None
+    fax: FaxAttributes | None = None
+    """T.38 in the place of audio."""
+
+
+class Description:
+    """The offer/answer state of one leg (RFC 3264).
+
+    Args:
+        describer: The extension's state.
+    """
+
+    def __init__(self, describer: SessionDescriber) -> None:
+        self._describer = describer
+        self._offered: _Terms | None = None
+        self._stands: _Terms | None = None
+
+    @property
+    def local(self) -> bytes | None:
+        """Our description that stands."""
+        return self._describer.local
+
+    @property
+    def plan(self) -> MediaPlan | None:
+        """What stands."""
+        return self._describer.plan
+
+    @property
+    def offer_pending(self) -> bool:
+        """Whether an offer of ours waits for its answer."""
+        return self._describer.offer_pending
+
+    def offer(
+        self,
+        *,
+        address: str,
+        port: int,
+        codecs: Sequence[Codec],
+        direction: Direction = "sendrecv",
+        ptime_ms: int | None = None,
+    ) -> bytes:
+        """Our offer, pending until `accept_answer` or `withdraw`. RuntimeError while one is pending."""
+        body = self._describer.offer(address=address, port=port, codecs=codecs, direction=direction, ptime_ms=ptime_ms)
+        self._offered = _Terms(address, port, tuple(codecs), direction, ptime_ms)
+        return body
+
+    def offer_again(self) -> bytes | None:
+        """What stands as an offer, with the version that it has; None where nothing stands."""
+        stands = self._stands
+        if stands is None:
+            return None
+        if stands.fax is not None:
+            return self.offer_fax(address=stands.address, port=stands.port, attributes=stands.fax)
+        return self.offer(
+            address=stands.address,
+            port=stands.port,
+            codecs=stands.codecs,
+            direction=stands.direction,
+            ptime_ms=stands.ptime_ms,
+        )
+
+    def accept_answer(self, body: bytes) -> MediaPlan:
+        """Take the answer to the pending offer.
+
+        Raises:
+            NegotiationError: It cannot be agreed.
+            SipParseError: It is malformed.
+        """
+        plan = self._describer.accept_answer(body)
+        self._stands = self._offered
+        return plan
+
+    def withdraw(self) -> None:
+        """Forget the pending offer: what stood before stands (RFC 3261 §14.1)."""
+        self._describer.withdraw()
+
+    def offer_fax(self, *, address: str, port: int, attributes: FaxAttributes) -> bytes:
+        """Our offer of T.38 in the place of audio, pending as any other."""
+        body = self._describer.offer_fax(address=address, port=port, attributes=attributes)
+        self._offered = _Terms(address, port, (), fax=attributes)
+        return body
+
+    def answer_fax(
+        self, offer: RemoteOffer, *, address: str, port: int, attributes: FaxAttributes
+    ) -> tuple[bytes, MediaPlan]:
+        """Our answer to an offer of T.38, which stands from now on. NegotiationError where it can have none."""
+        body, plan = self._describer.answer_fax(offer, address=address, port=port, attributes=attributes)
+        self._stands = _Terms(address, port, (), fax=attributes)
+        return body, plan
+
+    def read_offer(self, body: bytes, *, fax: bool = False) -> RemoteOffer:
+        """Parse and check their offer, changing nothing that stands; one of T.38 only where `fax` is welcome.
+
+        Raises:
+            NegotiationError: Nothing in it can be used.
+            SipParseError: It is malformed.
+        """
+        return self._describer.read_offer(body, fax=fax)
+
+    def answer(
+        self,
+        offer: RemoteOffer,
+        *,
+        address: str,
+        port: int,
+        codecs: Sequence[Codec],
+        direction: Direction = "sendrecv",
+        ptime_ms: int | None = None,
+    ) -> tuple[bytes, MediaPlan]:
+        """Our answer, which stands from now on. NegotiationError where nothing can be agreed."""
+        body, plan = self._describer.answer(
+            offer, address=address, port=port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
+        )
+        self._stands = _Terms(address, port, plan.receive_codecs, plan.direction, ptime_ms)
+        return body, plan
+
+    def fork(self) -> Description:
+        """A copy with the pending offer, for another early dialog of the same INVITE."""
+        copy = Description(self._describer.fork())
+        copy._offered, copy._stands = self._offered, self._stands
+        return copy

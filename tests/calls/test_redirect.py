@@ -1,0 +1,206 @@
+"""3xx followed or given to the application, the fall-back after 488, several early dialogs and what comes late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.calls.house import House, on_the_network
+from tests.calls.test_accept import to_bob
+from trunkline.calls.redirect import Redirections
+from trunkline.constants import ClosedReason
+from trunkline.events import CallSessionFailed
+from trunkline.sip.authenticate import ClientCredentials
+from trunkline.sip.endpoint import Codec, Message, Uri
+from trunkline.testing.agent import Agent
+from trunkline.testing.call import CallRefused, ScriptedCall
+
+PCMU, PCMA, G722 = Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("G722", 8000)
+
+
+def moved(*contacts: str) -> Message:
+    lines = [
+        "SIP/2.0 302 Moved",
+        "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK2",
+        "From: <sip:a@x>;tag=ours",
+        "To: <sip:b@x>;tag=b",
+        "Call-ID: c",
+        "CSeq: 1 INVITE",
+        *(f"Contact: {contact}" for contact in contacts),
+        "Content-Length: 0",
+    ]
+    return Message.parse(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+
+def tried(redirections: Redirections) -> list[str]:
+    found = []
+    while (uri := redirections.next()) is not None:
+        found.append(str(uri))
+    return found
+
+
+def test_contacts_are_tried_by_their_q() -> None:
+    redirections = Redirections(Uri.parse("sip:b@x"), 5)
+    redirections.take(moved("<sip:1@x>;q=0.1", "<sip:2@x>;q=0.7, <sip:3@x>", "<sip:4@x>;q=x"))
+    assert tried(redirections) == ["sip:3@x", "sip:4@x", "sip:2@x", "sip:1@x"]
+
+
+def test_nobody_is_tried_twice_and_few_at_all() -> None:
+    redirections = Redirections(Uri.parse("sip:b@x"), 3)
+    redirections.take(moved("<sip:b@x>", "<sip:1@x>", "<sip:1@x>;q=0.5", "<tel:+1555>", "<sips:2@x>", "<sip:3@x>"))
+    assert str(redirections.next()) == "sip:1@x"
+    redirections.take(moved("<sip:1@x>", "<sip:4@x>"))
+    assert tried(redirections) == ["sip:4@x", "sip:3@x"]
+
+
+@pytest.mark.parametrize("contacts", [(), ("*",), ("<nonsense",)])
+def test_a_3xx_that_names_nobody_leads_nowhere(contacts: tuple[str, ...]) -> None:
+    redirections = Redirections(Uri.parse("sip:b@x"), 3)
+    redirections.take(moved(*contacts))
+    assert redirections.next() is None
+
+
+async def redirected(house: House, *, follow: int, headers: list[tuple[str, str]]) -> tuple[ScriptedCall, Agent]:
+    """Bob's phone answers 302; carol is somewhere else."""
+    alice, bob = await house.phone("alice"), await house.phone("bob")
+    carol = await house.phone("carol")
+    credentials = ClientCredentials("bob", "secret")
+    house.parties["bob"] = replace(house.parties["bob"], follow_redirects=follow, credentials=credentials)
+    house.route(to_bob)
+    at_alice = house.call(alice, "bob")
+    (await bob.next_call()).reject(302, headers=headers)
+    return at_alice, carol
+
+
+def test_a_3xx_is_given_to_the_application_unless_it_is_to_be_followed() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, carol = await redirected(house, follow=0, headers=[("Contact", "<sip:carol@10.0.0.4:5060>")])
+        with pytest.raises(CallRefused):
+            await at_alice.wait_answered()
+        failed = house.events.only(CallSessionFailed)
+        assert (failed.status, failed.contact) == (302, "sip:carol@10.0.0.4:5060")
+        assert house.calls[0].closed_reason is ClosedReason.MOVED
+        assert carol.calls == []
+
+    on_the_network(scenario)
+
+
+def test_a_3xx_is_followed_and_the_password_stays_here() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, carol = await redirected(house, follow=3, headers=[("Contact", "<sip:carol@10.0.0.4:5060>")])
+        at_carol = await carol.next_call()
+        assert at_carol.dialled == "carol"
+        at_carol.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        assert house.events.names()[-1] == "Connected"
+        at_alice.hangup()
+        await at_carol.wait_ended()
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_a_redirected_target_that_challenges_gets_no_credentials() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        carol = await house.phone("carol")
+        carol.endpoint.driver.set_challenge("evil.example", {"INVITE": "everybody"}, (), ())
+        credentials = ClientCredentials("bob", "secret")
+        house.parties["bob"] = replace(house.parties["bob"], follow_redirects=3, credentials=credentials)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(302, headers=[("Contact", "<sip:carol@10.0.0.4:5060>")])
+        with pytest.raises(CallRefused):
+            await at_alice.wait_answered()
+        assert all(b"Authorization" not in packet.data for packet in house.sent("INVITE ", to=carol))
+
+    on_the_network(scenario)
+
+
+def test_a_loop_of_redirections_ends_as_moved() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.parties["bob"] = replace(house.parties["bob"], follow_redirects=5)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        for target in ("here", "there", "here"):
+            contact = f"<sip:{target}@{bob.address}:5060>"
+            try:
+                (await bob.next_call(2)).reject(302, headers=[("Contact", contact)])
+            except TimeoutError:
+                break
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered()
+        assert refused.value.status == 480
+        assert house.calls[0].closed_reason is ClosedReason.MOVED
+
+    on_the_network(scenario)
+
+
+def test_a_488_with_a_description_is_offered_what_that_says_once() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice", codecs=(G722, PCMU, PCMA), allowed=(G722, PCMU, PCMA))
+        bob = await house.phone("bob", allowed=(G722, PCMU, PCMA))
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        first = await bob.next_call()
+        sdp = b"v=0\r\no=- 1 1 IN IP4 10.0.0.3\r\ns=-\r\nc=IN IP4 10.0.0.3\r\nt=0 0\r\nm=audio 0 RTP/AVP 8\r\n"
+        request = first._take_server().request
+        fields = [("Content-Type", "application/sdp")]
+        bob.endpoint.respond(request.tx, 488, None, fields, sdp.replace(b"audio 0", b"audio 4000"))
+        second = await bob.next_call()
+        assert second.invite is not None
+        assert b"m=audio" in second.invite.body
+        assert b" RTP/AVP 8\r\n" in second.invite.body
+        second.reject(488)
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered()
+        assert refused.value.status == 488
+        assert refused.value.message is not None
+        assert refused.value.message.header("Warning") is not None
+
+    on_the_network(scenario)
+
+
+def test_a_bare_488_is_offered_g711_alone_once() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice", codecs=(G722, PCMU), allowed=(G722, PCMU))
+        bob = await house.phone("bob", allowed=(G722, PCMU))
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(488)
+        second = await bob.next_call()
+        assert second.invite is not None
+        assert b"G722" not in second.invite.body
+        second.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        assert house.events.names()[-1] == "Connected"
+        assert "AttemptFailed" not in house.events.names()
+
+    on_the_network(scenario)
+
+
+def test_a_180_after_a_183_reaches_the_caller_and_early_media_goes_on() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.ring(183, early_media=True)
+        await house.settle()
+        at_bob.ring(180)
+        await house.settle()
+        assert [message.status for message in at_alice.provisionals] == [183, 180]
+        call = house.calls[0]
+        assert call.zero.leg is not None
+        assert call.one is not None
+        assert call.one.leg is not None
+        assert house.host.media.legs[call.zero.leg.number].linked == call.one.leg.number
+        at_bob.answer()
+        await at_alice.wait_answered()
+
+    on_the_network(scenario)
