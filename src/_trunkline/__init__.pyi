@@ -484,7 +484,10 @@ class ReliableTimedOut:
 
 @final
 class TransactionTimedOut:
-    """No final response to a request of ours in time (Timer B or F; for a cancelled INVITE also 64*T1 after the CANCEL)."""
+    """No final response to a request of ours in time (Timer B or F; for a cancelled INVITE also 64*T1 after the CANCEL).
+
+    A 2xx to an INVITE that comes in the next 64*T1 is told all the same: acknowledge it and end its dialog. Failures are acknowledged here.
+    """
 
     tx: int
 

@@ -28,6 +28,8 @@ fn test_an_unanswered_invite_is_sent_seven_times_and_times_out_after_64_t1() {
     assert!(bench.told().is_empty());
     bench.pass(ms(1));
     assert_eq!(bench.told(), [format!("TransactionTimedOut {tx}")]);
+    // As long again it waits for a 2xx that comes late.
+    bench.pass(ms(32_000));
     assert_eq!(bench.counters().client_transactions, 0);
     assert_eq!(bench.endpoint.next_timeout(), None);
 }
@@ -269,6 +271,7 @@ fn test_64_t1_after_the_cancel_the_invite_counts_as_cancelled() {
     assert_eq!(bench.told(), ["ResponseReceived 180"]);
     bench.pass(ms(1));
     assert_eq!(bench.told(), [format!("TransactionTimedOut {tx}")]);
+    bench.pass(ms(32_000));
     assert_eq!(bench.counters().client_transactions, 0);
 }
 
@@ -420,4 +423,26 @@ fn test_a_dialog_of_our_invite_is_known_before_python_has_registered_it() {
     bench.receive(&answer(&invite, 200, "theirs"));
     bench.receive(&Request::new("BYE").call_id(&format!("call-{tx}")).tagged("ours").text());
     assert_eq!(bench.told(), ["ResponseReceived 200", "RequestReceived BYE"]);
+}
+
+#[test]
+fn test_a_2xx_after_the_time_ran_out_comes_up_and_a_failure_is_acknowledged_alone() {
+    for (status, told, sent) in [(200, vec!["ResponseReceived 200"], vec![]), (486, vec![], vec!["ACK"])] {
+        let mut bench = Bench::new();
+        let tx = bench.send("INVITE");
+        let invite = bench.sent_one().message;
+        bench.pass(ms(32_000));
+        assert_eq!(bench.told(), [format!("TransactionTimedOut {tx}")]);
+        assert!(bench.pass(ms(10_000)).is_empty(), "it is repeated no more");
+        bench.receive(&answer(&invite, status, "a"));
+        assert_eq!(
+            (bench.told(), bench.sent_lines()),
+            (
+                told.into_iter().map(str::to_owned).collect(),
+                sent.into_iter().map(str::to_owned).collect()
+            )
+        );
+        bench.pass(ms(100_000));
+        assert_eq!(bench.counters().client_transactions, 0);
+    }
 }

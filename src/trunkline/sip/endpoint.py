@@ -448,8 +448,11 @@ class Endpoint:
             handler.on_bye_answered(message)
 
     def _transaction_timed_out(self, event: TransactionTimedOut) -> None:
-        handler = self._forget_client(event.tx)
+        handler = self._clients.get(event.tx)
         if handler is not None:
+            # a late 2xx to an INVITE must still find who acknowledges and ends it (RFC 3261 §13.2.2.4)
+            self._lingering.pop(event.tx, None)
+            self._linger(event.tx)
             handler.on_failure(event.tx, None)
 
     def _transport_failed(self, event: TransportFailed) -> None:

@@ -388,7 +388,7 @@ impl Endpoint {
         }
         match tx.machine.state() {
             State::Terminated => {}
-            State::Completed => {
+            State::Completed | State::Lost => {
                 tx.data = Bytes::new();
                 return;
             }

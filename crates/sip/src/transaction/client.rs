@@ -2,7 +2,7 @@
 
 use super::Action::{Deliver, HoldCancel, ReleaseCancel, Repeat, ReportTimeout, ReportTransport, Send, SendAck, SendCancel, Start, Stop};
 use super::Input::{self, Cancel, Failure, Fired, Provisional, Success, TransportError};
-use super::State::{Accepted, Calling, Completed, Initial, Proceeding, Terminated, Trying};
+use super::State::{Accepted, Calling, Completed, Initial, Lost, Proceeding, Terminated, Trying};
 use super::Timer::{A, B, CancelLimit, D, E, F, K, M};
 use super::{Row, row};
 
@@ -10,7 +10,11 @@ use super::{Row, row};
 pub(super) const INVITE: &[Row] = &[
     row(Initial, Input::Start, Calling, &[Start(A), Start(B), Send]),
     row(Calling, Fired(A), Calling, &[Repeat, Start(A)]),
-    row(Calling, Fired(B), Terminated, &[ReportTimeout]),
+    // A 2xx that comes too late must still be acknowledged and ended, or the callee holds a call that nobody knows.
+    row(Calling, Fired(B), Lost, &[Stop(A), ReportTimeout, Start(M)]),
+    row(Lost, Success, Accepted, &[Deliver]),
+    row(Lost, Failure, Completed, &[Stop(M), SendAck, Start(D)]),
+    row(Lost, Fired(M), Terminated, &[]),
     row(Calling, TransportError, Terminated, &[ReportTransport]),
     // §9.1: no CANCEL before a provisional.
     row(Calling, Cancel, Calling, &[HoldCancel]),
@@ -19,7 +23,7 @@ pub(super) const INVITE: &[Row] = &[
     row(Calling, Failure, Completed, &[Stop(A), Stop(B), SendAck, Deliver, Start(D)]),
     row(Proceeding, Cancel, Proceeding, &[SendCancel, Start(CancelLimit)]),
     // §9.1: 64*T1 after the CANCEL the INVITE counts as cancelled.
-    row(Proceeding, Fired(CancelLimit), Terminated, &[ReportTimeout]),
+    row(Proceeding, Fired(CancelLimit), Lost, &[ReportTimeout, Start(M)]),
     row(Proceeding, Provisional, Proceeding, &[Deliver]),
     row(Proceeding, Success, Accepted, &[Stop(CancelLimit), Start(M), Deliver]),
     row(Proceeding, Failure, Completed, &[Stop(CancelLimit), SendAck, Deliver, Start(D)]),

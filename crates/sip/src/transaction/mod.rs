@@ -42,6 +42,8 @@ pub enum State {
     Acknowledged,
     /// A final answer passed (to INVITE: not a 2xx).
     Completed,
+    /// Our INVITE was given up without final answer; one may come late.
+    Lost,
     /// Our failure answer to INVITE was acknowledged.
     Confirmed,
     /// Over.
