@@ -6,6 +6,7 @@ mod digest;
 mod endpoint;
 mod flow;
 mod media;
+mod pidf;
 mod sdp;
 mod values;
 
@@ -17,6 +18,7 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flow::register(module)?;
     digest::register(module)?;
     sdp::register(module)?;
+    pidf::register(module)?;
     endpoint::register(module)?;
     media::register(module)?;
     Ok(())

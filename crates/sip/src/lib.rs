@@ -11,6 +11,7 @@ pub mod flow;
 pub mod header;
 pub mod message;
 pub mod nonce;
+pub mod pidf;
 pub mod sdp;
 pub mod stream;
 pub mod time;

@@ -32,6 +32,9 @@ from _trunkline import (
     Message,
     NameAddr,
     NegotiationError,
+    Parameterized,
+    PresenceDocument,
+    PresenceTuple,
     RemoteOffer,
     RequestReceived,
     ResponseReceived,
@@ -69,6 +72,9 @@ __all__ = [
     "Message",
     "NameAddr",
     "NegotiationError",
+    "Parameterized",
+    "PresenceDocument",
+    "PresenceTuple",
     "RemoteOffer",
     "RequestReceived",
     "ServerHandler",
@@ -384,6 +390,9 @@ class Endpoint:
         message = event.message
         if message.to_tag:
             handler = self._dialogs.get((message.call_id, message.to_tag, message.from_tag))
+            if handler is None and message.method == "NOTIFY":
+                # RFC 6665 §4.4.1: it makes the dialog of a subscription that awaits it
+                handler = self._dialogs.get((message.call_id, message.to_tag, ""))
             if handler is not None:
                 handler.on_dialog_request(event)
             else:
