@@ -581,8 +581,10 @@ class _EndpointCommands:
     ) -> None:
         """Send the ACK to a 2xx of our INVITE `tx` from the dialog with that remote tag; kept, and replayed to each repeat of that 2xx."""
     def add_dialog(self, call_id: str, local_tag: str, remote_tag: str, *, remote_cseq: int = 0, leg: int = 0) -> None:
-        """Make a dialog known: its requests come up, unknown ones get 481. With "" as `remote_tag` any NOTIFY to `local_tag` comes up, as
-        it may make the dialog (RFC 6665 §4.4.1). `leg` is the media leg to stop when Rust must answer its BYE."""
+        """Make a dialog known: its requests come up, unknown ones get 481. `leg` is the media leg to stop when Rust must answer its BYE.
+
+        With "" as `remote_tag` any NOTIFY to `local_tag` comes up, as it may make the dialog (RFC 6665 §4.4.1).
+        """
     def remove_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> None: ...
     def close_flow(self, connection: int) -> None: ...
     def keep_alive(self, flow: Flow, interval_s: float) -> None:

@@ -25,6 +25,8 @@ from trunkline.errors import (
     TrunklineError,
     UnknownPeer,
 )
+from trunkline.messaging.courier import MessageResult
+from trunkline.messaging.message import ChatMessage
 from trunkline.server.line import Line, LineState
 from trunkline.server.registrar import RegisterRequest
 from trunkline.server.server import SipServer
@@ -40,12 +42,14 @@ __all__ = [
     "CallState",
     "CallStateError",
     "ChannelId",
+    "ChatMessage",
     "ClosedReason",
     "ConfigurationError",
     "Declined",
     "Line",
     "LineState",
     "ListenError",
+    "MessageResult",
     "NoAnswer",
     "NoMediaPorts",
     "NotRegistered",

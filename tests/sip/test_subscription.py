@@ -277,7 +277,7 @@ def test_a_notify_that_is_refused_ends_it_at_once(status: int) -> None:
     async def scenario(pair: Pair) -> None:
         subscriber = pair.subscribe()
         await asyncio.sleep(1)
-        subscriber.on_dialog_request = answering(pair.phone, status)  # type: ignore[method-assign]
+        subscriber.on_dialog_request = answering(pair.phone, status)  # type: ignore[assignment,method-assign]
         pair.station.say("rain")
         await asyncio.sleep(1)
         assert pair.station.ended[0].startswith(f"NOTIFY failed: {status}")
@@ -305,7 +305,7 @@ def test_a_notify_with_retry_after_is_repeated_in_full() -> None:
         await asyncio.sleep(1)
         theirs = subscriber.on_dialog_request
         later = [("Retry-After", "7")]
-        subscriber.on_dialog_request = answering(pair.phone, 503, later)  # type: ignore[method-assign]
+        subscriber.on_dialog_request = answering(pair.phone, 503, later)  # type: ignore[assignment,method-assign]
         pair.station.say("rain")
         await asyncio.sleep(1)
         subscriber.on_dialog_request = theirs  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ import click
 from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.events import (
+    CallEvent,
     CallSessionClosed,
     CallSessionConnected,
     CallSessionConnecting,
@@ -23,7 +24,6 @@ from trunkline.events import (
     CallSessionHangUp,
     Event,
     IncomingCall,
-    LineEvent,
     LineRegisterSuccess,
     RegistrationEvent,
 )
@@ -207,7 +207,7 @@ def wrong_order(events: list[Event]) -> list[str]:
         problems.append("the line was never registered")
     calls: dict[int, list[type[Event]]] = {}
     for event in events:
-        if not isinstance(event, LineEvent | RegistrationEvent):
+        if isinstance(event, CallEvent):
             calls.setdefault(event.call.id, []).append(type(event))
     if len(calls) != 2:
         problems.append(f"there were {len(calls)} calls, not 2")

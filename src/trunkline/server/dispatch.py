@@ -21,6 +21,8 @@ from trunkline.events import (
     CallEvent,
     CallSessionFailed,
     CallSessionTimeout,
+    ChatMessageEvent,
+    ChatMessageReceived,
     Event,
     IncomingCall,
     LineEvent,
@@ -38,7 +40,7 @@ __all__ = ["Dispatcher", "Handler", "HandlerOwner"]
 Handler = Callable[[Any], Awaitable[None] | None]
 """What an application registers: `async def` or `def`, with one argument."""
 
-DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser)
+DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser, ChatMessageReceived)
 """Events whose handlers may decide what happens next."""
 
 OVERLOAD_WAITING = 5_000
@@ -223,6 +225,8 @@ def _argument(event: Event) -> Any:
     """What a handler is given: the call of an incoming call, the request of a registration, else the event itself."""
     if isinstance(event, IncomingCall):
         return event.call
+    if isinstance(event, ChatMessageReceived):
+        return event.message
     return event.request if isinstance(event, RegisterUser) else event
 
 
@@ -232,6 +236,8 @@ def _subject(event: Event) -> Hashable:
         return event.call
     if isinstance(event, RegisterUser):
         return event.request
+    if isinstance(event, ChatMessageEvent):
+        return event.message if isinstance(event, ChatMessageReceived) else "messages"
     return event.line if isinstance(event, LineEvent) else "registrations"
 
 

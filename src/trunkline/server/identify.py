@@ -129,7 +129,8 @@ class Identifier:
 
 def _from_line(line: Line, request: RequestReceived) -> Caller:
     name, number = _caller(request.message)
-    line.counters.calls_in += 1
+    if request.message.method == "INVITE":
+        line.counters.calls_in += 1
     return Caller(line.party(), name, number, _called(request.message, line), line)
 
 

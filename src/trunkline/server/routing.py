@@ -78,10 +78,15 @@ class Routing:
         user = self._users.find(placing.peer_name)
         if user is None:
             raise PlacementError(404, f"no user {placing.peer_name}")
-        bindings = self._registrar.bindings(user.name)
-        if not bindings:
+        targets = self.user_targets(placing)
+        if not targets:
             raise PlacementError(480, f"no phone of {user.name} is registered")
-        return [self._contact_target(placing, user, binding) for binding in bindings]
+        return targets
+
+    def user_targets(self, placing: Placing) -> Sequence[Target]:
+        """The phones of a user that is registered, for a call or a message; none for one that is not."""
+        user = self._users[placing.peer_name]
+        return [self._contact_target(placing, user, binding) for binding in self._registrar.bindings(user.name)]
 
     def _contact_target(self, placing: Placing, user: User, binding: Binding) -> Target:
         caller = Uri("sip", placing.caller_id or "anonymous", self._domain)
@@ -107,6 +112,17 @@ class Routing:
         flow = await _server_flow(line)
         line.counters.calls_out += 1
         return [_server_target(placing, line, flow)]
+
+    async def message_target(self, name: str, number: str, caller_name: str, caller_id: str) -> Target:
+        """Where a message to a number goes through a line; it counts as no call. PlacementError as of `targets`."""
+        line = self._lines.find(name)
+        if line is None:
+            raise PlacementError(404, f"no line {name}")
+        if not number:
+            raise PlacementError(484, f"no number to send to over line {name}")
+        self._check_usable(line)
+        placing = Placing(PeerType.LINE, name, number, caller_name, caller_id)
+        return _server_target(placing, line, await _server_flow(line))
 
     def _check_usable(self, line: Line) -> None:
         if not line.usable:

@@ -18,6 +18,9 @@ from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, TrunklineError
 from trunkline.events import Event
+from trunkline.messaging.courier import Letter, MessageResult
+from trunkline.messaging.message import TEXT, body_headers, destination
+from trunkline.messaging.message_summary import Waiting
 from trunkline.server.bindings import Binding
 from trunkline.server.config import LineOptions, ServerSettings, UserOptions, validated
 from trunkline.server.dispatch import Dispatcher
@@ -342,6 +345,61 @@ class SipServer(Handlers):
         """
         placing = Placing(PeerType.USER, name, name, caller_name, caller_id)
         return await self._now.exchange.dial(placing, timeout_s=timeout_s)
+
+    # --- messages and lamps -------------------------------------------------------------------------------------------
+
+    async def send_message(
+        self,
+        text: str | bytes,
+        *,
+        to_user: str | None = None,
+        to_line: str | None = None,
+        number: str = "",
+        from_name: str = "",
+        from_id: str = "",
+        content_type: str = TEXT,
+    ) -> MessageResult:
+        """Send a message to all phones of a user, or to a number through a line, and wait for what becomes of it.
+
+        For a user who is away it waits in the store. The events of messages are told too.
+
+        Args:
+            text: What it says; text goes as UTF-8, bytes as they are.
+            to_user: The user. Exactly one of this and `to_line` is given.
+            to_line: The line.
+            number: To whom, over the line.
+            from_name: The sender's display name.
+            from_id: What the sender is known by; anonymous to a user, the line's account to a line unless given.
+            content_type: What it is.
+
+        Returns:
+            Its status: `delivered`, `stored`, or the failure in words.
+
+        Raises:
+            ValueError: Not exactly one of `to_user` and `to_line` is given, or the type cannot be sent.
+        """
+        body = text.encode() if isinstance(text, str) else text
+        letter = Letter(from_name, from_id, tuple(body_headers(content_type)), body)
+        return await self._now.messaging.messages.send(letter, destination(to_user, to_line, number))
+
+    def set_message_waiting(
+        self, user: str, *, new: int, old: int = 0, urgent_new: int = 0, urgent_old: int = 0
+    ) -> None:
+        """Say how many voice messages wait for a user; its phones show it (RFC 3842). Kept while the server runs.
+
+        Args:
+            user: Whose.
+            new: Messages not heard yet.
+            old: Messages heard.
+            urgent_new: How many of the new ones are urgent.
+            urgent_old: How many of the old ones are.
+
+        Raises:
+            UnknownPeer: There is no such user.
+            ValueError: A count is negative, or more are urgent than there are.
+        """
+        waiting = Waiting(new, old, urgent_new, urgent_old)
+        self._now.messaging.summary.set(self._users[user].name, waiting)
 
     # --- trace --------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What outlives the process: users and lines added at run time, bindings, the tokens of lines.
+"""What outlives the process: users and lines added at run time, bindings, the tokens of lines, messages that wait.
 
 `records` are the values, `schema` the tables, `migrations` their history, `store` the write-behind store that the
 server talks to. Memory is the truth while the server runs; code and TOML are configuration and are never written here.
@@ -6,7 +6,15 @@ server talks to. Memory is the truth while the server runs; code and TOML are co
 
 from __future__ import annotations
 
-from trunkline.storage.records import BindingRecord, LineRecord, Record, Snapshot, TokenRecord, UserRecord
+from trunkline.storage.records import (
+    BindingRecord,
+    LineRecord,
+    MessageRecord,
+    Record,
+    Snapshot,
+    TokenRecord,
+    UserRecord,
+)
 from trunkline.storage.store import Store
 
-__all__ = ["BindingRecord", "LineRecord", "Record", "Snapshot", "Store", "TokenRecord", "UserRecord"]
+__all__ = ["BindingRecord", "LineRecord", "MessageRecord", "Record", "Snapshot", "Store", "TokenRecord", "UserRecord"]

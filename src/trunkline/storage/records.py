@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["BindingRecord", "Key", "LineRecord", "Record", "Snapshot", "TokenRecord", "UserRecord"]
+__all__ = ["BindingRecord", "Key", "LineRecord", "MessageRecord", "Record", "Snapshot", "TokenRecord", "UserRecord"]
 
 Key = tuple[str, ...]
 """The primary key of a record inside its table."""
@@ -96,7 +96,28 @@ class BindingRecord:
         return (self.user, self.contact, self.instance)
 
 
-Record = UserRecord | LineRecord | TokenRecord | BindingRecord
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A message that waits for a user who is away. Its repr does not show what it says."""
+
+    user: str
+    id: str
+    """Unique."""
+    received_at: float
+    expires_at: float
+    sender_name: str
+    sender_id: str
+    headers: Sequence[Sequence[str]]
+    """Name and value of what goes with the body: Content-Type and the like."""
+    body: bytes = field(repr=False)
+
+    @property
+    def key(self) -> Key:
+        """User and id."""
+        return (self.user, self.id)
+
+
+Record = UserRecord | LineRecord | TokenRecord | BindingRecord | MessageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +128,4 @@ class Snapshot:
     lines: Sequence[LineRecord] = ()
     tokens: Sequence[TokenRecord] = ()
     bindings: Sequence[BindingRecord] = ()
+    messages: Sequence[MessageRecord] = ()

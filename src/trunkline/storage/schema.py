@@ -9,15 +9,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, MetaData, Row, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Row, String, Table
 
-from trunkline.storage.records import BindingRecord, LineRecord, Record, TokenRecord, UserRecord
+from trunkline.storage.records import BindingRecord, LineRecord, MessageRecord, Record, TokenRecord, UserRecord
 
 __all__ = ["METADATA", "TABLES", "record_of", "row_of"]
 
 METADATA = MetaData()
 
-R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord)
+R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord, MessageRecord)
 
 USERS = Table(
     "users",
@@ -69,11 +69,25 @@ BINDINGS = Table(
     Column("local_port", Integer),
 )
 
+MESSAGES = Table(
+    "messages",
+    METADATA,
+    Column("user", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("received_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("sender_name", String, nullable=False),
+    Column("sender_id", String, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
 TABLES: dict[type[Record], Table] = {
     UserRecord: USERS,
     LineRecord: LINES,
     TokenRecord: LINE_TOKENS,
     BindingRecord: BINDINGS,
+    MessageRecord: MESSAGES,
 }
 
 

@@ -9,6 +9,7 @@ from trunkline.testing.clock import Deadlock, VirtualLoop, run
 from trunkline.testing.itsp import Account, Itsp
 from trunkline.testing.network import Link, Packet, VirtualHost, VirtualNetwork
 from trunkline.testing.phone import Phone, RegistrationRefused
+from trunkline.testing.watch import RequestRefused, Watch
 
 __all__ = [
     "Account",
@@ -20,9 +21,11 @@ __all__ = [
     "Packet",
     "Phone",
     "RegistrationRefused",
+    "RequestRefused",
     "ScriptedCall",
     "VirtualHost",
     "VirtualLoop",
     "VirtualNetwork",
+    "Watch",
     "run",
 ]
