@@ -145,7 +145,19 @@ async def click_to_dial(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def chat(at: Stage, namespace: Namespace) -> None:
+    alice, bob = await at.phone("alice"), await at.phone("bob", 3)
+    await bob.send_message("echo", "hello")
+    await asyncio.sleep(1)
+    assert [message.body for message in bob.messages] == [b"you said hello"]
+    await bob.send_message("alice", "hi")
+    assert [message.body for message in alice.messages] == [b"hi"]
+    await alice.stop()
+    await bob.stop()
+
+
 SCENES: dict[str, Scene] = {
+    "chat": chat,
     "registrations": registrations,
     "second-line": second_line,
     "click-to-dial": click_to_dial,
