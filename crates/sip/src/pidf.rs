@@ -125,7 +125,9 @@ pub fn parse(body: &[u8]) -> Result<Presence, PidfError> {
             Event::CData(text) => reader.read(&text.xml10_content())?,
             Event::GeneralRef(reference) => {
                 let letter = reference.resolve_char_ref().map_err(|_| PidfError::Malformed)?;
-                let own = letter.map(String::from).or_else(|| resolve_predefined_entity(&reference).map(str::to_owned));
+                let own = letter
+                    .map(String::from)
+                    .or_else(|| resolve_predefined_entity(&reference).map(str::to_owned));
                 reader.read(&own.ok_or(PidfError::Entity)?)?;
             }
             Event::DocType(_) => return Err(PidfError::Entity),
@@ -184,7 +186,11 @@ impl Reader {
 
     fn read(&mut self, text: &str) -> Result<(), PidfError> {
         if self.path.is_empty() {
-            return if text.trim().is_empty() { Ok(()) } else { Err(PidfError::Malformed) };
+            return if text.trim().is_empty() {
+                Ok(())
+            } else {
+                Err(PidfError::Malformed)
+            };
         }
         if !matches!(self.place(), Place::Basic | Place::Contact | Place::TupleNote | Place::Note) {
             return Ok(());
@@ -243,7 +249,11 @@ fn attribute(start: &BytesStart<'_>, name: &str) -> Result<String, PidfError> {
         let found = found.map_err(|_| PidfError::Malformed)?;
         if found.key.as_ref() == name {
             let value = found.normalized_value(XmlVersion::Implicit1_0).map_err(|_| PidfError::Malformed)?;
-            return if value.len() > MAX_TEXT { Err(PidfError::TooLarge) } else { Ok(value.into_owned()) };
+            return if value.len() > MAX_TEXT {
+                Err(PidfError::TooLarge)
+            } else {
+                Ok(value.into_owned())
+            };
         }
     }
     Ok(String::new())
