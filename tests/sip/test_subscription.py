@@ -8,7 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.sip.subscribing import PHONE, SERVER, Pair, perform
-from trunkline.sip.endpoint import Endpoint, Headers, Message, Parameterized, RequestReceived, SipParseError
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, Parameterized, RequestReceived, SipParseError
+from trunkline.sip.notifier import Notifier
+from trunkline.sip.subscriber import Subscriber
 from trunkline.sip.subscription import (
     ADVICE,
     Advice,
@@ -378,3 +381,101 @@ def test_with_a_fifth_lost_each_way_the_last_word_arrives(seed: int) -> None:
         assert pair.nothing_left()
 
     perform(scenario, seed=seed, loss=0.2)
+
+
+# --- REFER ----------------------------------------------------------------------------------------------------------------
+
+
+def referred(pair: Pair, notifiers: list[Notifier]) -> Callable[[RequestReceived], None]:
+    """Accepts a REFER, which makes a subscription (RFC 3515 §2.4.4)."""
+
+    def take(request: RequestReceived) -> None:
+        tag = pair.server.driver.mint_tag()
+        dialog = Dialog.as_callee(request.message, request.flow, tag)
+        pair.server.respond(request.tx, 202, None, [("Contact", f"<sip:station@{SERVER}>")], to_tag=tag)
+        notifier = Notifier(
+            pair.server, dialog, pair.station, event=EventType("refer"), contact=f"<sip:{SERVER}>", owns_dialog=True
+        )
+        notifiers.append(notifier)
+        pair.station.notifiers.append(notifier)
+        notifier.start(60)
+
+    return take
+
+
+def test_a_refer_makes_a_subscription_that_ends_with_its_outcome() -> None:
+    async def scenario(pair: Pair) -> None:
+        notifiers: list[Notifier] = []
+        pair.server.on_request = referred(pair, notifiers)
+        pair.subscribe(event=EventType("refer"), method="REFER", headers=[("Refer-To", "<sip:carol@pbx.example>")])
+        await asyncio.sleep(1)
+        pair.station.word = "200 OK"
+        notifiers[0].terminate("noresource")
+        await asyncio.sleep(1)
+        (refer,) = pair.sent("REFER")
+        assert refer.header("Event") is None
+        assert pair.listener.heard == ["sun", "200 OK"]
+        assert pair.listener.ended == [("noresource", 0)]
+        assert pair.nothing_left()
+
+    perform(scenario)
+
+
+class Usage:
+    """Has a dialog that a subscription shares: hands it what is its own."""
+
+    def __init__(self, dialog: Dialog) -> None:
+        self.dialog = dialog
+        self.subscription: Subscriber | Notifier | None = None
+
+    def on_dialog_request(self, request: RequestReceived) -> None:
+        assert self.dialog.accepts(request.message)
+        if isinstance(self.subscription, Subscriber):
+            self.subscription.on_dialog_request(request)
+        elif self.subscription is not None:
+            self.subscription.on_subscribe(request)
+
+    def on_bye_answered(self, message: Message) -> None:
+        """Nobody hangs up here."""
+
+
+def shared(pair: Pair) -> tuple[Usage, Usage]:
+    """A dialog between the two, as a call has made it."""
+    ours, theirs = f"<sip:phone@{SERVER}>;tag=p", f"<sip:station@{SERVER}>;tag=s"
+    phone = Usage(Dialog("c", "p", "s", ours, theirs, f"sip:{SERVER}", Flow("udp", (SERVER, 5060), (PHONE, 5060))))
+    server = Usage(Dialog("c", "s", "p", theirs, ours, f"sip:{PHONE}", Flow("udp", (PHONE, 5060), (SERVER, 5060))))
+    pair.phone.add_dialog(phone.dialog.key, phone)
+    pair.server.add_dialog(server.dialog.key, server)
+    return phone, server
+
+
+def test_a_subscription_inside_a_call_shares_its_dialog_and_leaves_it_standing() -> None:
+    async def scenario(pair: Pair) -> None:
+        phone, server = shared(pair)
+        refer = EventType("refer", "7")
+        subscriber = Subscriber.inside(pair.phone, pair.listener, phone.dialog, event=refer, contact=f"<sip:{PHONE}>")
+        notifier = Notifier(pair.server, server.dialog, pair.station, event=refer, contact=f"<sip:{SERVER}>")
+        phone.subscription, server.subscription = subscriber, notifier
+        pair.station.notifiers.append(notifier)
+        notifier.start(60)
+        await asyncio.sleep(55)
+        pair.station.say("180 Ringing")
+        await asyncio.sleep(1)
+        assert pair.count("SUBSCRIBE") == 1
+        assert pair.listener.heard == ["sun", "sun", "180 Ringing"]
+        notifier.terminate("noresource")
+        await asyncio.sleep(1)
+        assert pair.listener.ended == [("noresource", 0)]
+        assert pair.server.live["dialogs"] == pair.phone.live["dialogs"] == 1
+
+    perform(scenario)
+
+
+def test_a_refer_inside_a_call_that_is_never_told_of_is_given_up() -> None:
+    async def scenario(pair: Pair) -> None:
+        phone, _ = shared(pair)
+        Subscriber.inside(pair.phone, pair.listener, phone.dialog, event=EventType("refer"), contact=f"<sip:{PHONE}>")
+        await asyncio.sleep(33)
+        assert pair.listener.ended == [("giveup", 0)]
+
+    perform(scenario)

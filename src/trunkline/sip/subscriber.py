@@ -100,10 +100,51 @@ class Subscriber:
         self._end_timer: asyncio.TimerHandle | None = None
         self._leaving = False
         self._left = False
+        self._shares = False
         self._min_expires_followed = False
         self.notified = False
         """Whether a NOTIFY has come."""
         self.ended = False
+
+    @classmethod
+    def inside(
+        cls,
+        endpoint: Endpoint,
+        handler: SubscriberHandler,
+        dialog: Dialog,
+        *,
+        event: EventType,
+        contact: str,
+        credentials: ClientCredentials | None = None,
+    ) -> Subscriber:
+        """The subscription that a REFER of ours inside a dialog makes, which whoever has the dialog sends and keeps.
+
+        The owner of the dialog hands it the NOTIFYs of its event, in order, by `on_dialog_request`, and calls `abandon`
+        where the REFER is refused. Timer N runs from now on.
+
+        Args:
+            endpoint: Where its requests go out.
+            handler: Its owner.
+            dialog: The dialog, shared with its other usages.
+            event: The package, and the id that their NOTIFYs carry.
+            contact: Our Contact value.
+            credentials: Answers challenges.
+        """
+        subscriber = cls(
+            endpoint,
+            handler,
+            event=event,
+            contact=contact,
+            target=Uri.parse(dialog.remote_target),
+            flow=dialog.flow,
+            local=NameAddr(NameAddr.parse(dialog.local).uri),
+            remote=NameAddr.parse(dialog.remote),
+            credentials=credentials,
+        )
+        subscriber.call_id, subscriber.local_tag = dialog.call_id, dialog.local_tag
+        subscriber.dialog, subscriber._shares = dialog, True
+        subscriber._end_after(NOTIFY_WAIT_S, SubscriptionState(State.TERMINATED, None, "giveup"))
+        return subscriber
 
     @property
     def _awaited(self) -> tuple[str, str, str]:
@@ -273,6 +314,8 @@ class Subscriber:
             # §4.1.3: no such subscription of ours
             raise SubscriptionRefused(489, "", [("Allow-Events", self.event.package)])
         state = SubscriptionState.of(message)
+        if self._shares:
+            return state  # whoever has the dialog has judged its order and target
         if self.dialog is None:
             # §4.4.1: the NOTIFY makes the dialog
             dialog = Dialog.as_callee(message, request.flow, self.local_tag)
@@ -349,7 +392,7 @@ class Subscriber:
         self.ended = True
         self._stop_timers()
         self.endpoint.remove_dialog(self._awaited)
-        if self.dialog is not None:
+        if self.dialog is not None and not self._shares:
             self.endpoint.remove_dialog(self.dialog.key)
         if tell:
             self._handler.on_ended(self, state, failure)
