@@ -111,6 +111,19 @@ def test_a_phone_that_is_silent_counts_as_away(run_virtual: Run, virtual_network
     play(run_virtual, virtual_network, scenario)
 
 
+def test_what_is_newer_does_not_overtake_what_waits(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def scenario(at: World) -> None:
+        alice, bob = await at.phone("alice", 2), await at.phone("bob", 3)
+        bob.message_status = 0
+        assert (await alice.send_message("bob", "one")).status == 202
+        bob.message_status = 200
+        assert (await alice.send_message("bob", "two")).status == 202
+        await asyncio.sleep(1)
+        assert [message.body for message in bob.messages] == [b"one", b"two"]
+
+    play(run_virtual, virtual_network, scenario)
+
+
 def test_stored_messages_survive_a_restart(run_virtual: Run, tmp_path: Path) -> None:
     file = tmp_path / "pbx.db"
 
