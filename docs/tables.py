@@ -63,7 +63,11 @@ Row = list[str]
 DOCUMENTED: dict[type[Any], type[Any]] = {LineOptions: LineSettings}
 """Where the fields of an option class are documented, if not in itself."""
 
-DECIDED_BY = {events.IncomingCall: "CallSession", events.RegisterUser: "RegisterRequest"}
+DECIDED_BY = {
+    events.IncomingCall: "CallSession",
+    events.RegisterUser: "RegisterRequest",
+    events.ChatMessageReceived: "ChatMessage",
+}
 """What a handler is given where that is not the event."""
 
 

@@ -6,7 +6,7 @@ the re-exports of value types in `trunkline.sip`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 from typing_extensions import disjoint_base
 
@@ -83,6 +83,18 @@ class NameAddr:
     @property
     def tag(self) -> str | None: ...
     def param(self, name: str) -> str | None: ...
+
+@final
+class Parameterized:
+    """A token with parameters, as Event and Subscription-State have it (RFC 6665 §8.4); frozen. `str()` writes it."""
+
+    @staticmethod
+    def parse(text: str) -> Parameterized: ...
+    @property
+    def token(self) -> str: ...  # as written
+    @property
+    def params(self) -> tuple[tuple[str, str | None], ...]: ...
+    def param(self, name: str) -> str | None: ...  # "" for a parameter without value, None when absent
 
 @final
 class Via:
@@ -381,6 +393,40 @@ class RemoteOffer:
     @property
     def unchanged(self) -> bool: ...  # the same o= line version and text as the last of theirs
 
+# --- presence documents (RFC 3863) -----------------------------------------------------------------------------------------------------
+
+@final
+class PresenceTuple:
+    """One tuple of a presence document: a way to reach somebody; frozen."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def open(self) -> bool | None: ...  # None where it does not say
+    @property
+    def contact(self) -> str: ...  # unchecked; "" for none
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class PresenceDocument:
+    """A PIDF document, read within bounds and without entities: status, contacts, notes, the person's activities; frozen."""
+
+    @staticmethod
+    def parse(body: bytes) -> PresenceDocument: ...  # SipParseError, in words
+    @property
+    def entity(self) -> str: ...  # unchecked
+    @property
+    def tuples(self) -> tuple[PresenceTuple, ...]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def activities(self) -> tuple[str, ...]: ...  # names of RFC 4480: "away", "on-the-phone"
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 # --- the SIP endpoint ------------------------------------------------------------------------------------------------------------------
 
 @final
@@ -620,7 +666,10 @@ class _EndpointCommands:
     ) -> None:
         """Send the ACK to a 2xx of our INVITE `tx` from the dialog with that remote tag; kept, and replayed to each repeat of that 2xx."""
     def add_dialog(self, call_id: str, local_tag: str, remote_tag: str, *, remote_cseq: int = 0, leg: int = 0) -> None:
-        """Make a dialog known: its requests come up, unknown ones get 481. `leg` is the media leg to stop when Rust must answer its BYE."""
+        """Make a dialog known: its requests come up, unknown ones get 481. `leg` is the media leg to stop when Rust must answer its BYE.
+
+        With "" as `remote_tag` any NOTIFY to `local_tag` comes up, as it may make the dialog (RFC 6665 §4.4.1).
+        """
     def remove_dialog(self, call_id: str, local_tag: str, remote_tag: str) -> None: ...
     def close_flow(self, connection: int) -> None: ...
     def keep_alive(self, flow: Flow, interval_s: float) -> None:

@@ -28,6 +28,8 @@ from trunkline.errors import (
     UnknownPeer,
 )
 from trunkline.explanation import Explanation
+from trunkline.messaging.courier import MessageResult
+from trunkline.messaging.message import ChatMessage
 from trunkline.server.groups import LineGroup
 from trunkline.server.line import Line, LineState
 from trunkline.server.numbers import NumberRule
@@ -49,6 +51,7 @@ __all__ = [
     "CallState",
     "CallStateError",
     "ChannelId",
+    "ChatMessage",
     "ClosedReason",
     "ConfigurationError",
     "Declined",
@@ -58,6 +61,7 @@ __all__ = [
     "LineGroup",
     "LineState",
     "ListenError",
+    "MessageResult",
     "NoAnswer",
     "NoMediaPorts",
     "NotRegistered",

@@ -14,6 +14,7 @@ from trunkline.constants import ChannelId, ClosedReason, PeerType
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
     from trunkline.explanation import Explanation
+    from trunkline.messaging.message import ChatMessage
     from trunkline.server.registrar import RegisterRequest
     from trunkline.storage.records import AttemptRecord, CallRecord
 
@@ -30,6 +31,11 @@ __all__ = [
     "CallSessionHangUp",
     "CallSessionLost",
     "CallSessionTimeout",
+    "ChatMessageEvent",
+    "ChatMessageFailed",
+    "ChatMessageReceived",
+    "ChatMessageSuccess",
+    "ChatMessageTimeout",
     "Event",
     "FailedAttempt",
     "IncomingCall",
@@ -304,6 +310,53 @@ class LineServerChanged(LineEvent):
     reason: str
 
 
+# --- messages ---------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessageEvent:
+    """Something happened to a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessageReceived(ChatMessageEvent):
+    """A message waits for a decision: relay, accept, reject. Without one, a user's message for a user is relayed."""
+
+    message: ChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessageSuccess(ChatMessageEvent):
+    """A message that was relayed or sent has been taken, or waits for its user."""
+
+    message_id: str
+    to_peer_type: PeerType
+    to_peer_name: str
+    status: int
+    stored: bool
+    """It waits until the user registers; told again when it has been taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessageFailed(ChatMessageEvent):
+    """A message that was relayed or sent was refused, or can go nowhere."""
+
+    message_id: str
+    to_peer_type: PeerType
+    to_peer_name: str
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessageTimeout(ChatMessageEvent):
+    """A message that was relayed or sent met silence."""
+
+    message_id: str
+    to_peer_type: PeerType
+    to_peer_name: str
+
+
 # --- records ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -321,4 +374,4 @@ class CallRecorded(RecordEvent):
     """Each INVITE that was sent for it, and each line that was passed over, in order."""
 
 
-Event = CallEvent | RegistrationEvent | LineEvent | RecordEvent
+Event = CallEvent | RegistrationEvent | LineEvent | ChatMessageEvent | RecordEvent

@@ -197,6 +197,17 @@ async def follow_me(at: Stage, namespace: Namespace) -> None:
     await bob.stop()
 
 
+async def chat(at: Stage, namespace: Namespace) -> None:
+    alice, bob = await at.phone("alice"), await at.phone("bob", 3)
+    await bob.send_message("echo", "hello")
+    await asyncio.sleep(1)
+    assert [message.body for message in bob.messages] == [b"you said hello"]
+    await bob.send_message("alice", "hi")
+    assert [message.body for message in alice.messages] == [b"hi"]
+    await alice.stop()
+    await bob.stop()
+
+
 async def trunks(at: Stage, namespace: Namespace) -> None:
     # nothing is at its address
     at.server.add_line("first", username="1", server="nowhere.example", password="x")
@@ -225,6 +236,7 @@ async def ticket(at: Stage, namespace: Namespace) -> None:
 
 
 SCENES: dict[str, Scene] = {
+    "chat": chat,
     "recorded": recorded,
     "explained": explained,
     "follow-me": follow_me,

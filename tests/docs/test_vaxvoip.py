@@ -10,13 +10,18 @@ import pytest
 from tests.docs.stage import DOCS
 
 import trunkline
-from trunkline import CallSession, RegisterRequest, SipServer, errors
+from trunkline import CallSession, ChatMessage, RegisterRequest, SipServer, errors
 from trunkline.server.config import LineOptions, ServerSettings, UserOptions
 
 PAGE = (DOCS / "vaxvoip.rst").read_text()
 SERVER = SipServer(realm="pbx.example")
 
-OWNERS: dict[str, type[Any]] = {"server": SipServer, "call": CallSession, "request": RegisterRequest}
+OWNERS: dict[str, type[Any]] = {
+    "server": SipServer,
+    "call": CallSession,
+    "request": RegisterRequest,
+    "message": ChatMessage,
+}
 OPTIONS: dict[str, type[Any]] = {"SipServer": ServerSettings, "add_user": UserOptions, "add_line": LineOptions}
 
 # fmt: off
@@ -101,7 +106,7 @@ def test_every_method_and_event_of_the_product_is_on_the_page() -> None:
 def test_what_is_said_to_be_missing_is_missing() -> None:
     absent = "mute transfer transfer_to_session send_dtmf gather play record siprec audio"
     assert [name for name in absent.split() if hasattr(CallSession, name)] == []
-    handlers = "on_dtmf on_transfer_accepted on_chat_message on_siprec_connecting on_attack_detected"
+    handlers = "on_dtmf on_transfer_accepted on_siprec_connecting on_attack_detected"
     assert [name for name in handlers.split() if hasattr(SERVER, name)] == []
     assert "srtp" not in ServerSettings.model_fields
     with pytest.raises(errors.ConfigurationError):

@@ -7,6 +7,7 @@ mod endpoint;
 mod flow;
 mod media;
 mod parts;
+mod pidf;
 mod sdp;
 mod values;
 
@@ -23,6 +24,7 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flow::register(module)?;
     digest::register(module)?;
     sdp::register(module)?;
+    pidf::register(module)?;
     endpoint::register(module)?;
     media::register(module)?;
     Ok(())

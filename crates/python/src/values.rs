@@ -1,4 +1,4 @@
-//! The value classes: SipParseError, Uri, NameAddr, Via, Message, each around its Rust type.
+//! The value classes: SipParseError, Uri, NameAddr, Parameterized, Via, Message, each around its Rust type.
 //!
 //! `endpoint` and `sdp` make them through `From` and read them through `inner`, and raise SipParseError through [`parse_error`].
 
@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyType};
-use trunkline_sip::header::{NameAddr, Params, Via};
+use trunkline_sip::header::{NameAddr, Parameterized, Params, Via};
 use trunkline_sip::message::{Limits, Message, ParseError};
 use trunkline_sip::uri::{Changes, Uri};
 
@@ -262,6 +262,43 @@ impl PyNameAddr {
     }
 }
 
+/// A token with parameters, as Event and Subscription-State have it.
+#[pyclass(frozen, eq, hash, module = "_trunkline", name = "Parameterized")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PyParameterized(Parameterized);
+
+#[pymethods]
+impl PyParameterized {
+    #[staticmethod]
+    fn parse(py: Python<'_>, text: &str) -> PyResult<PyParameterized> {
+        Parameterized::parse(text)
+            .map(PyParameterized)
+            .map_err(|error| parse_error(py, error))
+    }
+
+    #[getter]
+    fn token(&self) -> &str {
+        &self.0.token
+    }
+
+    #[getter]
+    fn params<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyTuple>> {
+        pair_tuple(py, self.0.params.iter().collect())
+    }
+
+    fn param(&self, name: &str) -> Option<&str> {
+        self.0.params.get(name)
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Parameterized({:?})", self.0.to_string())
+    }
+}
+
 /// One Via value.
 #[pyclass(frozen, eq, hash, module = "_trunkline", name = "Via")]
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -483,6 +520,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SipParseError", parse_error_class(module.py())?)?;
     module.add_class::<PyUri>()?;
     module.add_class::<PyNameAddr>()?;
+    module.add_class::<PyParameterized>()?;
     module.add_class::<PyVia>()?;
     module.add_class::<PyBodyPart>()?;
     module.add_class::<PyMessage>()?;

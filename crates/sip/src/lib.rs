@@ -12,6 +12,7 @@ pub mod header;
 pub mod message;
 pub mod multipart;
 pub mod nonce;
+pub mod pidf;
 pub mod sdp;
 pub mod stream;
 pub mod time;

@@ -79,6 +79,18 @@ fn test_a_request_inside_a_dialog_is_known_by_its_tags_and_not_by_its_source() {
 }
 
 #[test]
+fn test_a_dialog_without_their_tag_awaits_the_notify_that_makes_it_and_nothing_else() {
+    let mut bench = Bench::new();
+    bench.add_dialog("their-call", "us", "", 0, 0);
+    bench.receive(&Request::new("NOTIFY").tagged("us").text());
+    assert_eq!(bench.told(), ["RequestReceived NOTIFY"]);
+    bench.receive(&Request::new("INFO").branch("z9hG4bK2").tagged("us").cseq(2).text());
+    bench.receive(&Request::new("NOTIFY").branch("z9hG4bK3").tagged("others").cseq(3).text());
+    assert_eq!(bench.sent_lines(), ["481", "481"]);
+    assert!(bench.told().is_empty());
+}
+
+#[test]
 fn test_a_dialog_of_their_invite_is_known_before_python_has_registered_it_and_ends_with_it() {
     let mut bench = Bench::new();
     bench.receive(&Request::new("INVITE").text());

@@ -138,6 +138,11 @@ class Channel:
         party = self.party
         return [None] if party is not None and (party.peer_type, party.name) == (PeerType.LINE, line) else []
 
+    @property
+    def called(self) -> list[Party]:
+        """Who is being called now; nobody before that and from the answer on."""
+        return self._outgoing.called if self._outgoing is not None else []
+
     def headers(self, name: str) -> list[str]:
         """All header fields of that name in the INVITE of who called, or the 2xx of who was called."""
         return self.message.lines(name) if self.message is not None else []

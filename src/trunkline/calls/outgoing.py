@@ -129,6 +129,11 @@ class Outgoing:
         """The lines that it holds now, each with what their limits know this call by."""
         return self._root.holding if self._root is not None else ()
 
+    @property
+    def called(self) -> list[Party]:
+        """Who is being called now."""
+        return [attempt.target.party for attempt in self._root.attempts] if self._root is not None else []
+
     def give_up(self, headers: Headers = ()) -> None:
         """CANCEL everything; the owner hears no more. Idempotent."""
         if not self._over:

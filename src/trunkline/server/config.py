@@ -201,6 +201,14 @@ class ServerSettings(Options):
     """What our challenges name; many phones know MD5 alone."""
     storage: Path | None = None
     """The SQLite file for what changes at run time; in memory unless given."""
+    message_bytes: Annotated[int, Field(ge=0, le=60_000)] = 16_384
+    """Size of a message's body that is taken; longer ones get 413."""
+    stored_messages: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """Messages that may wait for one user who is away; 0 keeps none."""
+    stored_messages_s: Annotated[float, Field(ge=1, le=31_536_000)] = 604_800.0
+    """How long a message waits for its user, in seconds."""
+    lamps_show_party: bool = False
+    """Whether busy lamps tell who is at the other end of a user's call."""
     stop_timeout_s: Annotated[float, Field(ge=0, le=600)] = 5.0
     """How long `stop` waits for calls to end and lines to be unregistered."""
     decision_timeout_s: Annotated[float, Field(ge=1, le=3_600)] = 180.0

@@ -22,6 +22,8 @@ from trunkline.events import (
     CallEvent,
     CallSessionFailed,
     CallSessionTimeout,
+    ChatMessageEvent,
+    ChatMessageReceived,
     Event,
     IncomingCall,
     LineEvent,
@@ -53,7 +55,7 @@ class Registered:
     """Whether it may decide what happens next."""
 
 
-DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser)
+DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser, ChatMessageReceived)
 """Events whose handlers may decide what happens next."""
 
 OVERLOAD_WAITING = 5_000
@@ -250,6 +252,8 @@ def _argument(event: Event) -> Any:
     """What a handler is given: the call of an incoming call, the request of a registration, else the event itself."""
     if isinstance(event, IncomingCall):
         return event.call
+    if isinstance(event, ChatMessageReceived):
+        return event.message
     return event.request if isinstance(event, RegisterUser) else event
 
 
@@ -261,6 +265,8 @@ def _subject(event: Event) -> Hashable:
         return event.request
     if isinstance(event, RecordEvent):
         return "records"
+    if isinstance(event, ChatMessageEvent):
+        return event.message if isinstance(event, ChatMessageReceived) else "messages"
     return event.line if isinstance(event, LineEvent) else "registrations"
 
 

@@ -22,6 +22,10 @@ from trunkline.events import (
     CallSessionHangUp,
     CallSessionLost,
     CallSessionTimeout,
+    ChatMessageFailed,
+    ChatMessageReceived,
+    ChatMessageSuccess,
+    ChatMessageTimeout,
     Event,
     IncomingCall,
     LineDown,
@@ -38,6 +42,7 @@ from trunkline.events import (
     RegisterUserSuccess,
     UnregisterUser,
 )
+from trunkline.messaging.message import ChatMessage
 from trunkline.server.registrar import RegisterRequest
 
 __all__ = ["Handlers", "On"]
@@ -108,6 +113,15 @@ class Handlers:
     """A line that was down takes calls again."""
     on_line_server_changed = On[LineServerChanged](LineServerChanged)
     """A line has moved to another server of its provider."""
+
+    on_chat_message = On[ChatMessage](ChatMessageReceived)
+    """A message arrived: relay, accept or reject it. Undecided, a user's message for a user is relayed."""
+    on_chat_message_success = On[ChatMessageSuccess](ChatMessageSuccess)
+    """A message was taken, or stored for a user who is away."""
+    on_chat_message_failed = On[ChatMessageFailed](ChatMessageFailed)
+    """A message was refused, or can go nowhere."""
+    on_chat_message_timeout = On[ChatMessageTimeout](ChatMessageTimeout)
+    """A message met silence."""
 
     on_call_session_created = On[CallSessionCreated](CallSessionCreated)
     """A session exists."""

@@ -143,7 +143,8 @@ class Identifier:
 
 
 def _from_line(line: Line, request: RequestReceived) -> Caller:
-    line.counters.calls_in += 1
+    if request.message.method == "INVITE":
+        line.counters.calls_in += 1
     caller = caller_of_line(line.settings, request.message)
     number = dialled_over(line.settings, line.token, request.message)
     return Caller(line.party(), caller.name, caller.number, number, line, caller.anonymous, caller.asserted)

@@ -124,10 +124,15 @@ class Routing:
         user = self._users.find(placing.peer_name)
         if user is None:
             raise PlacementError(404, f"no user {placing.peer_name}")
-        bindings = self._registrar.bindings(user.name)
-        if not bindings:
+        targets = self.user_targets(placing)
+        if not targets:
             raise PlacementError(480, f"no phone of {user.name} is registered")
-        return [self._contact_target(placing, user, binding) for binding in bindings]
+        return targets
+
+    def user_targets(self, placing: Placing) -> Sequence[Target]:
+        """The phones of a user that is registered, for a call or a message; none for one that is not."""
+        user = self._users[placing.peer_name]
+        return [self._contact_target(placing, user, binding) for binding in self._registrar.bindings(user.name)]
 
     def _contact_target(self, placing: Placing, user: User, binding: Binding) -> Target:
         local, headers = to_phone(placing, self._domain, from_line=self._line_of_origin(placing))
@@ -183,6 +188,19 @@ class Routing:
             return self._servers(through, line, silence_s)
 
         return self._step(through, find, silence_s=silence_s, hold=hold)
+
+    async def message_target(self, name: str, number: str, caller_name: str, caller_id: str) -> Target:
+        """Where a message to a number goes through a line; it counts as no call. PlacementError as of `targets`."""
+        line = self._lines.find(name)
+        if line is None:
+            raise PlacementError(404, f"no line {name}")
+        if not number:
+            raise PlacementError(484, f"no number to send to over line {name}")
+        self._check_usable(line)
+        placing = Placing(PeerType.LINE, name, number, caller_name, caller_id)
+        flows = _line_flows(line)
+        flow = (flows if isinstance(flows, Sequence) else await flows())[0]
+        return _server_target(placing, line, flow, from_line=None)
 
     def _check_usable(self, line: Line) -> None:
         if not line.usable:

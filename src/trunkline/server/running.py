@@ -15,7 +15,7 @@ from functools import partial
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.errors import ConfigurationError, ListenError
-from trunkline.events import CallEvent, CallRecorded, Event, RegisterUser
+from trunkline.events import CallEvent, CallRecorded, ChatMessageReceived, Event, RegisterUser
 from trunkline.media.engine import MediaEngine
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
@@ -24,8 +24,10 @@ from trunkline.server.config import ServerSettings, parse_listen
 from trunkline.server.dispatch import Dispatcher
 from trunkline.server.groups import LineGroups
 from trunkline.server.identify import Caller, Identifier, Unproven
+from trunkline.server.lamps import CallLamps
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
+from trunkline.server.messaging import Messaging, Neighbourhood
 from trunkline.server.metrics import Metrics
 from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
@@ -109,7 +111,7 @@ class Running:
             users,
             authenticator,
             self.addresses,
-            emit,
+            self._emit_registration,
             wall_clock=wall_clock,
             bounds=ExpiryBounds(*settings.registration_expiry_s),
             store=store,
@@ -143,7 +145,19 @@ class Running:
             stop_timeout_s=settings.stop_timeout_s,
             timers=SessionTimes(settings.session_expires_s, settings.min_se_s),
         )
-        self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, dispatcher, options)
+        directory = Neighbourhood(users, self.registrar, routing, self.addresses, authenticator, realm=settings.realm)
+        self.messaging = Messaging(
+            self.endpoint,
+            settings,
+            directory,
+            self._identifier,
+            authenticator,
+            emit,
+            wall_clock=wall_clock,
+            store=store,
+        )
+        sink = CallLamps(dispatcher, self.messaging.lamps)
+        self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, sink, options)
         self.metrics: Metrics | None = None
         """What Prometheus reads; None where the option names no address."""
         self._call_records = CallRecords(
@@ -161,7 +175,10 @@ class Running:
         self._served: dict[str, Callable[[RequestReceived], None]] = {
             "INVITE": self._invite,
             "REGISTER": self.registrar.register,
-            "OPTIONS": lambda request: answer_options(self.endpoint, request),
+            "OPTIONS": self._options,
+            "MESSAGE": self.messaging.message,
+            "SUBSCRIBE": self.messaging.watching.subscribe,
+            "PUBLISH": self.messaging.presence.publish,
         }
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -178,7 +195,7 @@ class Running:
         self.endpoint.on_flow = self._flow
         self.endpoint.on_shed = _shed
         self.endpoint.on_trace = self._traced
-        self.users.on_removed = lambda user: self.registrar.drop_user(user.name)
+        self.users.on_removed = lambda user: self._drop_user(user.name)
         self.lines.on_change = self._policy.push
         self.endpoint.attach()
         self.media.attach()
@@ -194,12 +211,14 @@ class Running:
         # no await since the first listener: no REGISTER comes before what was bound
         if snapshot is not None:
             self.registrar.restore(snapshot.bindings, self.addresses.listens)
+            self.messaging.restore(snapshot.messages)
         self.lines.start()
         self._call_records.start()
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, write what waits, close everything."""
         try:
+            self.messaging.watching.end_all()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.exchange.close_all())
                 group.create_task(self.lines.stop())
@@ -217,6 +236,7 @@ class Running:
             last_first.callback(self.media.detach)
             last_first.callback(self.endpoint.detach)
             last_first.callback(self.registrar.close)
+            last_first.push_async_callback(self.messaging.close)
             if self._own_resolver is not None:
                 last_first.push_async_callback(self._own_resolver.close)
             last_first.push_async_callback(self.lines.close)
@@ -287,6 +307,7 @@ class Running:
         """Whether an application decides about registrations changes whom Rust challenges."""
         asks = self._dispatcher.handles(RegisterUser)
         self.registrar.asks = self._policy.asks_for_registrations = asks
+        self.messaging.messages.asks = self._dispatcher.handles(ChatMessageReceived)
         self._policy.push()
 
     def handler_failed(self, event: Event, error: Exception, handler: str) -> None:
@@ -297,6 +318,8 @@ class Running:
         log.error("handler %s failed", handler, exc_info=error)
         if isinstance(event, RegisterUser) and not event.request.decided:
             event.request.reject(500)
+        if isinstance(event, ChatMessageReceived) and not event.message.decided:
+            event.message.reject(500)
 
     def handlers_done(self, event: Event) -> None:
         """From the dispatcher: nobody decides any more."""
@@ -304,6 +327,8 @@ class Running:
             self.exchange.handlers_done(event.call)
         elif isinstance(event, RegisterUser):
             event.request.settle()
+        elif isinstance(event, ChatMessageReceived):
+            event.message.settle()
 
     def overloaded(self, overloaded: bool) -> None:
         """From the dispatcher: handlers pile up, or no longer do."""
@@ -329,6 +354,17 @@ class Running:
         if request.trusted or not (method == "OPTIONS" or (method == "REGISTER" and self.registrar.asks)):
             return False
         return not self._unchallenged[method].allows(request.flow.remote[0], self.endpoint.now_s)
+
+    def _options(self, request: RequestReceived) -> None:
+        answer_options(self.endpoint, request, [self.messaging.watching.allow_events])
+
+    def _emit_registration(self, event: Event) -> None:
+        self._dispatcher.emit(event)
+        self.messaging.heard(event)
+
+    def _drop_user(self, name: str) -> None:
+        self.registrar.drop_user(name)
+        self.messaging.drop_user(name)
 
     def _invite(self, request: RequestReceived) -> None:
         found = self._identifier.identify(request)

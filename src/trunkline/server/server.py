@@ -12,22 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trunkline.calls.destinations import Destination, ToLine
-from trunkline.calls.headers import GivenHeaders, checked_headers
-from trunkline.calls.peers import Placing
-from trunkline.calls.session import CallSession, checked_wanted
-from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, TrunklineError
 from trunkline.events import Event
 from trunkline.server.bindings import Binding
 from trunkline.server.config import GroupOptions, LineOptions, ServerSettings, UserOptions, validated
 from trunkline.server.dispatch import Dispatcher
 from trunkline.server.groups import LineGroup, LineGroups
-from trunkline.server.handlers import Handlers
 from trunkline.server.line import Line
 from trunkline.server.line_settings import LineSettings
+from trunkline.server.originating import Originating
 from trunkline.server.platform import Machine, Platform
-from trunkline.server.routing import EmergencyCalls
 from trunkline.server.running import Running
 from trunkline.server.trace_outputs import TraceOutputs
 from trunkline.server.users import Users
@@ -41,7 +35,7 @@ __all__ = ["SipServer"]
 DIAL_TIMEOUT_S = 60.0
 
 
-class SipServer(Handlers):
+class SipServer(Originating):
     """A SIP server: users, lines, and the handlers that decide about their calls.
 
     Args:
@@ -330,88 +324,6 @@ class SipServer(Handlers):
     def _line_settings(self, name: str, options: dict[str, Any], *, stored: bool) -> LineSettings:
         values = validated(LineOptions, options, key=f"lines.{name}").values(name, self.settings)
         return LineSettings(name=name, stored=stored, **values)
-
-    # --- calls --------------------------------------------------------------------------------------------------------
-
-    @property
-    def calls(self) -> tuple[CallSession, ...]:
-        """The sessions that are not closed, oldest first."""
-        return self._now.exchange.sessions
-
-    def is_emergency(self, number: str) -> bool:
-        """Whether a number is one of `emergency_numbers`, however it is spelled."""
-        return EmergencyCalls(self.settings.emergency_numbers).has(number)
-
-    async def dial(
-        self,
-        number: str,
-        *,
-        line: str | None = None,
-        to: Destination | None = None,
-        caller_name: str = "",
-        caller_id: str = "",
-        privacy: bool | None = None,
-        headers: GivenHeaders | None = None,
-        timeout_s: float = DIAL_TIMEOUT_S,
-    ) -> CallSession:
-        """Call a number through a line or line group, or several at once or in turn, as a session of its own.
-
-        Args:
-            number: What is dialled, where a destination names no number of its own.
-            line: The name of the line or group; or
-            to: several destinations, as `CallSession.accept` takes them.
-            caller_name: The display name that the callee is shown, where the line's settings let it.
-            caller_id: The number that the callee is shown, where the line's settings let it.
-            privacy: Whether the call is anonymous; as the line has it unless given.
-            headers: Header fields for the INVITE, as `{"User-to-User": "..."}` (RFC 7433); pairs where a name comes several
-            times.
-            timeout_s: Seconds until it is given up.
-
-        Returns:
-            The answered session; its channel ZERO is the callee.
-
-        Raises:
-            CallFailed: `Busy`, `Declined`, `NoAnswer`, or another failure with its status.
-            CallEnded: The session was closed before the answer.
-            ValueError: Not exactly one of `line` and `to` is given, a text has a line break, or a header field is not for
-            the application to set.
-        """
-        destination = ToLine(line) if line is not None else to
-        if destination is None or (line is not None and to is not None):
-            raise ValueError("exactly one of line and to is to be given")
-        own = checked_headers(headers)
-        said = Placing(PeerType.LINE, "", number, caller_name, caller_id, privacy=privacy, headers=own)
-        whole = checked_wanted(destination, said)
-        return await self._now.exchange.dial(whole, timeout_s=timeout_s)
-
-    async def dial_user(
-        self,
-        name: str,
-        *,
-        caller_name: str = "",
-        caller_id: str = "",
-        headers: GivenHeaders | None = None,
-        timeout_s: float = DIAL_TIMEOUT_S,
-    ) -> CallSession:
-        """Call a user, all of whose phones ring, as a session of its own.
-
-        Args:
-            name: The user.
-            caller_name: The display name that the phone shows.
-            caller_id: The number that the phone shows.
-            headers: Header fields for the INVITE.
-            timeout_s: Seconds until it is given up.
-
-        Returns:
-            The answered session; its channel ZERO is the user's phone.
-
-        Raises:
-            CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered`, or another failure with its status.
-            CallEnded: The session was closed before the answer.
-            ValueError: A header field is not for the application to set.
-        """
-        placing = Placing(PeerType.USER, name, name, caller_name, caller_id, headers=checked_headers(headers))
-        return await self._now.exchange.dial(placing, timeout_s=timeout_s)
 
     # --- trace --------------------------------------------------------------------------------------------------------
 

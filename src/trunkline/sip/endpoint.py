@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from _trunkline import (
     AckReceived,
@@ -33,7 +33,10 @@ from _trunkline import (
     Message,
     NameAddr,
     NegotiationError,
+    Parameterized,
     PrackReceived,
+    PresenceDocument,
+    PresenceTuple,
     ReliableTimedOut,
     RemoteOffer,
     RequestReceived,
@@ -50,6 +53,7 @@ from _trunkline import (
     Via,
     digest_ha1,
 )
+from trunkline.sip.driving import Holding, WakingDriver
 from trunkline.sip.handlers import ClientHandler, DialogHandler, InvitingHandler, ServerHandler
 
 __all__ = [
@@ -75,7 +79,10 @@ __all__ = [
     "Message",
     "NameAddr",
     "NegotiationError",
+    "Parameterized",
     "PrackReceived",
+    "PresenceDocument",
+    "PresenceTuple",
     "RemoteOffer",
     "RequestReceived",
     "ServerHandler",
@@ -163,28 +170,6 @@ class Driver(Protocol):
     def set_overloaded(self, overloaded: bool) -> None: ...
     def set_trace(self, enabled: bool) -> None: ...
     def counters(self) -> dict[str, int]: ...
-
-
-@runtime_checkable
-class Holding(Protocol):
-    """Takes commands for another thread, which each wakes, unless they are held together. The native drivers do."""
-
-    def hold(self) -> None:
-        """Let commands wait until `release`, so that several of them cost one wake-up."""
-
-    def release(self) -> None:
-        """Have what waits done now, and what follows at once again."""
-
-
-@runtime_checkable
-class WakingDriver(Protocol):
-    """A driver without file descriptor: it calls when events wait. The virtual network's."""
-
-    def start(self, wake: Callable[[], None]) -> None:
-        """Call `wake` on the loop whenever events wait."""
-
-    def close(self) -> None:
-        """Call it no more, and send nothing more."""
 
 
 class Endpoint:
@@ -391,6 +376,9 @@ class Endpoint:
         message = event.message
         if message.to_tag:
             handler = self._dialogs.get((message.call_id, message.to_tag, message.from_tag))
+            if handler is None and message.method == "NOTIFY":
+                # RFC 6665 §4.4.1: it makes the dialog of a subscription that awaits it
+                handler = self._dialogs.get((message.call_id, message.to_tag, ""))
             inviting = self._inviting.get((message.call_id, message.to_tag)) if handler is None else None
             if handler is not None:
                 handler.on_dialog_request(event)

@@ -31,7 +31,7 @@ SUPPORTED = ("path", "timer", "100rel")
 ACCEPT = {"INVITE": (SDP,)}
 """The body types that a method's processing reads; of methods not named here a body is ignored."""
 
-SERVED = ("INVITE", "OPTIONS", "REGISTER")
+SERVED = ("INVITE", "MESSAGE", "OPTIONS", "PUBLISH", "REGISTER", "SUBSCRIBE")
 """What can begin outside a dialog."""
 
 
@@ -59,6 +59,8 @@ UNSERVED: dict[str, Refusal] = {
     "REFER": Refusal(405, None, (_ALLOW,)),
 }
 """Methods that we recognize, outside a dialog: what they get until something serves them."""
+
+_ALLOW_OUTSIDE = ("Allow", f"{ALLOW}, MESSAGE, PUBLISH, SUBSCRIBE")
 
 UNKNOWN_METHOD = Refusal(501, None, (_ALLOW,))
 """§8.2.1 asks for 405 where a method is recognized; §21.5.2 for 501 where it is not."""
@@ -101,9 +103,9 @@ def refuse_unserved(endpoint: Endpoint, request: RequestReceived) -> None:
     endpoint.respond(request.tx, found.status, found.reason, found.headers)
 
 
-def answer_options(endpoint: Endpoint, request: RequestReceived) -> None:
-    """Say what we can (§11.2)."""
-    endpoint.respond(request.tx, 200, None, capabilities())
+def answer_options(endpoint: Endpoint, request: RequestReceived, headers: Headers = ()) -> None:
+    """Say what we can (§11.2), and what `headers` say besides."""
+    endpoint.respond(request.tx, 200, None, [*capabilities(), *headers])
 
 
 def answer_info(endpoint: Endpoint, request: RequestReceived) -> None:
@@ -124,7 +126,7 @@ def answer_info(endpoint: Endpoint, request: RequestReceived) -> None:
 
 def capabilities() -> Headers:
     """The headers that say what we can."""
-    return [_ALLOW, ("Accept", SDP), ("Accept-Encoding", "identity"), ("Supported", ", ".join(SUPPORTED))]
+    return [_ALLOW_OUTSIDE, ("Accept", SDP), ("Accept-Encoding", "identity"), ("Supported", ", ".join(SUPPORTED))]
 
 
 def _method(message: Message) -> Refusal | None:
@@ -134,9 +136,9 @@ def _method(message: Message) -> Refusal | None:
 
 
 def _max_forwards(message: Message) -> Refusal | None:
-    # RFC 7332 §4: a back-to-back user agent passes calls on, so an INVITE that may go no further ends here. OPTIONS is
+    # RFC 7332 §4: a back-to-back user agent passes calls and messages on: what may go no further ends here. OPTIONS is
     # answered by whom it reaches (RFC 3261 §16.3), and a REGISTER has reached its registrar.
-    if message.method != "INVITE":
+    if message.method not in ("INVITE", "MESSAGE"):
         return None
     try:
         hops = message.integer("Max-Forwards")

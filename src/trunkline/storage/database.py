@@ -19,7 +19,16 @@ from sqlalchemy.pool import StaticPool
 from trunkline.errors import StorageError
 from trunkline.storage.call_history import forget_calls
 from trunkline.storage.migrations import migrate
-from trunkline.storage.records import BindingRecord, Key, LineRecord, Record, Snapshot, TokenRecord, UserRecord
+from trunkline.storage.records import (
+    BindingRecord,
+    Key,
+    LineRecord,
+    MessageRecord,
+    Record,
+    Snapshot,
+    TokenRecord,
+    UserRecord,
+)
 from trunkline.storage.schema import TABLES, record_of, row_of
 
 __all__ = ["Batch", "Change", "Database"]
@@ -64,6 +73,7 @@ class Database:
                     _read(connection, LineRecord),
                     _read(connection, TokenRecord),
                     _read(connection, BindingRecord),
+                    _read(connection, MessageRecord),
                 )
         except (SQLAlchemyError, TypeError, ValueError) as error:
             raise StorageError(f"the database cannot be read: {_words(error)}") from error

@@ -16,6 +16,7 @@ __all__ = [
     "Json",
     "Key",
     "LineRecord",
+    "MessageRecord",
     "Record",
     "Snapshot",
     "TokenRecord",
@@ -192,7 +193,28 @@ class CallRecord:
         return 0.0 if self.answered_at is None else max(0.0, self.closed_at - self.answered_at)
 
 
-Record = UserRecord | LineRecord | TokenRecord | BindingRecord | CallRecord | AttemptRecord
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A message that waits for a user who is away. Its repr does not show what it says."""
+
+    user: str
+    id: str
+    """Unique."""
+    received_at: float
+    expires_at: float
+    sender_name: str
+    sender_id: str
+    headers: Sequence[Sequence[str]]
+    """Name and value of what goes with the body: Content-Type and the like."""
+    body: bytes = field(repr=False)
+
+    @property
+    def key(self) -> Key:
+        """User and id."""
+        return (self.user, self.id)
+
+
+Record = UserRecord | LineRecord | TokenRecord | BindingRecord | CallRecord | AttemptRecord | MessageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +225,4 @@ class Snapshot:
     lines: Sequence[LineRecord] = ()
     tokens: Sequence[TokenRecord] = ()
     bindings: Sequence[BindingRecord] = ()
+    messages: Sequence[MessageRecord] = ()

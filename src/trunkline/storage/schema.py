@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, MetaData, Row, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Row, String, Table
 
 from trunkline.storage.records import (
     AttemptRecord,
     BindingRecord,
     CallRecord,
     LineRecord,
+    MessageRecord,
     Record,
     TokenRecord,
     UserRecord,
@@ -25,7 +26,7 @@ __all__ = ["METADATA", "TABLES", "record_of", "row_of"]
 
 METADATA = MetaData()
 
-R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord, CallRecord, AttemptRecord)
+R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord, CallRecord, AttemptRecord, MessageRecord)
 
 USERS = Table(
     "users",
@@ -120,6 +121,19 @@ ATTEMPTS = Table(
     Column("reason", String, nullable=False),
 )
 
+MESSAGES = Table(
+    "messages",
+    METADATA,
+    Column("user", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("received_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("sender_name", String, nullable=False),
+    Column("sender_id", String, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
 TABLES: dict[type[Record], Table] = {
     UserRecord: USERS,
     LineRecord: LINES,
@@ -127,6 +141,7 @@ TABLES: dict[type[Record], Table] = {
     BindingRecord: BINDINGS,
     CallRecord: CALLS,
     AttemptRecord: ATTEMPTS,
+    MessageRecord: MESSAGES,
 }
 
 

@@ -10,6 +10,7 @@ from trunkline.testing.dns import Fault, NameServer, Zone
 from trunkline.testing.itsp import Account, Itsp
 from trunkline.testing.network import Link, Packet, VirtualHost, VirtualNetwork
 from trunkline.testing.phone import Phone, RegistrationRefused
+from trunkline.testing.watch import RequestRefused, Watch
 
 __all__ = [
     "Account",
@@ -23,10 +24,12 @@ __all__ = [
     "Packet",
     "Phone",
     "RegistrationRefused",
+    "RequestRefused",
     "ScriptedCall",
     "VirtualHost",
     "VirtualLoop",
     "VirtualNetwork",
+    "Watch",
     "Zone",
     "run",
 ]

@@ -10,12 +10,18 @@ import asyncio
 from typing import Any
 
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, Uri
+from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
+from trunkline.sip.subscriber import Subscriber
+from trunkline.sip.subscription import EventType
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import CallRefused, ScriptedCall
+from trunkline.testing.watch import Watch, ask
 
 __all__ = ["Phone", "RegistrationRefused"]
+
+MAX_MESSAGES = 1_000
+"""Messages that a phone keeps for its test; the oldest go."""
 
 
 class RegistrationRefused(Exception):
@@ -66,6 +72,10 @@ class Phone(Agent):
         self.server = server
         self.realm = realm
         self.instance = instance
+        self.messages: list[Message] = []
+        """The MESSAGEs that arrived and were taken."""
+        self.message_status = 200
+        """What it answers a MESSAGE with; 0 for nothing."""
         self._credentials = ClientCredentials(user, password)
         self._register_cseq = 0
         self._register_call_id = ""
@@ -205,3 +215,71 @@ class Phone(Agent):
             call.hangup()
             raise
         return call
+
+    # --- messages, presence, lamps ------------------------------------------------------------------------------------
+
+    async def send_message(
+        self, to: str, text: str, *, content_type: str = "text/plain", headers: Headers = ()
+    ) -> Message:
+        """Send a MESSAGE to a user or number at its server; returns the 2xx. RequestRefused where it gets none."""
+        return await self._ask("MESSAGE", to, [("Content-Type", content_type), *headers], text.encode())
+
+    async def publish(self, document: str = "", *, tag: str = "", expires_s: int = 3600, headers: Headers = ()) -> str:
+        """Publish its presence, or refresh, change or remove (with 0 seconds) what it published under `tag`.
+
+        Returns:
+            The tag of the publication from now on.
+
+        Raises:
+            RequestRefused: The server said no.
+        """
+        fields = [("Event", "presence"), ("Expires", str(expires_s)), *headers]
+        if tag:
+            fields.append(("SIP-If-Match", tag))
+        if document:
+            fields.append(("Content-Type", "application/pidf+xml"))
+        message = await self._ask("PUBLISH", self.name, fields, document.encode())
+        return message.header("SIP-ETag") or ""
+
+    def subscribe(self, package: str, user: str, *, expires_s: int = 3600, headers: Headers = ()) -> Watch:
+        """Watch a user at its server; what it is told is read from the result."""
+        watch = Watch()
+        watch.subscriber = Subscriber(
+            self.endpoint,
+            watch,
+            event=EventType(package),
+            contact=self.contact,
+            target=Uri("sip", user, self.realm),
+            flow=self.server_flow,
+            local=self.address_of(self.name),
+            remote=self.address_of(user),
+            expires_s=expires_s,
+            headers=headers,
+            credentials=self._credentials,
+        )
+        watch.subscriber.start()
+        return watch
+
+    def on_other(self, request: RequestReceived) -> None:
+        """MESSAGE; the rest as any agent."""
+        if request.message.method != "MESSAGE":
+            super().on_other(request)
+            return
+        if 200 <= self.message_status < 300:
+            self.messages.append(request.message)
+            del self.messages[:-MAX_MESSAGES]
+        if self.message_status:
+            self.endpoint.respond(request.tx, self.message_status)
+
+    async def _ask(self, method: str, to: str, headers: Headers, body: bytes) -> Message:
+        return await ask(
+            self.endpoint,
+            method,
+            str(Uri("sip", to, self.realm)),
+            self.server_flow,
+            local=str(self.address_of(self.name)),
+            remote=str(self.address_of(to)),
+            headers=headers,
+            body=body,
+            credentials=self._credentials,
+        )

@@ -112,10 +112,9 @@ impl Endpoint {
     /// A request inside a dialog: known by its tags alone, never shed, never challenged.
     fn take_inside(&mut self, now: Time, incoming: Incoming) {
         let message = &incoming.message;
-        let key = DialogKey::new(message.call_id(), message.to_tag(), message.from_tag());
-        if self.dialogs.get(&key).is_none() {
+        let Some(key) = self.dialog_of(message) else {
             return self.answer(now, message, incoming.reply, 481, &[]);
-        }
+        };
         if message.method() == "PRACK" {
             return self.take_prack(now, incoming, key);
         }
@@ -129,6 +128,16 @@ impl Endpoint {
         if bye {
             self.start_server_timer(now, id, Timer::Bye);
         }
+    }
+
+    /// The dialog of a request with a To tag. A NOTIFY may make one that Python awaits without knowing their tag (RFC 6665 §4.4.1).
+    fn dialog_of(&self, message: &Message) -> Option<DialogKey> {
+        let key = DialogKey::new(message.call_id(), message.to_tag(), message.from_tag());
+        if self.dialogs.get(&key).is_some() {
+            return Some(key);
+        }
+        let awaited = DialogKey::new(message.call_id(), message.to_tag(), "");
+        (message.method() == "NOTIFY" && self.dialogs.get(&awaited).is_some()).then_some(awaited)
     }
 
     /// A request outside of dialogs: merged with one under way, shed, challenged or handed up.

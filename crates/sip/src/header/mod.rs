@@ -1,12 +1,13 @@
 //! Header fields: their names, and typed readers for those that the stack acts on. One file a family.
 //!
 //! [`Name`] knows long and compact names; [`Params`] is what follows a semicolon; [`NameAddr`] is From, To, Contact, Route and their kin;
-//! [`Via`], [`CSeq`] and [`RAck`] are themselves. [`split_list`] cuts a value at its top-level commas. `message` checks with the borrowing scanners
+//! [`Via`], [`CSeq`] and [`RAck`] are themselves, [`Parameterized`] is a token with parameters. [`split_list`] cuts a value at its top-level commas. `message` checks with the borrowing scanners
 //! of these files, `endpoint` and Python read through the types. RFC 3261 §20, §25.1.
 
 mod address;
 mod cseq;
 mod name;
+mod parameterized;
 mod params;
 mod rack;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub(crate) use address::AddressScan;
 pub use address::NameAddr;
 pub use cseq::CSeq;
 pub use name::Name;
+pub use parameterized::Parameterized;
 pub use params::Params;
 pub(crate) use params::{find_raw, scan as scan_params};
 pub use rack::RAck;

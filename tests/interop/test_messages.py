@@ -1,0 +1,43 @@
+"""Real phones send and receive messages through the server, and find what waited for them."""
+
+from __future__ import annotations
+
+import pytest
+from peers.fixtures import StartSite
+from peers.pbx import REALM
+
+from trunkline.events import ChatMessageSuccess
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(40)]
+
+
+def test_linphone_sends_a_message_and_another_linphone_shows_it(site: StartSite) -> None:
+    here = site()
+    alice, bob = here.linphone("alice"), here.linphone("bob")
+    alice.command(f"chat sip:bob@{REALM} hello")
+    here.pbx.wait_event(ChatMessageSuccess, to_peer_name="bob", stored=False)
+    bob.wait_output(r"Message received from .*alice.*: hello")
+
+
+def test_a_message_waits_for_linphone_until_it_registers(site: StartSite) -> None:
+    here = site()
+    here.pbx.run(here.pbx.server.send_message("later", to_user="bob", from_id="office"))
+    here.pbx.wait_event(ChatMessageSuccess, to_peer_name="bob", stored=True)
+    bob = here.linphone("bob")
+    bob.wait_output(r"Message received from .*office.*: later")
+    here.pbx.wait_event(ChatMessageSuccess, to_peer_name="bob", stored=False)
+
+
+def test_sipp_watches_a_lamp_from_subscribe_to_the_last_notify(site: StartSite) -> None:
+    here = site()
+    alice = here.sipp("alice")
+    alice.run("caller_watches", here.pbx.at(alice.inside), dials="bob")
+    assert here.pbx.call(lambda: here.pbx.server._now.endpoint.live["dialogs"]) == 0
+
+
+def test_baresip_takes_a_message_of_linphone(site: StartSite) -> None:
+    here = site()
+    alice = here.linphone("alice")
+    here.baresip("bob")
+    alice.command(f"chat sip:bob@{REALM} hello")
+    here.pbx.wait_event(ChatMessageSuccess, to_peer_name="bob", status=200)
