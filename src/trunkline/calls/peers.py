@@ -95,6 +95,8 @@ class Placing:
     """Header fields of the application's own for the INVITE."""
     origin: Origin | None = None
     """The call that it is placed for; None for one of the application's own."""
+    emergency: bool = False
+    """An emergency call: its number goes out as it was dialled."""
 
 
 class PlacementError(Exception):

@@ -248,7 +248,7 @@ class Routing:
         return [name] if group is None else [choice.line for choice in group.order(number, self._random)]
 
     def _emergency_step(self, placing: Placing, line: Line, *, last: bool) -> Step:
-        through = replace(placing, peer_name=line.name)
+        through = replace(placing, peer_name=line.name, emergency=True)
         hold = object()
         silence_s = None if last else SERVER_SILENCE_S
 
