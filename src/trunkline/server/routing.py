@@ -8,7 +8,7 @@ an emergency call: limits do not count for it, and every line is tried.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
@@ -43,10 +43,14 @@ class EmergencyCalls:
     numbers: tuple[str, ...] = ()
     line: str | None = None
     """A line or a group; None for what the application says."""
+    _digits: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_digits", frozenset(map(digits, self.numbers)))
 
     def has(self, number: str) -> bool:
         """Whether a number is one."""
-        return digits(number) in map(digits, self.numbers)
+        return digits(number) in self._digits
 
 
 @dataclass(eq=False, slots=True)
