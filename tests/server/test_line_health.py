@@ -302,12 +302,26 @@ def test_a_line_that_is_removed_pings_no_more() -> None:
     house(scenario, House)
 
 
-def test_a_ping_that_is_on_its_way_when_the_line_goes_harms_nobody() -> None:
+def test_a_ping_that_is_on_its_way_when_the_line_goes_is_told_to_nobody() -> None:
     async def scenario(h: House) -> None:
-        h.add(**TRUNK)
+        h.add(**TRUNK, ping_down_after=1)
+        await pong(h)
         await pinged(h)
         await h.lines.remove("itsp")
-        await pong(h)
+        await miss(h)
+        assert h.events == []
+
+    house(scenario, House)
+
+
+def test_a_call_that_fails_after_its_line_is_gone_is_told_to_nobody() -> None:
+    async def scenario(h: House) -> None:
+        h.dns["sip.itsp.example"] = [ONE, TWO]
+        line = h.add(**TRUNK)
+        first, _ = await line.server.candidates()
+        await h.lines.remove("itsp")
+        line.server.note_failure(first, "no answer")
+        await h.settle()
         assert h.events == []
 
     house(scenario, House)
