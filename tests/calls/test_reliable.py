@@ -329,7 +329,7 @@ def test_reliable_calls_survive_loss_and_duplicates(seed: int) -> None:
         at_bob = await bob.next_call(60)
         at_bob.ring(183, early_media=True, reliable=True)
         at_bob.ring(180, reliable=True)
-        await house.settle(10)
+        await house.settle(0.02 * seed)
         at_bob.answer()
         await at_alice.wait_answered(60)
         await house.settle(10)
