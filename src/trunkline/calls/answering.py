@@ -107,6 +107,8 @@ def acknowledged(channel: Channel, prack: Message) -> tuple[int, bytes]:
         # the 200 will offer anew
         describer.withdraw()
         return (488 if prack.sdp else 200), b""
+    # the ACK of a 200 that waited for this PRACK brings none
+    channel.awaits_answer = False
     if channel.link is not None:
         happened = Happening.ANSWERED if channel.stage is Stage.UP else Happening.PROGRESSED
         channel.link.tell(channel, happened, News(plan=channel.plan))

@@ -79,7 +79,8 @@ class Channel:
         self._crossing: Crossing | None = None
         self._watched = False
         self._translated = False
-        self._offered = False
+        self.awaits_answer = False
+        """Our offer went out, and the ACK of the 200 is to bring the answer."""
 
     def __repr__(self) -> str:
         return f"<Channel {self.id.name} {self.stage.name.lower()}>"
@@ -205,7 +206,7 @@ class Channel:
             return False
         self.incoming = None
         # nothing else is offered before the ACK brings the answer
-        self._offered = self.describer is not None and self.describer.offer_pending
+        self.awaits_answer = self.describer is not None and self.describer.offer_pending
         self._answered = self._rise(
             incoming.dialog, incoming.contact, timer=incoming.timer, theirs=incoming.message, confirmed=False
         )
@@ -335,9 +336,9 @@ class Channel:
         if answered is None:
             return
         answered.confirm()
-        if not self._offered:
+        if not self.awaits_answer:
             return
-        self._offered = False
+        self.awaits_answer = False
         if not answering.confirmed(self, ack):
             answered.lose("the ACK brought no usable answer to our offer")
         elif self.link is not None:
