@@ -104,6 +104,7 @@ def test_three_pings_in_vain_take_a_line_out_and_two_good_ones_bring_it_back(
 def test_the_numbers_of_the_hysteresis_are_settings() -> None:
     async def scenario(h: House) -> None:
         line = h.add(**TRUNK, ping_down_after=1, ping_up_after=1)
+        await pong(h)
         await miss(h)
         assert not line.usable
         await pong(h)
@@ -250,7 +251,8 @@ def test_a_line_without_registration_moves_to_the_server_that_lives() -> None:
                 answer(h.endpoint, sent, 200)
             await h.settle()
         assert line.server_in_use == Flow("udp", (TWO, 5060))
-        assert list(await line.server.candidates()) == [Flow("udp", (TWO, 5060))]
+        # the first one has never answered a ping: it may be one that ignores them
+        assert list(await line.server.candidates()) == [Flow("udp", (TWO, 5060)), Flow("udp", (ONE, 5060))]
         (changed,) = h.events
         assert changed == LineServerChanged(
             "itsp", f"udp:{TWO}:5060", f"udp:{ONE}:5060", f"udp:{ONE}:5060: no answer to OPTIONS"

@@ -73,7 +73,7 @@ class LineServer:
         self._transport = settings.transport.value if settings.transport is not None else None
         self._hysteresis = Hysteresis(settings.ping_down_after, settings.ping_up_after)
         # of a line that does not register, nothing but pings tells
-        self._pings_prove = settings.ping_interval_s > 0 and not settings.register
+        self._pings_count = settings.ping_interval_s > 0 and not settings.register
         self._locator = Locator(resolver, random, reaches)
         self._clock = clock
         self._on_moved = on_moved
@@ -333,4 +333,4 @@ class LineServer:
         self.reconsider()
 
     def _new_health(self) -> ServerHealth:
-        return ServerHealth(self._hysteresis, pings_prove=self._pings_prove)
+        return ServerHealth(self._hysteresis, pings_count=self._pings_count)
