@@ -49,6 +49,7 @@ class Exchange:
     ) -> None:
         self._env = Environment(endpoint, media, directory, addresses, sink, options or CallOptions())
         self._sessions: dict[int, CallSession] = {}
+        self._env.sessions = lambda: self.sessions
         self.on_over: Callable[[CallSession], None] = lambda call: call.course.ledger.forget()
         """Hears of each session that is over, before its `closed` is told."""
         self._numbers = itertools.count(1)
