@@ -191,7 +191,7 @@ class CallSessionClosed(CallEvent):
     reason: ClosedReason
 
 
-# --- transfers, before the `closed` of their session ---------------------------------------------------------------------------------------
+# --- transfers, before the `closed` of their session ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

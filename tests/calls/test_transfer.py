@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from tests.calls.house import REALM, House, on_the_network
+from trunkline.calls.destinations import ToUser
 from trunkline.calls.session import CallSession, CallState
 from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
-from trunkline.calls.destinations import ToUser
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.errors import CallStateError
 from trunkline.events import TransferAccepted, TransferFailed
-from trunkline.testing.call import ScriptedCall
+from trunkline.sip.endpoint import Codec
+from trunkline.testing.call import CallRefused, ScriptedCall
+from trunkline.testing.referring import take_refers
 
 
 def to(name: str) -> str:
@@ -36,12 +39,30 @@ async def connected(house: House, caller: str = "alice", callee: str = "bob") ->
 
 
 async def talk(house: House, one: ScriptedCall, other: ScriptedCall) -> None:
-    """Each hears the other, and no silence."""
-    one.play_tone(440)
-    other.play_tone(880)
-    await house.settle(0.5)
-    assert (await one.hear()).tone_hz == pytest.approx(880, abs=20)
-    assert (await other.hear()).tone_hz == pytest.approx(440, abs=20)
+    """Each sends to a leg of the house that is linked with the other's, in both directions."""
+    await house.settle()
+    assert one.ended is None
+    assert other.ended is None
+    legs = house.host.media.legs
+    of = {
+        scripted: next(number for number, leg in legs.items() if leg.port == remote_port(scripted))
+        for scripted in (one, other)
+    }
+    assert legs[of[one]].linked == of[other]
+    assert legs[of[other]].linked == of[one]
+    for scripted in (one, other):
+        plan = scripted._describer.plan
+        assert plan is not None
+        assert plan.direction == "sendrecv"
+        assert legs[of[scripted]].tone_hz is None
+
+
+def remote_port(scripted: ScriptedCall) -> int:
+    """Where a phone sends its audio."""
+    plan = scripted._describer.plan
+    assert plan is not None
+    assert plan.remote_rtp is not None
+    return plan.remote_rtp[1]
 
 
 async def three(house: House) -> tuple[ScriptedCall, ScriptedCall]:
@@ -116,7 +137,7 @@ def test_nobody_who_is_known_is_refused_in_words_and_the_call_stays() -> None:
 
 def test_the_application_decides_whom_a_transfer_calls() -> None:
     async def scenario(house: House) -> None:
-        alice, bob = await three(house)
+        _, bob = await three(house)
         seen: list[TransferRequest] = []
 
         def decide(request: TransferRequest) -> None:
@@ -172,9 +193,7 @@ def test_without_subscription_nothing_is_notified() -> None:
         ([("Refer-To", "<sip:a@x?Replaces=1>")], 400),
     ],
 )
-def test_a_refer_that_asks_for_nothing_that_can_be_done_is_refused(
-    fields: list[tuple[str, str]], status: int
-) -> None:
+def test_a_refer_that_asks_for_nothing_that_can_be_done_is_refused(fields: list[tuple[str, str]], status: int) -> None:
     async def scenario(house: House) -> None:
         alice, bob = await three(house)
         answer = await bob.request("REFER", headers=[("Contact", bob.agent.contact), *fields])
@@ -262,7 +281,9 @@ def test_whoever_hangs_up_at_any_step_nothing_is_left_and_closed_is_told_once(
     async def scenario(house: House) -> None:
         alice, bob = await three(house)
         if loss:
-            house.network.loss = loss
+            house.network.default_link.loss = loss
+            for link in house.network.links.values():
+                link.loss = loss
         await asyncio.sleep(0)
         bob.refer(to("carol"))
         parties = {"alice": alice, "bob": bob}
@@ -329,6 +350,83 @@ def test_a_dialog_that_is_not_there_cannot_be_replaced() -> None:
         refer = bob.refer(f"{to('carol')}?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2")
         assert await refer.outcome() == 481
         await talk(house, alice, bob)
+
+    on_the_network(scenario)
+
+
+def replaces(scripted: ScriptedCall, extra: str = "") -> list[tuple[str, str]]:
+    """The header that names the house's dialog with that phone."""
+    assert scripted.session is not None
+    dialog = scripted.session.dialog
+    return [("Replaces", f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}{extra}")]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_invite_with_replaces_takes_the_place_of_a_party(held: bool) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await three(house)
+        if held:
+            await bob.hold()
+        carol = house.call(house.places["carol"][0], "bob", replaces(bob))
+        await carol.wait_answered()
+        await bob.wait_ended()
+        await talk(house, alice, carol)
+        assert len(house.exchange.sessions) == 1
+        alice.hangup()
+        await carol.wait_ended()
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda fields: [("Replaces", "no;to-tag=1;from-tag=2")], 481),
+        (lambda fields: [("Replaces", fields[0][1] + ";early-only")], 486),
+        (lambda fields: fields + fields, 400),
+        (lambda fields: [("Replaces", "no;to-tag=1")], 400),
+    ],
+)
+def test_an_invite_that_replaces_nothing_is_refused(
+    change: Callable[[list[tuple[str, str]]], list[tuple[str, str]]], status: int
+) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await three(house)
+        carol = house.call(house.places["carol"][0], "bob", change(replaces(bob)))
+        with pytest.raises(CallRefused) as refused:
+            await carol.wait_answered()
+        assert refused.value.status == status
+        await talk(house, alice, bob)
+
+    on_the_network(scenario)
+
+
+def test_a_line_replaces_no_dialog_of_another_peer() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await three(house)
+        itsp = await house.phone("itsp", peer_type=PeerType.LINE)
+        with pytest.raises(CallRefused) as refused:
+            await house.call(itsp, "bob", replaces(bob)).wait_answered()
+        assert refused.value.status == 403
+        await talk(house, alice, bob)
+
+    on_the_network(scenario)
+
+
+def test_who_has_no_codec_in_common_with_who_stays_replaces_nobody() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await three(house)
+        dave = await house.phone("dave", codecs=[Codec("G722", 8000)], allowed=[Codec("G722", 8000)])
+        with pytest.raises(CallRefused) as refused:
+            await house.call(dave, "bob", replaces(bob)).wait_answered()
+        assert refused.value.status == 488
+        await talk(house, alice, bob)
+        alice.hangup()
+        await bob.wait_ended()
+        await house.settle(40)
+        house.check_over()
 
     on_the_network(scenario)
 
@@ -407,16 +505,21 @@ async def over_a_line(house: House) -> tuple[ScriptedCall, ScriptedCall]:
     return await connected(house, "itsp", "bob")
 
 
+def take(itsp: ScriptedCall, status: int, reason: str = "OK") -> list[str]:
+    assert itsp.session is not None
+    return take_refers(itsp.session, status, reason)
+
+
 @pytest.mark.parametrize("by_phone", [True, False])
 def test_a_line_that_says_so_is_asked_by_refer_and_the_session_closes_as_transferred(by_phone: bool) -> None:
     async def scenario(house: House) -> None:
         itsp, bob = await over_a_line(house)
-        itsp.referrals_succeed_with(200, "OK")
+        asked = take(itsp, 200)
         if by_phone:
             assert await bob.refer(to("+1555")).outcome() == 200
         else:
             assert (await house.calls[0].transfer("+1555")).accepted
-        assert itsp.referred_to == ["sip:+1555@provider.example"]
+        assert asked == ["sip:+1555@provider.example"]
         await bob.wait_ended()
         await itsp.wait_ended()
         assert house.calls[0].closed_reason is ClosedReason.TRANSFERRED
@@ -431,7 +534,7 @@ def test_a_line_that_says_so_is_asked_by_refer_and_the_session_closes_as_transfe
 def test_what_the_provider_tells_of_its_attempt_is_the_outcome(status: int, result: TransferResult) -> None:
     async def scenario(house: House) -> None:
         itsp, bob = await over_a_line(house)
-        itsp.referrals_succeed_with(status, "Busy Here")
+        take(itsp, status, "Busy Here")
         outcome = await house.calls[0].transfer("+1555", timeout_s=20)
         assert outcome.result is result
         await talk(house, itsp, bob)
@@ -452,7 +555,7 @@ def test_a_provider_that_refuses_refer_gives_the_call_back() -> None:
 def test_a_provider_that_hangs_up_after_202_has_gone_where_it_was_sent() -> None:
     async def scenario(house: House) -> None:
         itsp, bob = await over_a_line(house)
-        itsp.referrals_succeed_with(0, "")
+        take(itsp, 0)
         transferring = asyncio.ensure_future(house.calls[0].transfer("+1555"))
         await house.settle()
         itsp.hangup()

@@ -64,6 +64,8 @@ class Course:
         on_over: Called once when it is closed.
     """
 
+    ledger: Ledger
+
     def __init__(
         self, env: Environment, call: CallSession, log: CallLog, on_over: Callable[[CallSession], None]
     ) -> None:

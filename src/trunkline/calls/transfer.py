@@ -7,27 +7,29 @@ leaves and the newcomer: whoever hangs up ends his own leg, and a transfer that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from trunkline.calls.answering import answer_instead
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import common, shared, theirs
 from trunkline.calls.destinations import Wanted
 from trunkline.calls.failure import reason
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering
+from trunkline.calls.record import Ledger
 from trunkline.calls.renewal import Renewal
 from trunkline.calls.transfer_request import TransferOutcome
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.events import CallSessionHangUp, CallSessionLost, FailedAttempt
-from trunkline.sip.endpoint import Direction, MediaPlan, Message, RequestReceived, Uri
+from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, RequestReceived, Uri
 from trunkline.sip.refer import Refer, SentRefer
 from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
     from trunkline.calls.course import Course
 
-__all__ = ["CalledTransfer", "MergedTransfer", "PassedTransfer", "Transfer"]
+__all__ = ["CalledTransfer", "MergedTransfer", "PassedTransfer", "ReplacingTransfer", "Transfer"]
 
 _OFFERED: dict[Direction, Direction] = {
     "sendrecv": "sendrecv",
@@ -37,6 +39,8 @@ _OFFERED: dict[Direction, Direction] = {
 }
 """What a newcomer is offered, by our direction towards who is kept: a hold by who leaves ends with him, one of who is
 kept stands."""
+
+_HELD: tuple[Direction, ...] = ("sendonly", "inactive")
 
 
 class Transfer:
@@ -48,6 +52,8 @@ class Transfer:
         kept: The other one.
         on_over: Hears the outcome, once, after the call has been rearranged or given back.
     """
+
+    ledger: Ledger
 
     def __init__(
         self, course: Course, leaving: Channel | None, kept: Channel, on_over: Callable[[TransferOutcome], None]
@@ -212,6 +218,7 @@ class NewcomerTransfer(Transfer):
 
     newcomer: Channel
     _renewal: Renewal | None = None
+    _then: Callable[[], None]
 
     def _tie(self) -> None:
         """Part the two who talked, and let who is kept talk to the newcomer: no hold by who leaves, common codecs."""
@@ -224,24 +231,42 @@ class NewcomerTransfer(Transfer):
         here, there = kept.plan, newcomer.plan
         if here is None or there is None:
             self.fail(488, "there is nothing to talk over")
+        elif there.direction in _HELD and there.direction != _OFFERED[here.direction]:
+            # a hold by who brought the two together
+            self._renew(newcomer, there.receive_codecs, _OFFERED[here.direction], self._join)
+        else:
+            self._join()
+
+    def _join(self) -> None:
+        """Take who is kept off hold too, and let the two talk."""
+        kept, newcomer = self.kept, self.newcomer
+        here, there = kept.plan, newcomer.plan
+        if here is None or there is None:
+            self.fail(480, "a party is gone")
             return
         wanted = theirs(there)
         codecs = shared(there.receive_codecs, here.receive_codecs) or common(there.receive_codecs, kept.usable)
         if here.direction == wanted or not codecs:
             kept.align(newcomer)
         else:
-            self._renewal = Renewal(kept, codecs, wanted, self, patient=True)
-            self._renewal.start()
+            self._renew(kept, codecs, wanted, lambda: kept.align(newcomer))
+
+    def _renew(self, channel: Channel, codecs: Sequence[Codec], direction: Direction, then: Callable[[], None]) -> None:
+        self._then = then
+        self._renewal = Renewal(channel, codecs, direction, self, patient=True)
+        self._renewal.start()
 
     def on_renewed(self, plan: MediaPlan) -> None:
-        """From the re-INVITE that takes who is kept off hold."""
+        """From a re-INVITE that takes somebody off hold."""
         self._renewal = None
-        self.kept.align(self.newcomer)
+        if not self.over:
+            self._then()
 
     def on_not_renewed(self, failure: Failure) -> None:
         """From the re-INVITE: they stay as they are."""
         self._renewal = None
-        self.kept.align(self.newcomer)
+        if not self.over:
+            self._then()
 
     def on_linked(self) -> None:
         """From the link: they hear each other."""
@@ -336,6 +361,22 @@ class MergedTransfer(NewcomerTransfer):
             other.watch_alone(newcomer)
         else:
             tie(other, remaining, newcomer, Restored(remaining, newcomer))
+
+
+class ReplacingTransfer(NewcomerTransfer):
+    """A transfer to who calls himself."""
+
+    def start(self, channel: Channel) -> None:
+        """Answer him and tie him in. NegotiationError and NoMediaPorts: nothing has changed."""
+        self.newcomer = channel
+        plan = self.kept.plan
+        if plan is None or not answer_instead(channel, plan, _OFFERED[plan.direction]):
+            raise NegotiationError("the call is over")
+        self._tie()
+
+    def _give_up(self) -> None:
+        self._stop_renewal()
+        self.newcomer.hang_up(())
 
 
 class PassedTransfer(Transfer):

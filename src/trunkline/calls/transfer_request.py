@@ -96,9 +96,7 @@ class TransferRequest:
     def __repr__(self) -> str:
         return f"<TransferRequest of call {self.call.id} to {self.to}>"
 
-    def accept(
-        self, to: Destination, *, dial_number: str | None = None, timeout_s: float = TRANSFER_TIMEOUT_S
-    ) -> None:
+    def accept(self, to: Destination, *, dial_number: str | None = None, timeout_s: float = TRANSFER_TIMEOUT_S) -> None:
         """Call somebody in the place of who asks; how it ends is told to him, and by an event.
 
         Args:

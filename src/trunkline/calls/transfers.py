@@ -16,7 +16,7 @@ from trunkline.calls.destinations import Destination, Several, ToUser, Wanted
 from trunkline.calls.environment import Environment
 from trunkline.calls.link import Happening, News, Stage
 from trunkline.calls.peers import PlacementError, Placing
-from trunkline.calls.transfer import CalledTransfer, MergedTransfer, PassedTransfer, Transfer
+from trunkline.calls.transfer import CalledTransfer, MergedTransfer, PassedTransfer, ReplacingTransfer, Transfer
 from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.errors import CallEnded, CallStateError
@@ -208,6 +208,23 @@ class Transfers:
         transfer.start(other, newcomer)
         return outcome
 
+    def replaced(self, leaving: Channel, kept: Channel, newcomer: Channel) -> None:
+        """Somebody calls with Replaces.
+
+        Raises:
+            NegotiationError: He cannot be answered; the call is as it was.
+            NoMediaPorts: There is no port.
+        """
+        _, on_over = self._awaited()
+        transfer = ReplacingTransfer(self._course, leaving, kept, on_over)
+        newcomer.owner = transfer
+        self._current = transfer
+        try:
+            transfer.start(newcomer)
+        except BaseException:
+            self._current, leaving.owner = None, self._course
+            raise
+
     def cancel(self) -> None:
         """Nobody waits for the transfer any more: the call is given back."""
         if self._current is not None:
@@ -276,9 +293,7 @@ class Transfers:
             raise CallStateError(f"the call cannot be transferred: it is {course.state.value}")
         return channel, other
 
-    def _call(
-        self, leaving: Channel | None, kept: Channel, wanted: Wanted, timeout_s: float, on_over: OnOver
-    ) -> None:
+    def _call(self, leaving: Channel | None, kept: Channel, wanted: Wanted, timeout_s: float, on_over: OnOver) -> None:
         transfer = CalledTransfer(self._course, leaving, kept, on_over)
         self._current = transfer
         transfer.start(wanted, timeout_s)

@@ -22,7 +22,16 @@ from trunkline.sip.uas import refuse_unserved
 if TYPE_CHECKING:
     from trunkline.sip.invite_session import InviteSession
 
-__all__ = ["Refer", "ReferRefused", "ReferUsage", "Referral", "Replaces", "SentRefer", "SentReferHandler", "told_status"]
+__all__ = [
+    "Refer",
+    "ReferRefused",
+    "ReferUsage",
+    "Referral",
+    "Replaces",
+    "SentRefer",
+    "SentReferHandler",
+    "told_status",
+]
 
 SIPFRAG = "message/sipfrag;version=2.0"
 

@@ -259,7 +259,8 @@ class ScriptedCall:
 
     def refer(self, to: str, *, replaces: ScriptedCall | None = None, headers: Headers = ()) -> ScriptedRefer:
         """Transfer them to a URI by REFER, blind, or attended: to the party of another call of ours."""
-        return ScriptedRefer.send(self._take_session(), to, replaces and replaces.session, headers)
+        other = replaces.session if replaces is not None else None
+        return ScriptedRefer.send(self._take_session(), to, other, headers)
 
     async def _reoffer(
         self, direction: Direction, wanted: Direction, timeout_s: float, *, update: bool = False

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import asyncio
 
-from trunkline.sip.endpoint import Headers, Message, Uri
+from trunkline.sip.endpoint import Headers, Message, RequestReceived, Uri
 from trunkline.sip.invite_session import InviteSession
-from trunkline.sip.refer import Replaces, SentRefer, told_status
+from trunkline.sip.refer import Refer, Replaces, SentRefer, told_status
 from trunkline.sip.subscriber import Subscriber
 from trunkline.sip.subscription import SubscriptionState
 from trunkline.testing.scripted import within
 
-__all__ = ["ScriptedRefer"]
+__all__ = ["ScriptedRefer", "take_refers"]
 
 LASTS_S = 300.0
+
+
+def take_refers(session: InviteSession, status: int, reason: str = "OK") -> list[str]:
+    """Take the REFERs in the dialog of a session, and tell this outcome of each.
+
+    Args:
+        session: A `ScriptedCall.session`.
+        status: What became of the call that was asked for; 0 for no outcome.
+        reason: Its reason phrase.
+
+    Returns:
+        The URIs that were asked for, as they come.
+    """
+    asked: list[str] = []
+
+    def take(request: RequestReceived, refer: Refer) -> None:
+        asked.append(str(refer.uri))
+        referral = session.refers.accept(request, refer)
+        if status:
+            referral.finish(status, reason)
+
+    session.refers.on_refer = take
+    return asked
 
 
 class _Sent(SentRefer):
