@@ -186,9 +186,14 @@ class Referral:
         )
         self.notifier.start(REFERRAL_LASTS_S)
 
+    @property
+    def decided(self) -> bool:
+        """Whether there is an outcome, told already or on its way."""
+        return self._told[0] >= 200
+
     def finish(self, status: int, reason: str) -> None:
         """Tell the outcome, once."""
-        if self.over or self._told[0] >= 200:
+        if self.decided:
             return
         self._told = (status, reason)
         if self.notifier is None:
@@ -356,7 +361,7 @@ class ReferUsage:
             refuse_unserved(self._session.endpoint, request)
 
     def _refer(self, request: RequestReceived) -> None:
-        open_one = self.received is not None and not self.received.over
+        open_one = self.received is not None and not self.received.decided
         try:
             if self._session.ended:
                 raise ReferRefused(481)
