@@ -302,7 +302,7 @@ class InviteSession:
             self._refuse(request, 500, RETRY_SOON)
             return
         serve = self._by_method.get(message.method)
-        if serve is None:
+        if serve is None or not self.refers.serves(message.method):
             refuse_unserved(self.endpoint, request)
             return
         unknown = [tag for tag in message.values("Require") if not self._understands(tag)]

@@ -17,7 +17,6 @@ from trunkline.sip.notifier import Body, Notifier
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.subscriber import Subscriber
 from trunkline.sip.subscription import EventType, Expiry, SubscriptionState
-from trunkline.sip.uas import refuse_unserved
 
 if TYPE_CHECKING:
     from trunkline.sip.invite_session import InviteSession
@@ -347,18 +346,22 @@ class ReferUsage:
         self.sent.start()
         return self.sent
 
+    def serves(self, method: str) -> bool:
+        """Whether something here takes a request of that method now."""
+        notifier = self.received.notifier if self.received is not None else None
+        taken = {"REFER": self.on_refer is not None, "NOTIFY": self.sent is not None, "SUBSCRIBE": notifier is not None}
+        return taken.get(method, True)
+
     def take(self, request: RequestReceived) -> None:
-        """From the session: a REFER, NOTIFY or SUBSCRIBE in its dialog."""
+        """From the session: a REFER, NOTIFY or SUBSCRIBE in its dialog that is served."""
         method = request.message.method
         notifier = self.received.notifier if self.received is not None else None
-        if method == "REFER" and self.on_refer is not None:
+        if method == "REFER":
             self._refer(request)
         elif method == "NOTIFY" and self.sent is not None:
             self.sent.subscriber.on_dialog_request(request)
         elif method == "SUBSCRIBE" and notifier is not None:
             notifier.on_subscribe(request)
-        else:
-            refuse_unserved(self._session.endpoint, request)
 
     def _refer(self, request: RequestReceived) -> None:
         open_one = self.received is not None and not self.received.decided
