@@ -344,6 +344,57 @@ def test_an_attended_transfer_connects_the_far_ends_and_says_bye_to_both_legs_of
     on_the_network(scenario)
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+@pytest.mark.parametrize("who", ["alice", "bob", "consult", "carol"])
+@pytest.mark.parametrize("after_s", [0.0, 0.005, 0.011, 0.021, 0.031, 0.05, 0.2, 2.0])
+def test_whoever_hangs_up_during_an_attended_transfer_nothing_is_left(who: str, after_s: float, loss: float) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await three(house)
+        await bob.hold()
+        consult, carol = await connected(house, "bob", "carol")
+        await consult.hold()
+        if loss:
+            for link in house.network.links.values():
+                link.loss = loss
+        parties = {"alice": alice, "bob": bob, "consult": consult, "carol": carol}
+        bob.refer(to("carol"), replaces=consult)
+        await asyncio.sleep(after_s)
+        parties[who].hangup()
+        await house.settle(60)
+        for call in parties.values():
+            call.hangup()
+        await house.settle(80)
+        house.check_over()
+        closed = [event.call.id for event in house.events.closed()]
+        assert sorted(closed) == sorted(call.id for call in house.calls)
+
+    on_the_network(scenario, seed=int(after_s * 1000) + len(who))
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+@pytest.mark.parametrize("who", ["alice", "bob", "carol"])
+@pytest.mark.parametrize("after_s", [0.0, 0.005, 0.011, 0.021, 0.05, 2.0])
+def test_whoever_hangs_up_during_an_invite_with_replaces_nothing_is_left(who: str, after_s: float, loss: float) -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await three(house)
+        await bob.hold()
+        if loss:
+            for link in house.network.links.values():
+                link.loss = loss
+        carol = house.call(house.places["carol"][0], "bob", replaces(bob))
+        parties = {"alice": alice, "bob": bob, "carol": carol}
+        await asyncio.sleep(after_s)
+        parties[who].hangup()
+        await house.settle(60)
+        for call in parties.values():
+            call.hangup()
+        await house.settle(80)
+        house.check_over()
+        assert len(house.events.closed()) == len(house.calls)
+
+    on_the_network(scenario, seed=int(after_s * 1000) + len(who))
+
+
 def test_a_dialog_that_is_not_there_cannot_be_replaced() -> None:
     async def scenario(house: House) -> None:
         alice, bob = await three(house)
@@ -491,6 +542,73 @@ def test_cancelling_who_waits_for_a_transfer_gives_the_call_back() -> None:
         carol = await house.places["carol"][0].next_call()
         transferring.cancel()
         assert (await carol.wait_ended()).how == "cancel"
+        await talk(house, alice, bob)
+
+    on_the_network(scenario)
+
+
+def test_one_party_alone_is_kept_and_talks_to_whom_it_is_transferred_to() -> None:
+    async def scenario(house: House) -> None:
+        for name in ("alice", "carol"):
+            await house.phone(name)
+
+        @house.route
+        async def route(call: CallSession) -> None:
+            await call.answer()
+
+        alice = house.call(house.places["alice"][0], "desk")
+        await alice.wait_answered()
+        await house.settle()
+        (call,) = house.calls
+        failed = asyncio.ensure_future(call.transfer("carol"))
+        (await house.places["carol"][0].next_call()).reject(486)
+        assert (await failed).status == 486
+        assert call.state is CallState.ANSWERED
+        transferring = asyncio.ensure_future(call.transfer("carol"))
+        carol = await house.places["carol"][0].next_call()
+        carol.answer()
+        assert (await transferring).accepted
+        await talk(house, alice, carol)
+        assert call.state is CallState.CONNECTED
+        assert (await alice.request("REFER", headers=[("Contact", alice.agent.contact)])).status == 400
+        carol.hangup()
+        await alice.wait_ended()
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_who_talks_to_nobody_cannot_be_transferred_away() -> None:
+    async def scenario(house: House) -> None:
+        await house.phone("alice")
+
+        @house.route
+        async def route(call: CallSession) -> None:
+            await call.answer()
+
+        alice = house.call(house.places["alice"][0], "desk")
+        await alice.wait_answered()
+        fields = [("Contact", alice.agent.contact), ("Refer-To", f"<{to('carol')}>")]
+        assert (await alice.request("REFER", headers=fields)).status == 603
+        assert alice.ended is None
+
+    on_the_network(scenario)
+
+
+def test_transfers_in_circles_end() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await three(house)
+        house.calls[0].course.hops_left = 2
+        refer = bob.refer(to("carol"))
+        (await house.places["carol"][0].next_call()).reject(486)
+        assert await refer.outcome() == 486
+        refer = bob.refer(to("carol"))
+        assert await refer.outcome() == 483
+        for _ in range(28):
+            assert await bob.refer(to("nobody")).outcome() == 603
+        assert (await bob.refer(to("carol")).outcome()) == 603
+        assert house.sent("SIP/2.0 603 Too Many Transfers")
         await talk(house, alice, bob)
 
     on_the_network(scenario)

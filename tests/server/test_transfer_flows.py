@@ -157,5 +157,5 @@ def test_a_refer_outside_a_call_is_refused(run_virtual: Run, virtual_network: Vi
 
 def test_the_setting_of_a_line_has_two_values() -> None:
     server = SipServer(realm=REALM)
-    with pytest.raises(ConfigurationError, match="lines.itsp.transfer"):
+    with pytest.raises(ConfigurationError, match=r"lines\.itsp\.transfer"):
         server.add_line("itsp", username="1", server="192.0.2.1", transfer="elsewhere")

@@ -274,7 +274,7 @@ class NewcomerTransfer(Transfer):
             return
         newcomer = self.newcomer
         self.kept.link.owner = newcomer.owner = self.course
-        if self.leaving is not None:
+        if self.leaving is not None and self.leaving.stage is Stage.UP:
             self.ledger.channel_over(self.leaving.id, self.leaving.plan, self.leaving.leg)
         newcomer.id = _vacant(self.leaving)
         put(self.course, newcomer)
@@ -352,6 +352,7 @@ class MergedTransfer(NewcomerTransfer):
             if newcomer.stage is Stage.UP:
                 newcomer.hang_up(())
             newcomer.finish()
+            other.emit(CallSessionHangUp(other.call, newcomer.id))
             other.finish(ClosedReason.HANGUP, Happening.HUNG_UP, News())
             return
         newcomer.owner = other

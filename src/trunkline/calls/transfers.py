@@ -255,6 +255,11 @@ class Transfers:
         alone = course.one is None and course.zero.stage is Stage.UP and course.zero.link is None
         return course.zero if alone else None
 
+    @property
+    def newcomers(self) -> list[Channel]:
+        """Who is being called, and has no place in the session yet."""
+        return [self._current.newcomer] if isinstance(self._current, CalledTransfer) else []
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     @property

@@ -417,7 +417,8 @@ class Running:
         return self.lines.settings(name)
 
     def _calls_of_line(self, name: str) -> list[object | None]:
-        channels = [channel for call in self.exchange.sessions for channel in (call.zero, call.one) if channel]
+        courses = [call.course for call in self.exchange.sessions]
+        channels = [channel for course in courses for channel in (*course.channels, *course.transfers.newcomers)]
         return [hold for channel in channels for hold in channel.holds(name)]
 
 
