@@ -228,6 +228,8 @@ def test_who_asked_may_hang_up_while_the_newcomer_rings() -> None:
         bob.hangup()
         await house.settle()
         assert alice.ended is None
+        waits = next(leg for leg in house.host.media.legs.values() if leg.port == remote_port(alice))
+        assert waits.tone_hz == 0.0
         carol.answer()
         await house.settle()
         await talk(house, alice, carol)
@@ -563,7 +565,7 @@ def test_one_party_alone_is_kept_and_talks_to_whom_it_is_transferred_to() -> Non
         failed = asyncio.ensure_future(call.transfer("carol"))
         (await house.places["carol"][0].next_call()).reject(486)
         assert (await failed).status == 486
-        assert call.state is CallState.ANSWERED
+        assert call.one is None
         transferring = asyncio.ensure_future(call.transfer("carol"))
         carol = await house.places["carol"][0].next_call()
         carol.answer()
