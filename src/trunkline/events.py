@@ -13,6 +13,7 @@ from trunkline.constants import ChannelId, ClosedReason, PeerType
 
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
+    from trunkline.calls.transfer_request import TransferOutcome, TransferRequest
     from trunkline.explanation import Explanation
     from trunkline.messaging.message import ChatMessage
     from trunkline.server.registrar import RegisterRequest
@@ -54,6 +55,10 @@ __all__ = [
     "RegisterUserFailed",
     "RegisterUserSuccess",
     "RegistrationEvent",
+    "TransferAccepted",
+    "TransferFailed",
+    "TransferRequested",
+    "TransferTimeout",
     "UnregisterUser",
 ]
 
@@ -184,6 +189,38 @@ class CallSessionClosed(CallEvent):
     """The session is over; always last, exactly once."""
 
     reason: ClosedReason
+
+
+# --- transfers, before the `closed` of their session ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequested(CallEvent):
+    """A phone sent REFER: accept or reject its request. Undecided, a user of ours is called, see `TransferRequest`."""
+
+    channel: ChannelId
+    request: TransferRequest
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAccepted(CallEvent):
+    """A transfer succeeded, whoever asked for it: the other party talks to whom it was transferred to."""
+
+    outcome: TransferOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed(CallEvent):
+    """A transfer failed; the call goes on as it was, unless who asked for it has hung up."""
+
+    outcome: TransferOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTimeout(CallEvent):
+    """Nobody answered in time to whom a call was to be transferred; as with `TransferFailed`."""
+
+    outcome: TransferOutcome
 
 
 # --- users ------------------------------------------------------------------------------------------------------------------------------

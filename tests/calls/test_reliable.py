@@ -119,7 +119,11 @@ def test_what_one_side_requires_and_the_other_cannot_is_refused(
 
 @pytest.mark.parametrize(
     ("ours", "said"),
-    [("never", b""), ("supported", b"\r\nSupported: timer, 100rel\r\n"), ("required", b"\r\nRequire: 100rel\r\n")],
+    [
+        ("never", b""),
+        ("supported", b"\r\nSupported: timer, 100rel, replaces\r\n"),
+        ("required", b"\r\nRequire: 100rel\r\n"),
+    ],
 )
 def test_our_invite_says_what_is_set_for_its_target(ours: Reliable, said: bytes) -> None:
     async def scenario(house: House) -> None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
     from trunkline.events import CallEvent
 
-__all__ = ["Addresses", "Directory", "Origin", "Party", "PlacementError", "Placing", "Sink", "Target"]
+__all__ = ["Addresses", "Directory", "Origin", "Party", "PlacementError", "Placing", "Sink", "Target", "TransferHow"]
+
+TransferHow = Literal["inside", "refer"]
+"""Who carries a transfer out: the server, so that the peer never sees it, or the peer, which gets a REFER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Party:
     """How many targets of its redirections are tried; 0 for none: the application is told of the 3xx."""
     timers: SessionTimes | None = None
     """How long its sessions last unless they are refreshed; as the server's unless given."""
+    transfer: TransferHow = "inside"
+    """Whether its calls are transferred inside the server, or it is asked to by REFER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,16 @@ class Directory(Protocol):
         """The steps in which it is tried to reach a user, or a number through a line. Nothing is looked up yet.
 
         What a step finds when it begins is at least one target; else it raises `PlacementError`.
+        """
+
+    def user_of(self, uri: Uri, flow: Flow) -> str | None:
+        """The user of ours that a URI in a message over `flow` names; None where it names none."""
+
+    def refer_to(self, line: str, to: str) -> Uri:
+        """What a line's provider is asked to call: a URI as it is, or a number in the line's domain.
+
+        Raises:
+            PlacementError: There is no such line, or it makes no address.
         """
 
 

@@ -76,6 +76,7 @@ class Routing:
         clock: The loop's.
         active_calls: What a line's calls are, for limits: None for each that came in or was answered, and for each that
             is being placed the `hold` of its step.
+        is_ours: Whether a URI in a message over a flow is in a domain of ours.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Routing:
         random: Random | None = None,
         clock: Callable[[], float] = lambda: 0.0,
         active_calls: Callable[[str], Sequence[object | None]] = lambda line: (),
+        is_ours: Callable[[Uri, Flow], bool] = lambda uri, flow: False,
     ) -> None:
         self._users = users
         self._registrar = registrar
@@ -98,6 +100,7 @@ class Routing:
         self._domain = domain
         self._emergency = emergency or EmergencyCalls()
         self._random = random or Random()
+        self._is_ours = is_ours
         self._limits = Limits(active_calls, clock, self._groups)
         self._of: dict[PeerType, Callable[[Placing], Turns]] = {
             PeerType.USER: self._user_turns,
@@ -118,6 +121,25 @@ class Routing:
 
     def _step(self, placing: Placing, find: Find, *, silence_s: float | None = None, hold: object = None) -> Step:
         return Step(partial(_written, find), placing.peer_type, placing.peer_name, silence_s=silence_s, hold=hold)
+
+    # --- transfers --------------------------------------------------------------------------------------------------
+
+    def user_of(self, uri: Uri, flow: Flow) -> str | None:
+        """The user of ours that a URI names."""
+        user = self._users.find(uri.user) if uri.scheme != "tel" and self._is_ours(uri, flow) else None
+        return user.name if user is not None else None
+
+    def refer_to(self, line: str, to: str) -> Uri:
+        """What a line's provider is asked to call: a URI as it is, a number as the line's calls have it."""
+        found = self._lines.find(line)
+        if found is None:
+            raise PlacementError(404, f"no line {line}")
+        try:
+            if ":" in to:
+                return Uri.parse(to)
+            return over_line(found.settings, Placing(PeerType.LINE, line, to, "", ""), from_line=None).uri
+        except SipParseError as error:
+            raise _no_address(error) from error
 
     # --- users ------------------------------------------------------------------------------------------------------
 
