@@ -18,15 +18,15 @@ from trunkline.server.live_check import Asked, LineSeen, ListenerSeen, PortsSeen
 from trunkline.server.live_probe import LINE_TIMEOUT_S, look
 from trunkline.sip.endpoint import Flow, Uri
 from trunkline.sip.request import Failure
-from trunkline.testing import Itsp, VirtualNetwork, Zone
+from trunkline.testing import Fault, Itsp, VirtualNetwork, Zone
 from trunkline.testing.network import Packet
 
 Run = Callable[[Any], Any]
 
 PASSWORD = "line secret"
-SDP = (
+CAPABILITIES = (
     "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\n"
-    "m=audio 9 RTP/AVP 18 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+    "m=audio 0 RTP/AVP 18 101\r\na=rtpmap:101 telephone-event/8000\r\n"
 )
 
 
@@ -132,6 +132,10 @@ def silent(stage: Stage) -> None:
     stage.network.link(SERVER, PROVIDER).up = False
 
 
+def dead_dns(stage: Stage) -> None:
+    stage.zone.fault = Fault.DEAD
+
+
 def behind_nat(stage: Stage) -> None:
     """The provider sees 203.0.113.7, whatever we send from."""
 
@@ -147,96 +151,112 @@ def behind_nat(stage: Stage) -> None:
     stage.network.filters.append(rewrite)
 
 
+def no_query(stage: Stage) -> None:
+    stage.network.filters.append(lambda packet: 0 if packet.data.startswith(b"REGISTER") else 1)
+
+
 AT = f"udp:{PROVIDER}:5060"
 ADDRESS = f"{ACCOUNT}@itsp.example"
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        pytest.param(
-            line(password="wrong guess"),
-            f"line itsp: the provider does not take the user name or password of {ADDRESS}; "
-            "check username, auth_username and password of the line",
-            id="wrong password",
-        ),
-        pytest.param(
-            line(username="15550000000"),
-            "line itsp: the provider refuses the account 15550000000@itsp.example; check username and auth_username of the "
-            "line, and that the account is active; some providers say the same of a wrong password",
-            id="unknown account",
-        ),
-        pytest.param(
-            provider(refuse_register=404),
-            f"line itsp: the provider does not know the account {ADDRESS}; check username and domain of the line",
-            id="unknown account, by 404",
-        ),
-        pytest.param(
-            without_password,
-            "line itsp: the provider asks for a password, and the line has none; "
-            "set password of the line, or have the provider know us by our address",
-            id="missing password",
-        ),
-        pytest.param(
-            line(server="none.example", domain="itsp.example"),
-            "line itsp: the name none.example leads to no server: no such name; "
-            "check server and outbound_proxy of the line, and the name servers of this machine",
-            id="unknown name",
-        ),
-        pytest.param(
-            silent,
-            f"line itsp: no answer from the provider's server at {AT}; "
-            "check server, port and transport of the line, and that a firewall lets the answers in",
-            id="silence",
-        ),
-        pytest.param(
-            line(server=f"{PROVIDER}:5070", domain="itsp.example"),
-            f"line itsp: no answer from the provider's server at udp:{PROVIDER}:5070; "
-            "check server, port and transport of the line, and that a firewall lets the answers in",
-            id="wrong port",
-        ),
-        pytest.param(
-            line(transport="tcp"),
-            f"line itsp: tcp:{PROVIDER}:5060 cannot be reached: connection refused; "
-            "check port and transport of the line: the provider may take no TCP there",
-            id="wrong transport",
-        ),
-        pytest.param(
-            wrong_domain(404),
-            "line itsp: the provider does not serve the domain other.example; "
-            "set domain of the line to the one that the provider names",
-            id="wrong domain, by 404",
-        ),
-        pytest.param(
-            wrong_domain(403),
-            "line itsp: the provider does not serve the domain other.example; "
-            "set domain of the line to the one that the provider names",
-            id="wrong domain, by 403",
-        ),
-        pytest.param(
-            behind_nat,
-            f"line itsp: the provider sees us at 203.0.113.7, and our Contact says {SERVER}; "
-            f'set advertise = {{ "{SERVER}" = "203.0.113.7" }}',
-            id="NAT",
-        ),
-        pytest.param(
-            provider(options_sdp=SDP.encode()),
-            "line itsp: the provider has G729, and the line PCMA, PCMU: no codec in common; "
-            "add one of the provider's to codecs of the line",
-            id="codecs",
-        ),
-        pytest.param(
-            provider(min_expires_s=3_600),
-            "line itsp: the provider wants longer registrations than 1800 s: 3600 s at least; raise expires_s of the line",
-            id="too brief",
-        ),
-        pytest.param(
-            provider(refuse_register=503),
-            "line itsp: the provider is overloaded or under maintenance; ask the provider, or wait",
-            id="overloaded",
-        ),
-    ],
-)
+MISTAKES = [
+    pytest.param(
+        line(password="wrong guess"),
+        f"line itsp: the provider does not take the user name or password of {ADDRESS}; "
+        "check username, auth_username and password of the line",
+        id="wrong password",
+    ),
+    pytest.param(
+        line(username="15550000000"),
+        "line itsp: the provider refuses the account 15550000000@itsp.example; check username and auth_username of the "
+        "line, and that the account is active; some providers say the same of a wrong password",
+        id="unknown account",
+    ),
+    pytest.param(
+        provider(refuse_register=404),
+        f"line itsp: the provider does not know the account {ADDRESS}; check username and domain of the line",
+        id="unknown account, by 404",
+    ),
+    pytest.param(
+        without_password,
+        "line itsp: the provider asks for a password, and the line has none; "
+        "set password of the line, or have the provider know us by our address",
+        id="missing password",
+    ),
+    pytest.param(
+        line(server="none.example", domain="itsp.example"),
+        "line itsp: the name none.example leads to no server: no such name; "
+        "check server and outbound_proxy of the line, and the name servers of this machine",
+        id="unknown name",
+    ),
+    pytest.param(
+        silent,
+        f"line itsp: no answer from the provider's server at {AT}; "
+        "check server, port and transport of the line, and that a firewall lets the answers in",
+        id="silence",
+    ),
+    pytest.param(
+        line(server=f"{PROVIDER}:5070", domain="itsp.example"),
+        f"line itsp: no answer from the provider's server at udp:{PROVIDER}:5070; "
+        "check server, port and transport of the line, and that a firewall lets the answers in",
+        id="wrong port",
+    ),
+    pytest.param(
+        line(transport="tcp"),
+        f"line itsp: tcp:{PROVIDER}:5060 cannot be reached: connection refused; "
+        "check port and transport of the line: the provider may take no TCP there",
+        id="wrong transport",
+    ),
+    pytest.param(
+        wrong_domain(404),
+        "line itsp: the provider does not serve the domain other.example; "
+        "set domain of the line to the one that the provider names",
+        id="wrong domain, by 404",
+    ),
+    pytest.param(
+        wrong_domain(403),
+        "line itsp: the provider does not serve the domain other.example; "
+        "set domain of the line to the one that the provider names",
+        id="wrong domain, by 403",
+    ),
+    pytest.param(
+        behind_nat,
+        f"line itsp: the provider sees us at 203.0.113.7, and our Contact says {SERVER}; "
+        f'set advertise = {{ "{SERVER}" = "203.0.113.7" }}',
+        id="NAT",
+    ),
+    pytest.param(
+        provider(options_sdp=CAPABILITIES.encode()),
+        "line itsp: the provider has G729, and the line PCMA, PCMU: no codec in common; "
+        "add one of the provider's to codecs of the line",
+        id="codecs",
+    ),
+    pytest.param(
+        provider(options_sdp=CAPABILITIES.replace("audio 0", "audio 4000").encode()),
+        "line itsp: the provider has G729, and the line PCMA, PCMU: no codec in common; "
+        "add one of the provider's to codecs of the line",
+        id="codecs, with a port",
+    ),
+    pytest.param(
+        dead_dns,
+        "line itsp: the name itsp.example leads to no server: the name servers do not answer; "
+        "check server and outbound_proxy of the line, and the name servers of this machine",
+        id="dead DNS",
+    ),
+    pytest.param(
+        provider(min_expires_s=3_600),
+        "line itsp: the provider wants longer registrations than 1800 s: 3600 s at least; raise expires_s of the line",
+        id="too brief",
+    ),
+    pytest.param(
+        provider(refuse_register=503),
+        "line itsp: the provider is overloaded or under maintenance; ask the provider, or wait",
+        id="overloaded",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), MISTAKES)
 def test_each_misconfiguration_is_its_sentence_and_no_other(
     change: Change, sentence: str, run_virtual: Run, virtual_network: VirtualNetwork, tmp_path: Path
 ) -> None:
@@ -249,6 +269,14 @@ def test_each_misconfiguration_is_its_sentence_and_no_other(
         (
             provider(refuse_query=400),
             "line itsp: the provider takes no question by REGISTER (400 Bad Request): the password is not proven",
+        ),
+        (
+            provider(options_sdp=CAPABILITIES.replace("AVP 18", "AVP 18 8").encode()),
+            f"line itsp: udp:{PROVIDER}:5060 takes the password of {ACCOUNT}@itsp.example",
+        ),
+        (
+            no_query,
+            "line itsp: the provider answers no question by REGISTER: the password is not proven",
         ),
         (line(register=False), f"line itsp: {AT} answers OPTIONS; without register nothing is proven"),
         (
@@ -375,3 +403,8 @@ def test_a_provider_that_answers_no_options_is_a_note(tmp_path: Path, virtual_ne
     found = of(Seen(lines=(LineSeen(settings, (server,)),)), tmp_path, virtual_network)
     assert problems(found) == []
     assert any("answers no OPTIONS" in text for _, text in found)
+
+
+def test_the_page_has_each_sentence() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs/guides/check.rst").read_text().split())
+    assert [str(mistake.values[1]) for mistake in MISTAKES if str(mistake.values[1]) not in page] == []

@@ -250,6 +250,8 @@ class _Verdict:
                 True,
                 f"{self._name}: the provider takes no question by REGISTER ({said}): the password is not proven",
             )
+        if not failure.heard and server.options.heard:
+            return True, f"{self._name}: the provider answers no question by REGISTER: the password is not proven"
         options = server.options.failure
         if failure.status in (403, 404) and options is not None and options.status in (403, 404):
             # RFC 3261 §10.3, step 1: OPTIONS names no account, the domain alone
@@ -322,8 +324,10 @@ def _codecs_of(options: Asked) -> Sequence[Codec]:
     """What the answer to OPTIONS says that they can; empty where it has no description that can be read."""
     if options.message is None or not options.message.sdp:
         return ()
+    # RFC 3264 §9: capabilities have port 0, which in an offer would mean that there is no audio
+    described = options.message.sdp.replace(b"\nm=audio 0 ", b"\nm=audio 9 ")
     try:
-        return SessionDescriber(session_id=1).read_offer(options.message.sdp).codecs
+        return SessionDescriber(session_id=1).read_offer(described).codecs
     except (NegotiationError, SipParseError):
         return ()
 
