@@ -137,7 +137,7 @@ to_line = "itsp"
 
 def free_ports() -> tuple[int, int]:
     """Four ports in a row that nobody has, out of the range that the system gives out by itself."""
-    for first in range(20_000, 30_000, 4):
+    for first in range(2_000, 5_000, 4):
         with contextlib.ExitStack() as held:
             try:
                 for port in range(first, first + 4):

@@ -265,6 +265,24 @@ def test_any_other_answer_to_an_invite_shows_that_the_server_lives(
     run_virtual(main())
 
 
+def test_a_callee_that_rings_until_the_time_is_over_shows_that_the_server_lives(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with pair(virtual_network, ping_interval_s=0) as at:
+            server = at.server.line("itsp").server
+            for each in (FIRST, SECOND):
+                server.note_failure(Flow("udp", (each, 5060)), "no answer")
+            first = server.known()[0]
+            placing = asyncio.create_task(at.server.dial(MOBILE, line="itsp", timeout_s=20))
+            (await {FIRST: at.itsp, SECOND: at.second}[first.remote[0]].next_call()).ring()
+            with pytest.raises(CallFailed):
+                await placing
+            assert server.standing(first) is Standing.UP
+
+    run_virtual(main())
+
+
 def test_when_both_servers_die_the_line_is_down_in_words_and_up_when_one_is_back(
     run_virtual: Run, virtual_network: VirtualNetwork
 ) -> None:

@@ -235,9 +235,17 @@ class Outgoing:
         late = Failure(408, f"not answered within {self._timeout_s:g} s")
         for attempt in self._root.attempts:
             party = attempt.target.party
-            self._failed.append(
-                Failed(party.peer_type, party.name, late, Ending.LATE, attempt.rang, target=attempt.target)
+            failed = Failed(
+                party.peer_type,
+                party.name,
+                late,
+                Ending.LATE,
+                attempt.rang,
+                target=attempt.target,
+                abroad=attempt.is_abroad,
             )
+            self._failed.append(failed)
+            self._env.directory.note_failure(failed)
         self._finish(None)
         self._owner.on_placing_timeout(self._attempts)
 

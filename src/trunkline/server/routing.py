@@ -118,16 +118,15 @@ class Routing:
         target = failed.target
         if target is None:
             return
-        if failed.abroad:
-            self.note_success(target)  # it did answer: by the 3xx that led elsewhere
-            return
-        problem = _problem_of(failed)
+        # it answered as well by the 3xx that led elsewhere, and by ringing until the time was over
+        answered = failed.abroad or failed.rang or failed.ending in (Ending.REFUSED, Ending.UNUSABLE)
+        problem = "" if failed.abroad else _problem_of(failed)
         line = self._line_of(target)
         if problem and line is not None:
             message = failed.failure.message
             pause_s = retry_after_s(message) if message is not None else None
             line.server.note_failure(target.flow, problem, retry_after_s=pause_s)
-        elif failed.ending in (Ending.REFUSED, Ending.UNUSABLE):
+        elif answered:
             self.note_success(target)
 
     def note_success(self, target: Target) -> None:
