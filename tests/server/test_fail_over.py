@@ -248,11 +248,14 @@ def test_any_other_answer_to_an_invite_shows_that_the_server_lives(
     status: int, run_virtual: Run, virtual_network: VirtualNetwork
 ) -> None:
     async def main() -> None:
-        async with pair(virtual_network, ping_interval_s=0) as at:
+        # nothing but the call tells
+        async with pair(virtual_network, ping_interval_s=0, register=False) as at:
             server = at.server.line("itsp").server
+            await server.locate()
             for each in (FIRST, SECOND):
                 server.note_failure(Flow("udp", (each, 5060)), "no answer")
             first = server.known()[0]
+            assert server.standing(first) is Standing.DOUBTFUL
             doubted = {FIRST: at.itsp, SECOND: at.second}[first.remote[0]]
             doubted.refuse_invite = status
             if status:
@@ -269,11 +272,14 @@ def test_a_callee_that_rings_until_the_time_is_over_shows_that_the_server_lives(
     run_virtual: Run, virtual_network: VirtualNetwork
 ) -> None:
     async def main() -> None:
-        async with pair(virtual_network, ping_interval_s=0) as at:
+        # nothing but the call tells
+        async with pair(virtual_network, ping_interval_s=0, register=False) as at:
             server = at.server.line("itsp").server
+            await server.locate()
             for each in (FIRST, SECOND):
                 server.note_failure(Flow("udp", (each, 5060)), "no answer")
             first = server.known()[0]
+            assert server.standing(first) is Standing.DOUBTFUL
             placing = asyncio.create_task(at.server.dial(MOBILE, line="itsp", timeout_s=20))
             (await {FIRST: at.itsp, SECOND: at.second}[first.remote[0]].next_call()).ring()
             with pytest.raises(CallFailed):

@@ -365,6 +365,35 @@ def test_the_registration_that_stands_is_left_as_it_is(
     run_virtual(main())
 
 
+def test_a_wrong_password_is_offered_once_however_many_servers_there_are(
+    run_virtual: Run, virtual_network: VirtualNetwork, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        stage = Stage(virtual_network, tmp_path)
+        stage.line["password"] = "wrong guess"
+        stage.zone.add("itsp.example", "A", "10.0.0.8")
+        second = Itsp({ACCOUNT: PASSWORD}, platform=virtual_network.host("10.0.0.8"), address="10.0.0.8", port=5060)
+        async with stage.itsp, second:
+            assert len(problems(await stage.look())) == 1
+            offered = [each for itsp in (stage.itsp, second) for each in itsp.seen if each.header("Authorization")]
+            assert len(offered) == 1
+
+    run_virtual(main())
+
+
+def test_nothing_stays_open(run_virtual: Run, virtual_network: VirtualNetwork, tmp_path: Path) -> None:
+    async def main() -> None:
+        stage = Stage(virtual_network, tmp_path)
+        async with stage.itsp:
+            await stage.look()
+            before = len(virtual_network.delivered)
+            await asyncio.sleep(60)
+            assert len(virtual_network.delivered) == before
+            assert virtual_network.hosts[SERVER].driver.closed
+
+    run_virtual(main())
+
+
 # --- this machine, from observations ------------------------------------------------------------------------------------
 
 
