@@ -261,6 +261,8 @@ class RegisterUserFailed(RegistrationEvent):
     reason: str
     from_ip: str
     from_port: int
+    explanation: Explanation | None = None
+    """What came, what was answered, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,8 @@ class LineRegisterFailed(LineEvent):
     reason: str
     retry_in_s: float
     """Seconds until the next attempt."""
+    explanation: Explanation | None = None
+    """What was sent, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.calls.peers import Party, PlacementError, Placing, Target, TransferHow
-from trunkline.calls.plan import Step, Turning, Turns
+from trunkline.calls.plan import Failed, Step, Turning, Turns
 from trunkline.calls.session import CallSession
 from trunkline.calls.transfer_request import TransferRequest
 from trunkline.constants import PeerType
@@ -128,6 +128,7 @@ class House:
         self.events.exchange = self.exchange
         self.parties: dict[str, Party] = {}
         self.places: dict[str, list[Agent]] = {}
+        self.fared: list[Failed | Target] = []
         self.groups: dict[str, list[str]] = {}
         self.silence_s: float | None = None
         self.known = False
@@ -237,6 +238,12 @@ class House:
             return Turns([self._step(placing, self.silence_s)], Turning.LINES)
         steps = [self._step(replace(placing, peer_name=line), self.silence_s) for line in lines]
         return Turns(steps, Turning.LINES, f"line group {placing.peer_name}")
+
+    def note_failure(self, failed: Failed) -> None:
+        self.fared.append(failed)
+
+    def note_success(self, target: Target) -> None:
+        self.fared.append(target)
 
     def _step(self, placing: Placing, silence_s: float | None) -> Step:
         async def find() -> Sequence[Target]:

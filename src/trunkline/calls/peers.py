@@ -16,7 +16,7 @@ from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
 
 if TYPE_CHECKING:
-    from trunkline.calls.plan import Turns
+    from trunkline.calls.plan import Failed, Turns
     from trunkline.calls.session import CallSession
     from trunkline.events import CallEvent
 
@@ -119,7 +119,7 @@ class PlacementError(Exception):
 
 
 class Directory(Protocol):
-    """Finds the targets of a placing."""
+    """Finds the targets of a placing, and is told how they fared."""
 
     def plan(self, placing: Placing) -> Turns:
         """The steps in which it is tried to reach a user, or a number through a line. Nothing is looked up yet.
@@ -136,6 +136,11 @@ class Directory(Protocol):
         Raises:
             PlacementError: There is no such line, or it makes no address.
         """
+    def note_failure(self, failed: Failed) -> None:
+        """An attempt at one of its targets has failed, or was given up. Never raises."""
+
+    def note_success(self, target: Target) -> None:
+        """An INVITE to one of its targets was answered by a 2xx. Never raises."""
 
 
 class Addresses(Protocol):

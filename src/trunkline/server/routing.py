@@ -13,13 +13,14 @@ from functools import partial
 from random import Random
 
 from trunkline.calls.peers import PlacementError, Placing, Target
-from trunkline.calls.plan import Find, Found, Lookup, Step, Turning, Turns
+from trunkline.calls.plan import Ending, Failed, Find, Found, Lookup, Step, Turning, Turns
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
 from trunkline.server.groups import Choice, LineGroup, LineGroups
 from trunkline.server.identity import over_line, to_phone
 from trunkline.server.limits import Limits
 from trunkline.server.line import Line
+from trunkline.server.line_answers import retry_after_s
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
 from trunkline.server.rates import digits
@@ -118,6 +119,32 @@ class Routing:
             return self._of[placing.peer_type](placing)
         except PlacementError as error:
             return Turns([self._step(placing, partial(_refused, error))], Turning.LINES)
+
+    def note_failure(self, failed: Failed) -> None:
+        """Keep the health of the line's server: silence, a broken transport and 503 speak against it, other answers for it."""
+        target = failed.target
+        if target is None:
+            return
+        # it answered as well by the 3xx that led elsewhere, and by ringing until the time was over
+        answered = failed.abroad or failed.rang or failed.ending in (Ending.REFUSED, Ending.UNUSABLE)
+        problem = "" if failed.abroad else _problem_of(failed)
+        line = self._line_of(target)
+        if problem and line is not None:
+            message = failed.failure.message
+            pause_s = retry_after_s(message) if message is not None else None
+            line.server.note_failure(target.flow, problem, retry_after_s=pause_s)
+        elif answered:
+            self.note_success(target)
+
+    def note_success(self, target: Target) -> None:
+        """Keep the health of the line's server: it has answered."""
+        line = self._line_of(target)
+        if line is not None:
+            line.server.note_success(target.flow)
+
+    def _line_of(self, target: Target) -> Line | None:
+        party = target.party
+        return self._lines.find(party.name) if party.peer_type is PeerType.LINE else None
 
     def _step(self, placing: Placing, find: Find, *, silence_s: float | None = None, hold: object = None) -> Step:
         return Step(partial(_written, find), placing.peer_type, placing.peer_name, silence_s=silence_s, hold=hold)
@@ -283,6 +310,17 @@ class Routing:
             return self._servers(through, line, silence_s)
 
         return self._step(through, find, silence_s=silence_s, hold=hold)
+
+
+def _problem_of(failed: Failed) -> str:
+    """What an attempt says against the server that it went to, in words; "" for nothing (RFC 3263 §4.3)."""
+    failure = failed.failure
+    if failed.ending is Ending.BROKEN:
+        return f"it cannot be reached: {failure.reason}"
+    if failed.ending is Ending.SILENT:
+        return "no answer to INVITE"
+    refused = failed.ending is Ending.REFUSED and failure.status == 503
+    return f"it answers INVITE with {failure.status} {failure.reason}" if refused else ""
 
 
 def _flow_to(binding: Binding) -> Flow:
