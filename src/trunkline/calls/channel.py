@@ -463,16 +463,18 @@ class Channel:
     ) -> InviteSession:
         """It is answered: from now on it lives in its dialog."""
         self.stage = Stage.UP
+        party, journal = self.party, self.env.journal
         self.invite = InviteSession(
             self.env.endpoint,
             dialog,
             self,
             contact=contact,
             leg=self.leg.number if self.leg is not None else 0,
-            credentials=self.party.credentials if self.party is not None else None,
+            credentials=party.credentials if party is not None else None,
             confirmed=confirmed,
             timer=timer,
             theirs=theirs,
+            keeper=journal.of(party) if journal is not None and party is not None else None,
         )
         if confirmed:
             # what we answered ourselves was applied with the answer

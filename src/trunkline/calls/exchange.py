@@ -13,7 +13,7 @@ from collections.abc import Callable
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallOptions, Environment
 from trunkline.calls.failure import warning
-from trunkline.calls.peers import Addresses, Directory, Party, Sink
+from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
 from trunkline.calls.session import CallSession
 from trunkline.errors import CallEnded, CallFailed
 from trunkline.media.engine import MediaEngine
@@ -36,6 +36,7 @@ class Exchange:
         addresses: Our own addresses, as a peer is told them.
         sink: Takes every event of every session.
         options: The configuration.
+        journal: Writes down the dialogs of calls; None for nowhere.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class Exchange:
         addresses: Addresses,
         sink: Sink,
         options: CallOptions | None = None,
+        journal: Journal | None = None,
     ) -> None:
-        self._env = Environment(endpoint, media, directory, addresses, sink, options or CallOptions())
+        self._env = Environment(endpoint, media, directory, addresses, sink, options or CallOptions(), journal)
         self._sessions: dict[int, CallSession] = {}
         self.on_over: Callable[[CallSession], None] = lambda call: call.course.ledger.forget()
         """Hears of each session that is over, before its `closed` is told."""

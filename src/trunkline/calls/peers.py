@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import Reliable
+from trunkline.sip.dialog import DialogKeeper
 from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
     from trunkline.events import CallEvent
 
-__all__ = ["Addresses", "Directory", "Origin", "Party", "PlacementError", "Placing", "Sink", "Target"]
+__all__ = ["Addresses", "Directory", "Journal", "Origin", "Party", "PlacementError", "Placing", "Sink", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,13 @@ class Addresses(Protocol):
 
     def media(self, flow: Flow) -> tuple[str, str]:
         """The local address to bind RTP on for a peer on `flow`, and the address to write into SDP."""
+
+
+class Journal(Protocol):
+    """Writes down the dialogs of calls, so that they can be ended after a crash."""
+
+    def of(self, party: Party) -> DialogKeeper:
+        """Keeps the dialogs with one peer."""
 
 
 class Sink(Protocol):
