@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.talking import hears, talk
 from tests.server.world import ACCOUNT, MOBILE, REALM
+from trunkline.server.back_off import Schedule
 from trunkline.server.server import SipServer
 from trunkline.sip.resolver import CachingResolver, DnsLookup
 from trunkline.testing import Fault, Itsp, NameServer, Phone, Zone
@@ -42,7 +43,12 @@ async def served(zone: Zone, folder: Path) -> AsyncIterator[tuple[SipServer, Its
 
 
 @pytest.mark.timeout(90)
-def test_dns_that_is_gone_stops_no_known_line_and_a_new_one_waits_for_it(tmp_path: Path) -> None:
+def test_dns_that_is_gone_stops_no_known_line_and_a_new_one_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a registration that failed for want of an address is tried again after 2 s, 30 s and so on: here it is all 2 s
+    monkeypatch.setattr("trunkline.server.line_registration.OUTAGE", Schedule(first_s=2.0, second_s=2.0, limit_s=2.0))
+
     async def main() -> None:
         zone = Zone(ttl_s=1, negative_ttl_s=1)
         async with (
