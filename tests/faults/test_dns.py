@@ -60,9 +60,7 @@ def test_dns_that_is_gone_stops_no_known_line_and_a_new_one_waits_for_it(
             zone.fault = Fault.DEAD
             account = itsp.accounts[ACCOUNT]
             before = account.registrations
-            server.add_line(
-                "other", username=OTHER, password="line secret", server="other.example", domain=itsp.realm
-            )
+            server.add_line("other", username=OTHER, password="line secret", server="other.example", domain=itsp.realm)
             # longer than the records were good for
             await asyncio.sleep(2.0)
             assert await hears(standing)

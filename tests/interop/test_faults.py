@@ -14,13 +14,24 @@ from peers.fixtures import StartSite
 from peers.mobile import NUMBER as MOBILE
 from peers.pbx import ACCOUNT
 from peers.process import wait_until
-from peers.scene import PHONE_HZ
+from peers.scene import PHONE_HZ, Scene
 
 pytestmark = [pytest.mark.interop]
 
 CUT_S = 30.0
 PINGS_S = 2.0
 PATIENCE_S = 40.0
+
+
+def wait_pinged(here: Scene) -> None:
+    """Until the provider has answered a ping: one that never does is not missed."""
+
+    def answered() -> bool:
+        pings = {message.call_id for message in here.pbx.messages() if message.start_line.startswith("OPTIONS")}
+        answers = [message for message in here.pbx.messages(sent=False) if message.start_line.startswith("SIP/2.0 200")]
+        return any(message.call_id in pings for message in answers)
+
+    wait_until(answered, PATIENCE_S, "an answer to OPTIONS")
 
 
 @pytest.mark.timeout(60)
@@ -32,6 +43,7 @@ def test_a_provider_that_dies_in_a_call_and_comes_back_costs_the_call_nothing(si
     mobile.answer()
     alice.wait_established()
     mobile.wait_established()
+    wait_pinged(here)
     here.kamailios[0].program.stop(with_signal=signal.SIGKILL)
     line = here.pbx.line
     wait_until(lambda: not line.usable, PATIENCE_S, "the line is known to be down")
@@ -42,6 +54,7 @@ def test_a_provider_that_dies_in_a_call_and_comes_back_costs_the_call_nothing(si
     again.wait_registered(ACCOUNT, PATIENCE_S)
     wait_until(lambda: line.usable, PATIENCE_S, "the line is up again")
     alice.hangup()
+    alice.wait_closed()
     assert mobile.wait_closed().how == "bye"
     here.pbx.wait_idle()
     alice.dial(MOBILE)
@@ -65,6 +78,7 @@ def test_a_network_that_is_cut_for_thirty_seconds_costs_silence_and_no_call(site
     assert mobile.wait_tone(0.3).frequency_hz == pytest.approx(PHONE_HZ, abs=10)
     line = here.pbx.line
     outside = f"{here.far.name}h"
+    wait_pinged(here)
     subprocess.run(["ip", "link", "set", outside, "down"], check=True)
     try:
         wait_until(lambda: not line.usable, CUT_S, "the line is known to be down")

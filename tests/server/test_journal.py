@@ -121,9 +121,15 @@ def test_a_call_that_is_shorter_than_the_batch_leaves_one_change_a_dialog(tmp_pa
             alice = await here.phone()
             await asyncio.sleep(1)
             server: Any = here.server
-            store, changes = server._running.store, []
-            write = store._database.write
-            store._database.write = lambda batch: (changes.extend(batch.items()), write(batch))
+            changes: list[tuple[Any, Any]] = []
+            database = server._running.store._database
+            write = database.write
+
+            def noted(batch: dict[Any, Any]) -> None:
+                changes.extend(batch.items())
+                write(batch)
+
+            database.write = noted
             near, far = await here.talk(alice)
             near.hangup()
             await far.wait_ended()

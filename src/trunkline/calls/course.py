@@ -17,7 +17,16 @@ from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.explanation import explain_unplaced
-from trunkline.calls.failure import NO_MEDIA_PORT, closed_by, contact_of, crossing, error_of, reason, reasons_of, warning
+from trunkline.calls.failure import (
+    NO_MEDIA_PORT,
+    closed_by,
+    contact_of,
+    crossing,
+    error_of,
+    reason,
+    reasons_of,
+    warning,
+)
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
 from trunkline.calls.outgoing import HOPS, NotPlaced, Offering
 from trunkline.calls.placement import Placement
