@@ -22,6 +22,7 @@ FILE = """
 realm = "pbx.example"
 listen = ["udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}"]
 media_ports = [25000, 27999]
+media_workers = 1
 storage = "{storage}"
 
 [users.alice]

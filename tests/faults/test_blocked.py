@@ -28,7 +28,8 @@ import time
 from trunkline import SipServer
 
 server = SipServer(
-    realm="pbx.example", listen=["udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}"], media_ports=(25000, 27999)
+    realm="pbx.example", listen=["udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}"], media_ports=(25000, 27999),
+    media_workers=1,
 )
 server.add_user("alice", password="secret of alice")
 server.add_line(
