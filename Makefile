@@ -71,8 +71,9 @@ fuzz: ## fuzz each parser for FUZZ_SECONDS
 fuzz-short:
 	crates/fuzz/run 10
 
-soak: build ## 20,000 calls, then nothing may be left
+soak: build ## 20,000 calls, then nothing may be left; and the faults that take their time
 	PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak -m soak
+	$(BIN)/python -m pytest tests/interop/test_faults.py -m soak
 
 clean: ## remove what was built
 	rm -rf target crates/fuzz/target $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

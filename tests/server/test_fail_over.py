@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.world import ACCOUNT, MOBILE, PROVIDER, REALM, SERVER, World
+from tests.server.world import ACCOUNT, MOBILE, PROVIDER, REALM, SERVER, World, world
 from trunkline import CallFailed, CallSession, PeerType
 from trunkline.events import IncomingCall, LineDown, LineRegisterFailed, LineServerChanged, LineUp
 from trunkline.server.server import SipServer
@@ -411,5 +411,27 @@ def test_an_outbound_proxy_is_the_first_route_of_everything(run_virtual: Run, vi
             assert sent(at, "OPTIONS")[-1].values("Route") == [f"<sip:{FIRST};lr>"]
             assert sent(at, "INVITE")[-1].values("Route") == [f"<sip:{FIRST};lr>", "<sip:core.itsp.example;lr>"]
             assert sent(at, "REGISTER")[-1].uri_text == "sip:itsp.example"
+
+    run_virtual(main())
+
+
+def test_a_provider_that_was_down_and_may_have_forgotten_us_is_registered_at_again(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            account = at.itsp.accounts[ACCOUNT]
+            await asyncio.sleep(60)  # it has answered a ping
+            assert account.registrations == 1
+            links = [at.network.link(SERVER, PROVIDER), at.network.link(PROVIDER, SERVER)]
+            for link in links:
+                link.up = False
+            await asyncio.sleep(150)
+            assert len(at.events_of(LineDown)) == 1
+            for link in links:
+                link.up = True
+            await asyncio.sleep(60)
+            assert len(at.events_of(LineUp)) == 1
+            assert account.registrations == 2
 
     run_virtual(main())

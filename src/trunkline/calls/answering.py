@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trunkline.calls.codecs import shared, theirs
+from trunkline.calls.failure import NO_MEDIA_PORT
 from trunkline.calls.link import Happening, News, Stage
 from trunkline.errors import CallStateError, NoMediaPorts
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
@@ -56,7 +57,8 @@ def answer(channel: Channel, source: Channel, news: News) -> None:
         link.owner.on_link_failed(Failure(488, error.reason))
         return
     except NoMediaPorts as error:
-        link.owner.on_link_failed(Failure(503, str(error)))
+        channel.log.error("%s", error)
+        link.owner.on_link_failed(NO_MEDIA_PORT)
         return
     if channel.send_answer(body):
         channel.align(source)

@@ -462,16 +462,18 @@ class Channel:
     ) -> InviteSession:
         """It is answered: from now on it lives in its dialog."""
         self.stage = Stage.UP
+        party, journal = self.party, self.env.journal
         self.invite = InviteSession(
             self.env.endpoint,
             dialog,
             self,
             contact=contact,
             leg=self.leg.number if self.leg is not None else 0,
-            credentials=self.party.credentials if self.party is not None else None,
+            credentials=party.credentials if party is not None else None,
             confirmed=confirmed,
             timer=timer,
             theirs=theirs,
+            keeper=journal.of(party) if journal is not None and party is not None else None,
         )
         self.invite.refers.on_refer = lambda request, refer: self.owner.on_refer(self, request, refer)
         if confirmed:

@@ -17,7 +17,16 @@ from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.explanation import explain_unplaced
-from trunkline.calls.failure import closed_by, contact_of, crossing, error_of, reason, reasons_of, warning
+from trunkline.calls.failure import (
+    NO_MEDIA_PORT,
+    closed_by,
+    contact_of,
+    crossing,
+    error_of,
+    reason,
+    reasons_of,
+    warning,
+)
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
 from trunkline.calls.offered import offering_beside
 from trunkline.calls.outgoing import HOPS, NotPlaced, Offering
@@ -163,7 +172,7 @@ class Course:
         except NoMediaPorts as error:
             self.log.error("%s", error)
             # in a step of its own, as every other failure: whoever accepts has begun to await it by then
-            asyncio.get_running_loop().call_soon(self._not_placed, one, Failure(503, "no media port is free"))
+            asyncio.get_running_loop().call_soon(self._not_placed, one, NO_MEDIA_PORT)
             return
         one.place(wanted, offering, timeout_s)
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trunkline.calls.peers import Addresses, Directory, Party, Sink
+from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
 from trunkline.media.engine import Leg, MediaEngine
 from trunkline.sip.description import Description
 from trunkline.sip.endpoint import Endpoint, Flow, SessionDescriber
@@ -72,6 +72,7 @@ class Environment:
         addresses: Our own addresses.
         sink: Takes events.
         options: The configuration.
+        journal: Writes down the dialogs of calls; None for nowhere.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Environment:
         addresses: Addresses,
         sink: Sink,
         options: CallOptions,
+        journal: Journal | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.media = media
@@ -91,6 +93,7 @@ class Environment:
         self.options = options
         self.sessions: Callable[[], Iterable[CallSession]] = lambda: ()
         """All sessions that are not closed."""
+        self.journal = journal
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallOptions, Environment
 from trunkline.calls.failure import warning
-from trunkline.calls.peers import Addresses, Directory, Party, Sink
+from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
 from trunkline.calls.replacing import replace_dialog
 from trunkline.calls.session import CallSession
 from trunkline.errors import CallEnded, CallFailed
@@ -38,6 +38,7 @@ class Exchange:
         addresses: Our own addresses, as a peer is told them.
         sink: Takes every event of every session.
         options: The configuration.
+        journal: Writes down the dialogs of calls; None for nowhere.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class Exchange:
         addresses: Addresses,
         sink: Sink,
         options: CallOptions | None = None,
+        journal: Journal | None = None,
     ) -> None:
-        self._env = Environment(endpoint, media, directory, addresses, sink, options or CallOptions())
+        self._env = Environment(endpoint, media, directory, addresses, sink, options or CallOptions(), journal)
         self._sessions: dict[int, CallSession] = {}
         self._env.sessions = lambda: self.sessions
         self.on_over: Callable[[CallSession], None] = lambda call: call.course.ledger.forget()

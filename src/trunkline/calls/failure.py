@@ -66,6 +66,11 @@ _OWN_BUSINESS: dict[int, int] = {
     513: 500,
 }
 
+NO_MEDIA_PORT = Failure(503, "no media port is free")
+"""A failure of our own: ports or descriptors are used up."""
+
+RETRY_AFTER = ("Retry-After", "5")
+
 _RANK: dict[int, int] = {
     486: 0,
     480: 1,
@@ -96,6 +101,9 @@ def crossing_status(peer_type: PeerType, status: int) -> int:
 
 def crossing(peer_type: PeerType, failure: Failure) -> News:
     """What the caller is told of a failure: status, Reason and, for codecs, the Warning in our own words."""
+    if failure is NO_MEDIA_PORT:
+        # RFC 3261 §21.5.4: the want is ours and not the peer's, and passes
+        return News(status=503, headers=(RETRY_AFTER,))
     headers = reasons_of(failure.message) if failure.message is not None else []
     status = crossing_status(peer_type, failure.status)
     if status in (488, 606):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import Reliable
+from trunkline.sip.dialog import DialogKeeper
 from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
 
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
     from trunkline.events import CallEvent
 
-__all__ = ["Addresses", "Directory", "Origin", "Party", "PlacementError", "Placing", "Sink", "Target", "TransferHow"]
+__all__ = [
+    "Addresses",
+    "Directory",
+    "Journal",
+    "Origin",
+    "Party",
+    "PlacementError",
+    "Placing",
+    "Sink",
+    "Target",
+    "TransferHow",
+]
 
 TransferHow = Literal["inside", "refer"]
 """Who carries a transfer out: the server, so that the peer never sees it, or the peer, which gets a REFER."""
@@ -136,6 +148,7 @@ class Directory(Protocol):
         Raises:
             PlacementError: There is no such line, or it makes no address.
         """
+
     def note_failure(self, failed: Failed) -> None:
         """An attempt at one of its targets has failed, or was given up. Never raises."""
 
@@ -151,6 +164,13 @@ class Addresses(Protocol):
 
     def media(self, flow: Flow) -> tuple[str, str]:
         """The local address to bind RTP on for a peer on `flow`, and the address to write into SDP."""
+
+
+class Journal(Protocol):
+    """Writes down the dialogs of calls, so that they can be ended after a crash."""
+
+    def of(self, party: Party) -> DialogKeeper:
+        """Keeps the dialogs with one peer."""
 
 
 class Sink(Protocol):

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.failure import failure_of
+from trunkline.calls.failure import NO_MEDIA_PORT, failure_of
 from trunkline.calls.peers import PlacementError, Target
 from trunkline.calls.plan import Ending, Failed, Found, Lookup, Step, Turning, Turns, goes_on
 from trunkline.errors import NoMediaPorts
@@ -189,7 +189,7 @@ class Turn:
             self._unsent(target, Failure(488, "the two parties have no codec in common"))
         except NoMediaPorts as error:
             self._log.error("%s", error)
-            self._unsent(target, Failure(503, "no media port is free"))
+            self._unsent(target, NO_MEDIA_PORT)
 
     def _guard(self, target: Target, act: Callable[[], None]) -> bool:
         """Act for one target. Of what cannot be called the others hear nothing.

@@ -169,11 +169,17 @@ class LineRegistration:
         else:
             self.server_recovered()
 
-    def server_recovered(self) -> None:
-        """A server that was down is up: there is no need to wait for the end of the back-off from silence."""
+    def server_recovered(self, flow: Flow | None = None) -> None:
+        """A server that was down is up: there is no need to wait for the end of the back-off from silence.
+
+        Where it is the one that granted the registration it may have lost it with everything else, and is asked soon.
+        """
         failure = self._line.last_failure
         if self._line.state is LineState.WAITING and failure is not None and not failure.status:
             self._happened(Happening.START)
+        elif self._line.state is LineState.REGISTERED and flow is not None and self._is_ours(flow):
+            # pings take it down and up again, so that this is rare; many lines of it do not ask together
+            self._arm(RECONNECT_S * self._random.random())
 
     def server_down(self, flow: Flow) -> None:
         """A server answers no pings: a connection to it that seems to be open is dead (RFC 5626 §4.4.1)."""

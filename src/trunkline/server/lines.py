@@ -305,7 +305,7 @@ class Lines:
         server.on_better = better
         server.on_health = care.usability.check
         server.on_down = registration.server_down
-        server.on_recovered = lambda flow: registration.server_recovered()
+        server.on_recovered = registration.server_recovered
 
     def _contact_of(self, line: Line) -> Callable[[Flow], str]:
         party = line.party()

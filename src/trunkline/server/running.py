@@ -24,6 +24,7 @@ from trunkline.server.config import ServerSettings, parse_listen
 from trunkline.server.dispatch import Dispatcher
 from trunkline.server.groups import LineGroups
 from trunkline.server.identify import Caller, Identifier, Unproven
+from trunkline.server.journal import Journal
 from trunkline.server.lamps import CallLamps
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
@@ -33,10 +34,12 @@ from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
 from trunkline.server.ports import listen_error
 from trunkline.server.rate import SourceRate
+from trunkline.server.recovery import Recovery
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import EmergencyCalls, Routing
 from trunkline.server.users import User, Users
+from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
 from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
 from trunkline.sip.session_timer import SessionTimes
@@ -158,7 +161,13 @@ class Running:
             store=store,
         )
         sink = CallLamps(dispatcher, self.messaging.lamps)
-        self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, sink, options)
+        journal = Journal(store, wall_clock) if store is not None else None
+        self.exchange = Exchange(self.endpoint, self.media, routing, self.addresses, sink, options, journal)
+        self._recovery = (
+            Recovery(self.endpoint, store, self.addresses.listens, self._credentials_of_line)
+            if store is not None
+            else None
+        )
         self.metrics: Metrics | None = None
         """What Prometheus reads; None where the option names no address."""
         self._call_records = CallRecords(
@@ -214,6 +223,8 @@ class Running:
             self.registrar.restore(snapshot.bindings, self.addresses.listens)
             self.messaging.restore(snapshot.messages)
         self.lines.start()
+        if snapshot is not None and self._recovery is not None:
+            self._recovery.start(snapshot.dialogs)
         self._call_records.start()
 
     async def stop(self) -> None:
@@ -238,6 +249,8 @@ class Running:
             last_first.callback(self.endpoint.detach)
             last_first.callback(self.registrar.close)
             last_first.push_async_callback(self.messaging.close)
+            if self._recovery is not None:
+                last_first.push_async_callback(self._recovery.close)
             if self._own_resolver is not None:
                 last_first.push_async_callback(self._own_resolver.close)
             last_first.push_async_callback(self.lines.close)
@@ -415,6 +428,10 @@ class Running:
 
     def _line_settings(self, name: str) -> LineSettings | None:
         return self.lines.settings(name)
+
+    def _credentials_of_line(self, name: str) -> ClientCredentials | None:
+        line = self.lines.find(name)
+        return line.credentials if line is not None else None
 
     def _calls_of_line(self, name: str) -> list[object | None]:
         courses = [call.course for call in self.exchange.sessions]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Protocol
 
 from trunkline.sip.endpoint import DialogKey, Flow, Message, NameAddr, SipParseError, Uri
 from trunkline.sip.literal import literal
@@ -248,6 +249,16 @@ class Dialog:
     def _locate(self, target: Uri, flow: Flow) -> None:
         first = NameAddr.parse(self.routes[0]).uri if self.routes else target
         self.flow = flow if self.nat and not self.routes else next_hop(first, flow)
+
+
+class DialogKeeper(Protocol):
+    """Writes down which dialogs exist, so that they can be ended after a crash."""
+
+    def keep(self, dialog: Dialog) -> None:
+        """It exists now, or its remote target has changed."""
+
+    def forget(self, dialog: Dialog) -> None:
+        """It is over."""
 
 
 def _tagged(value: str, tag: str) -> str:

@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, SDP, supported
-from trunkline.sip.dialog import Dialog, DialogError
+from trunkline.sip.dialog import Dialog, DialogError, DialogKeeper
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, RequestReceived
 from trunkline.sip.invite import end_unwanted, sends_again, with_body
 from trunkline.sip.refer import ReferUsage
@@ -77,6 +77,7 @@ class InviteSession:
         confirmed: False while the ACK to our 2xx is due: until `confirm` a BYE of ours waits (RFC 3261 §15).
         timer: What the INVITE and its 2xx agreed about the session's time; none unless given.
         theirs: The INVITE or 2xx of theirs that made the dialog: its Allow says whether they take UPDATE.
+        keeper: Writes down that the dialog exists, and that it does no more.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class InviteSession:
         confirmed: bool = True,
         timer: SessionTimer | None = None,
         theirs: Message | None = None,
+        keeper: DialogKeeper | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.dialog = dialog
@@ -99,6 +101,7 @@ class InviteSession:
         self._handler: InviteSessionHandler | None = handler
         self.credentials = credentials
         self.refers = ReferUsage(self)
+        self._keeper = keeper
         self._confirmed = confirmed
         self._held_bye: list[tuple[str, str]] | None = None
         self._theirs: Reoffer | None = None
@@ -113,6 +116,8 @@ class InviteSession:
         if theirs is not None:
             self._note_allow(theirs)
         endpoint.add_dialog(dialog.key, self, remote_cseq=dialog.remote_cseq, leg=leg)
+        if keeper is not None:
+            keeper.keep(dialog)
         self._set_alarm()
 
     # --- ours -------------------------------------------------------------------------------------------------------
@@ -205,7 +210,7 @@ class InviteSession:
             return
         handler, self._ours_handler = self._ours_handler, None
         try:
-            self.dialog.refresh_target(message, flow)
+            self._refresh_target(message, flow)
         except DialogError as error:
             log.info("2xx to a %s: %s; the target stays", message.method, error)
         confirm(message)
@@ -394,7 +399,7 @@ class InviteSession:
             self._refuse(request, 422, *too_brief)
         else:
             try:
-                self.dialog.refresh_target(message, request.flow)
+                self._refresh_target(message, request.flow)
             except DialogError as error:
                 self.endpoint.respond(request.tx, error.status, error.reason)
                 return False
@@ -418,7 +423,17 @@ class InviteSession:
         if methods and not self._refuses_updates:
             self.takes_updates = any(method.upper() == "UPDATE" for method in methods)
 
+    def _refresh_target(self, message: Message, flow: Flow) -> None:
+        """Take over their Contact; DialogError where it is malformed."""
+        dialog = self.dialog
+        before = dialog.remote_target, dialog.flow
+        dialog.refresh_target(message, flow)
+        if self._keeper is not None and not self.ended and (dialog.remote_target, dialog.flow) != before:
+            self._keeper.keep(dialog)
+
     def _end(self) -> None:
+        if self._keeper is not None and not self.ended:
+            self._keeper.forget(self.dialog)
         self.ended = True
         self._handler = None
         self._ours_handler = None

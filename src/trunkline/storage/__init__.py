@@ -1,4 +1,4 @@
-"""What outlives the process: what was added at run time, bindings, tokens of lines, records of calls.
+"""What outlives the process: what was added at run time, bindings, tokens of lines, records of calls, dialogs that are up.
 
 `records` are the values, `schema` the tables, `migrations` their history, `store` the write-behind store that the
 server talks to. Memory is the truth while the server runs; code and TOML are configuration and are never written here.
@@ -10,6 +10,7 @@ from trunkline.storage.records import (
     AttemptRecord,
     BindingRecord,
     CallRecord,
+    DialogRecord,
     LineRecord,
     MessageRecord,
     Record,
@@ -23,6 +24,7 @@ __all__ = [
     "AttemptRecord",
     "BindingRecord",
     "CallRecord",
+    "DialogRecord",
     "LineRecord",
     "MessageRecord",
     "Record",

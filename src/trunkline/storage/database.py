@@ -21,6 +21,7 @@ from trunkline.storage.call_history import forget_calls
 from trunkline.storage.migrations import migrate
 from trunkline.storage.records import (
     BindingRecord,
+    DialogRecord,
     Key,
     LineRecord,
     MessageRecord,
@@ -74,6 +75,7 @@ class Database:
                     _read(connection, TokenRecord),
                     _read(connection, BindingRecord),
                     _read(connection, MessageRecord),
+                    _read(connection, DialogRecord),
                 )
         except (SQLAlchemyError, TypeError, ValueError) as error:
             raise StorageError(f"the database cannot be read: {_words(error)}") from error

@@ -13,6 +13,7 @@ __all__ = [
     "AttemptRecord",
     "BindingRecord",
     "CallRecord",
+    "DialogRecord",
     "Json",
     "Key",
     "LineRecord",
@@ -214,7 +215,42 @@ class MessageRecord:
         return (self.user, self.id)
 
 
-Record = UserRecord | LineRecord | TokenRecord | BindingRecord | CallRecord | AttemptRecord | MessageRecord
+@dataclass(frozen=True, slots=True)
+class DialogRecord:
+    """One dialog of a call that is up: what a BYE in it needs, should the server crash. No secret is among it."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: str
+    """Our From value."""
+    remote: str
+    """Our To value."""
+    remote_target: str
+    routes: Sequence[str]
+    local_cseq: int
+    """Of our last request when it was written."""
+    remote_cseq: int
+    nat: bool
+    transport: str
+    remote_host: str
+    remote_port: int
+    local_host: str | None
+    local_port: int | None
+    peer_type: str
+    """Whether the peer is a user or a line: "user" or "line"."""
+    peer_name: str
+    connected_at: float
+
+    @property
+    def key(self) -> Key:
+        """Call-ID and both tags."""
+        return (self.call_id, self.local_tag, self.remote_tag)
+
+
+Record = (
+    UserRecord | LineRecord | TokenRecord | BindingRecord | CallRecord | AttemptRecord | MessageRecord | DialogRecord
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +262,4 @@ class Snapshot:
     tokens: Sequence[TokenRecord] = ()
     bindings: Sequence[BindingRecord] = ()
     messages: Sequence[MessageRecord] = ()
+    dialogs: Sequence[DialogRecord] = ()

@@ -15,6 +15,7 @@ from trunkline.storage.records import (
     AttemptRecord,
     BindingRecord,
     CallRecord,
+    DialogRecord,
     LineRecord,
     MessageRecord,
     Record,
@@ -26,7 +27,17 @@ __all__ = ["METADATA", "TABLES", "record_of", "row_of"]
 
 METADATA = MetaData()
 
-R = TypeVar("R", UserRecord, LineRecord, TokenRecord, BindingRecord, CallRecord, AttemptRecord, MessageRecord)
+R = TypeVar(
+    "R",
+    UserRecord,
+    LineRecord,
+    TokenRecord,
+    BindingRecord,
+    CallRecord,
+    AttemptRecord,
+    MessageRecord,
+    DialogRecord,
+)
 
 USERS = Table(
     "users",
@@ -134,6 +145,29 @@ MESSAGES = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+DIALOGS = Table(
+    "dialogs",
+    METADATA,
+    Column("call_id", String, primary_key=True),
+    Column("local_tag", String, primary_key=True),
+    Column("remote_tag", String, primary_key=True),
+    Column("local", String, nullable=False),
+    Column("remote", String, nullable=False),
+    Column("remote_target", String, nullable=False),
+    Column("routes", JSON, nullable=False),
+    Column("local_cseq", BigInteger, nullable=False),
+    Column("remote_cseq", BigInteger, nullable=False),
+    Column("nat", Boolean, nullable=False),
+    Column("transport", String, nullable=False),
+    Column("remote_host", String, nullable=False),
+    Column("remote_port", Integer, nullable=False),
+    Column("local_host", String),
+    Column("local_port", Integer),
+    Column("peer_type", String, nullable=False),
+    Column("peer_name", String, nullable=False),
+    Column("connected_at", Float, nullable=False),
+)
+
 TABLES: dict[type[Record], Table] = {
     UserRecord: USERS,
     LineRecord: LINES,
@@ -142,6 +176,7 @@ TABLES: dict[type[Record], Table] = {
     CallRecord: CALLS,
     AttemptRecord: ATTEMPTS,
     MessageRecord: MESSAGES,
+    DialogRecord: DIALOGS,
 }
 
 

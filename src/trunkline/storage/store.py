@@ -171,13 +171,17 @@ class Store:
         self._writing = None
         error = done.exception()
         if error is None:
+            if self._failures:
+                log.warning("the database is written again, %d changes at once", len(batch))
             self._failures = 0
             if self._pending:
                 self._arm()
             return
         wait_s = RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        # one error for the whole time: a full disk is not to be filled with words about it
+        level = logging.INFO if self._failures else logging.ERROR
         self._failures += 1
-        log.error("%s; %d changes wait, next attempt in %g s", error, len(batch), wait_s)
+        log.log(level, "%s; %d changes wait, next attempt in %g s", error, len(batch), wait_s)
         self._pending = {**batch, **self._pending}
         if not self._closed:
             self._timer = self._loop.call_later(wait_s, self._hand_over)

@@ -41,6 +41,7 @@ class Scene:
         self._fixture, self.pbx, self._folder = fixture, pbx, folder
         self._far: Namespace | None = None
         self._phones: list[Baresip | Linphone] = []
+        self.kamailios: list[Kamailio] = []
 
     def namespace(self, **how: Any) -> Namespace:
         """A new namespace for a phone."""
@@ -129,6 +130,7 @@ class Scene:
         """Kamailio by itself, with the line's account."""
         given = {"accounts": {ACCOUNT: ACCOUNT_PASSWORD}, "next_hop": next_hop or self._handset_uri}
         started: Kamailio = self._fixture("kamailio")(ProviderSettings(**(given | settings)), self.far)
+        self.kamailios.append(started)
         return started
 
     def mobile(self, accounts: Mapping[str, str] | None = None, **line: Any) -> Mobile:
