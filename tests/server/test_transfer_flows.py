@@ -19,6 +19,7 @@ from trunkline.testing import VirtualNetwork
 from trunkline.testing.call import ScriptedCall
 from trunkline.testing.referring import take_refers
 from trunkline.testing.watch import RequestRefused
+from trunkline.trace.describe import describe
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -119,6 +120,9 @@ def test_a_handler_that_raises_or_says_nothing_leaves_the_call_as_it_was(
             assert await at_alice.refer(f"sip:{OTHER}@{REALM}").outcome() == 603
             assert mobile.ended is None
             assert at_alice.ended is None
+            told = [describe(event) for event in at.server.recorder.events]
+            assert f"transfer_requested call=1 channel=one to=sip:{OTHER}@{REALM}" in told
+            assert 'transfer_failed call=1 status=500 reason="Server Internal Error"' in told
             mobile.hangup()
             await at_alice.wait_ended()
             await at_alice.agent.stop()
