@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -13,7 +14,7 @@ from trunkline.calls.session import CallSession
 from trunkline.calls.transfer_request import TransferRequest
 from trunkline.constants import ClosedReason
 from trunkline.errors import ConfigurationError
-from trunkline.events import CallSessionClosed
+from trunkline.events import CallRecorded, CallSessionClosed
 from trunkline.server.server import SipServer
 from trunkline.testing import VirtualNetwork
 from trunkline.testing.call import ScriptedCall
@@ -47,6 +48,12 @@ def test_a_phone_transfers_its_caller_to_a_user_and_the_provider_sees_nothing(
     async def main() -> None:
         async with world(virtual_network) as at:
             bob = await at.phone("bob", 3)
+            recorded: list[CallRecorded] = []
+
+            @at.server.on_call_recorded
+            async def note(event: CallRecorded) -> None:
+                recorded.append(event)
+
             mobile, at_alice = await mobile_and_alice(at)
             refer = at_alice.refer(f"sip:bob@{REALM}")
             at_bob = await bob.next_call()
@@ -64,6 +71,12 @@ def test_a_phone_transfers_its_caller_to_a_user_and_the_provider_sees_nothing(
             (closed,) = at.events_of(CallSessionClosed)
             assert closed.reason is ClosedReason.HANGUP
             assert at.call_events[-3:] == ["TransferAccepted", "CallSessionHangUp", "CallSessionClosed"]
+            await asyncio.sleep(1)
+            assert (recorded[0].record.to_name, recorded[0].record.closed_reason) == ("bob", "hangup")
+            assert [(each.peer_name, each.answered) for each in recorded[0].attempts] == [
+                ("alice", True),
+                ("bob", True),
+            ]
             await bob.stop()
             await at_alice.agent.stop()
 
