@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -13,12 +14,13 @@ from trunkline.calls.session import CallSession
 from trunkline.calls.transfer_request import TransferRequest
 from trunkline.constants import ClosedReason
 from trunkline.errors import ConfigurationError
-from trunkline.events import CallSessionClosed
+from trunkline.events import CallRecorded, CallSessionClosed
 from trunkline.server.server import SipServer
 from trunkline.testing import VirtualNetwork
 from trunkline.testing.call import ScriptedCall
 from trunkline.testing.referring import take_refers
 from trunkline.testing.watch import RequestRefused
+from trunkline.trace.describe import describe
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -46,6 +48,12 @@ def test_a_phone_transfers_its_caller_to_a_user_and_the_provider_sees_nothing(
     async def main() -> None:
         async with world(virtual_network) as at:
             bob = await at.phone("bob", 3)
+            recorded: list[CallRecorded] = []
+
+            @at.server.on_call_recorded
+            async def note(event: CallRecorded) -> None:
+                recorded.append(event)
+
             mobile, at_alice = await mobile_and_alice(at)
             refer = at_alice.refer(f"sip:bob@{REALM}")
             at_bob = await bob.next_call()
@@ -63,6 +71,12 @@ def test_a_phone_transfers_its_caller_to_a_user_and_the_provider_sees_nothing(
             (closed,) = at.events_of(CallSessionClosed)
             assert closed.reason is ClosedReason.HANGUP
             assert at.call_events[-3:] == ["TransferAccepted", "CallSessionHangUp", "CallSessionClosed"]
+            await asyncio.sleep(1)
+            assert (recorded[0].record.to_name, recorded[0].record.closed_reason) == ("bob", "hangup")
+            assert [(each.peer_name, each.answered) for each in recorded[0].attempts] == [
+                ("alice", True),
+                ("bob", True),
+            ]
             await bob.stop()
             await at_alice.agent.stop()
 
@@ -119,6 +133,9 @@ def test_a_handler_that_raises_or_says_nothing_leaves_the_call_as_it_was(
             assert await at_alice.refer(f"sip:{OTHER}@{REALM}").outcome() == 603
             assert mobile.ended is None
             assert at_alice.ended is None
+            told = [describe(event) for event in at.server.recorder.events]
+            assert f"transfer_requested call=1 channel=one to=sip:{OTHER}@{REALM}" in told
+            assert 'transfer_failed call=1 status=500 reason="Server Internal Error"' in told
             mobile.hangup()
             await at_alice.wait_ended()
             await at_alice.agent.stop()

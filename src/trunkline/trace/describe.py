@@ -9,7 +9,15 @@ import dataclasses
 import re
 from enum import Enum
 
-from trunkline.events import CallEvent, CallRecorded, Event
+from trunkline.events import (
+    CallEvent,
+    CallRecorded,
+    Event,
+    TransferAccepted,
+    TransferFailed,
+    TransferRequested,
+    TransferTimeout,
+)
 from trunkline.explanation import Explanation
 
 __all__ = ["describe", "event_name", "fields_of"]
@@ -50,6 +58,10 @@ def fields_of(event: Event) -> dict[str, str | int | float]:
             fields[item.name] = _plain(value)
         elif isinstance(value, Explanation):
             fields["explanation"] = _plain(str(value))
+    if isinstance(event, (TransferAccepted, TransferFailed, TransferTimeout)):
+        fields |= {"status": event.outcome.status, "reason": _plain(event.outcome.reason)}
+    elif isinstance(event, TransferRequested):
+        fields["to"] = _plain(event.request.uri)
     return fields
 
 
