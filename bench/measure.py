@@ -10,15 +10,25 @@ import argparse
 import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import signalling
 from processes import LOAD_CORE, SERVER_CORE, running
-from signalling import KAMAILIO, TRUNKLINE, Cost, Rival
+from signalling import KAMAILIO, Cost, Rival
 
 ROOT = Path(__file__).resolve().parent.parent
 RELAY = ROOT / "target" / "release" / "relay-bench"
+
+DESCRIBE = """
+import platform, sys, sysconfig
+options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+configured = "with" if "--enable-optimizations" in options else "without"
+print(f"{sys.executable}: Python {platform.python_version()}, configured {configured} --enable-optimizations")
+"""
+"""What an interpreter says of itself. Debian optimises its own in another way, of which this shows nothing."""
 
 
 def main() -> None:
@@ -26,6 +36,7 @@ def main() -> None:
     options = _options()
     say = print_line
     say(f"load of the machine before: {os.getloadavg()[0]:.2f}; cores: {os.cpu_count()}")
+    say(described(options.python))
     table: list[tuple[str, str, str, str]] = []
     parts: dict[str, Callable[[argparse.Namespace], list[tuple[str, str, str, str]]]] = {
         "cost": cost_rows,
@@ -52,7 +63,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hold-ms", type=int, default=500, help="how long a call lasts")
     parser.add_argument("--turns", type=int, default=2, help="how often each of a pair is measured")
     parser.add_argument("--streams", type=int, default=200, help="RTP streams, two a call, of 50 packets a second")
+    parser.add_argument(
+        "--python", default=sys.executable, help="the interpreter that runs the server; default: this one"
+    )
     return parser.parse_args()
+
+
+def described(python: str) -> str:
+    """Which interpreter runs the server, and how it was built. It needs the packages of this one's environment."""
+    done = subprocess.run([python, "-c", DESCRIBE], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def print_line(text: str) -> None:
@@ -63,11 +83,12 @@ def print_line(text: str) -> None:
 def cost_rows(options: argparse.Namespace) -> list[tuple[str, str, str, str]]:
     """CPU per signalled call."""
     print_line(f"\nCPU a call at {options.rate}/s for {options.seconds} s, {options.turns} turns")
-    costs: dict[str, list[Cost]] = {KAMAILIO.name: [], TRUNKLINE.name: []}
+    rivals = (signalling.trunkline(options.python), KAMAILIO)
+    costs: dict[str, list[Cost]] = {rival.name: [] for rival in rivals}
     for _ in range(options.turns):
-        for rival in (KAMAILIO, TRUNKLINE):
+        for rival in rivals:
             costs[rival.name].append(_measure_cost(rival, options))
-    ours, theirs = (_mean_ms(costs[rival.name]) for rival in (TRUNKLINE, KAMAILIO))
+    ours, theirs = (_mean_ms(costs[rival.name]) for rival in rivals)
     label = "CPU a call, ms (trunkline with two RTP legs)"
     return [(label, f"{ours:.2f}", f"{theirs:.2f} Kamailio", f"{ours / theirs:.2f}")]
 
@@ -98,7 +119,7 @@ def rate_rows(options: argparse.Namespace) -> list[tuple[str, str, str, str]]:
     print_line(f"\nCalls a second of which {signalling.SUCCESS:.1%} succeed, runs of 8 s")
     theirs, ours = (
         signalling.find_rate(rival, start=200, seconds=8, hold_ms=options.hold_ms, say=print_line)
-        for rival in (KAMAILIO, TRUNKLINE)
+        for rival in (KAMAILIO, signalling.trunkline(options.python))
     )
     return [
         (
@@ -135,7 +156,7 @@ def commands(options: argparse.Namespace) -> list[str]:
     """What was run, with the cores."""
     calls = options.rate * options.seconds
     shown = [
-        (0, TRUNKLINE.command),
+        (0, signalling.trunkline(options.python).command),
         (0, KAMAILIO.command),
         (1, signalling.callee_command()),
         (1, signalling.caller_command(options.rate, calls, options.hold_ms, Path("caller.csv"))),

@@ -6,7 +6,6 @@ The servers are trunkline (`server.py`) and Kamailio (`kamailio.cfg`); both are 
 from __future__ import annotations
 
 import csv
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -38,11 +37,15 @@ class Rival:
     ready: Callable[[Program], object]
 
 
-TRUNKLINE = Rival(
-    "trunkline",
-    [sys.executable, str(HERE / "server.py"), str(SERVER_PORT), str(CALLER_PORT), str(CALLEE_PORT)],
-    lambda program: program.lines(1),
-)
+def trunkline(python: str) -> Rival:
+    """The server of this repository, run by that interpreter."""
+    return Rival(
+        "trunkline",
+        [python, str(HERE / "server.py"), str(SERVER_PORT), str(CALLER_PORT), str(CALLEE_PORT)],
+        lambda program: program.lines(1),
+    )
+
+
 KAMAILIO = Rival(
     "kamailio",
     [

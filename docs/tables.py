@@ -67,6 +67,7 @@ DECIDED_BY = {
     events.IncomingCall: "CallSession",
     events.RegisterUser: "RegisterRequest",
     events.ChatMessageReceived: "ChatMessage",
+    events.TransferRequested: "TransferRequest",
 }
 """What a handler is given where that is not the event."""
 

@@ -10,6 +10,7 @@ from trunkline.calls.destinations import AtOnce, ToLine, ToUser
 from trunkline.calls.forwarding import Diverted
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
+from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
 from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
 from trunkline.errors import (
     Busy,
@@ -73,6 +74,9 @@ __all__ = [
     "StorageError",
     "ToLine",
     "ToUser",
+    "TransferOutcome",
+    "TransferRequest",
+    "TransferResult",
     "Transport",
     "TrunklineError",
     "UnknownPeer",

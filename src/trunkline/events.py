@@ -13,6 +13,7 @@ from trunkline.constants import ChannelId, ClosedReason, PeerType
 
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
+    from trunkline.calls.transfer_request import TransferOutcome, TransferRequest
     from trunkline.explanation import Explanation
     from trunkline.messaging.message import ChatMessage
     from trunkline.server.registrar import RegisterRequest
@@ -54,6 +55,10 @@ __all__ = [
     "RegisterUserFailed",
     "RegisterUserSuccess",
     "RegistrationEvent",
+    "TransferAccepted",
+    "TransferFailed",
+    "TransferRequested",
+    "TransferTimeout",
     "UnregisterUser",
 ]
 
@@ -186,6 +191,38 @@ class CallSessionClosed(CallEvent):
     reason: ClosedReason
 
 
+# --- transfers, before the `closed` of their session ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequested(CallEvent):
+    """A phone sent REFER: accept or reject its request. Undecided, a user of ours is called, see `TransferRequest`."""
+
+    channel: ChannelId
+    request: TransferRequest
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAccepted(CallEvent):
+    """A transfer succeeded, whoever asked for it: the other party talks to whom it was transferred to."""
+
+    outcome: TransferOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed(CallEvent):
+    """A transfer failed; the call goes on as it was, unless who asked for it has hung up."""
+
+    outcome: TransferOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTimeout(CallEvent):
+    """Nobody answered in time to whom a call was to be transferred; as with `TransferFailed`."""
+
+    outcome: TransferOutcome
+
+
 # --- users ------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +261,8 @@ class RegisterUserFailed(RegistrationEvent):
     reason: str
     from_ip: str
     from_port: int
+    explanation: Explanation | None = None
+    """What came, what was answered, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +304,8 @@ class LineRegisterFailed(LineEvent):
     reason: str
     retry_in_s: float
     """Seconds until the next attempt."""
+    explanation: Explanation | None = None
+    """What was sent, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)

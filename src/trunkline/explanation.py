@@ -6,9 +6,10 @@ records of calls, in the log and in what the command line says.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Explanation"]
+__all__ = ["Explanation", "Row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,25 @@ class Explanation:
             "rule": self.rule,
             "advice": self.advice,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a kind of failure means: a row of the tables that explanations are made from."""
+
+    problem: str
+    """With `{names}` for what differs from one failure to the next."""
+    rule: str
+    advice: str = ""
+    """As `problem`."""
+
+    def explanation(self, words: Mapping[str, str], *, sent: str, received: str) -> Explanation:
+        """The explanation of one failure.
+
+        Args:
+            words: What stands for the names.
+            sent: What we sent.
+            received: What came back.
+        """
+        problem, advice = self.problem.format_map(words), self.advice.format_map(words)
+        return Explanation(problem=problem, sent=sent, received=received, rule=self.rule, advice=advice)

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from trunkline.calls.exchange import CallOptions, Exchange
-from trunkline.calls.peers import Party, PlacementError, Placing, Target
-from trunkline.calls.plan import Step, Turning, Turns
+from trunkline.calls.peers import Party, PlacementError, Placing, Target, TransferHow
+from trunkline.calls.plan import Failed, Step, Turning, Turns
 from trunkline.calls.session import CallSession
+from trunkline.calls.transfer_request import TransferRequest
 from trunkline.constants import PeerType
 from trunkline.errors import CallError
 from trunkline.events import (
@@ -22,6 +23,7 @@ from trunkline.events import (
     CallSessionFailed,
     CallSessionTimeout,
     IncomingCall,
+    TransferRequested,
 )
 from trunkline.media.engine import MediaEngine
 from trunkline.sip.capabilities import Reliable
@@ -45,6 +47,7 @@ class Recorder:
         self.events: list[CallEvent] = []
         self.on_incoming: Handler | None = None
         self.on_failed: Handler | None = None
+        self.on_transfer: Callable[[TransferRequest], None] | None = None
         self.exchange: Exchange | None = None
         self.raised: list[BaseException] = []
         self._pending: dict[int, int] = {}
@@ -52,6 +55,9 @@ class Recorder:
 
     def emit(self, event: CallEvent) -> None:
         self.events.append(event)
+        if isinstance(event, TransferRequested):
+            decide = self.on_transfer or TransferRequest.settle
+            asyncio.get_running_loop().call_soon(decide, event.request)
         handler = self.on_incoming if isinstance(event, IncomingCall) else None
         if isinstance(event, (CallSessionFailed, CallSessionTimeout)):
             handler = self.on_failed
@@ -122,6 +128,7 @@ class House:
         self.events.exchange = self.exchange
         self.parties: dict[str, Party] = {}
         self.places: dict[str, list[Agent]] = {}
+        self.fared: list[Failed | Target] = []
         self.groups: dict[str, list[str]] = {}
         self.silence_s: float | None = None
         self.known = False
@@ -157,6 +164,7 @@ class House:
         our_timers: SessionTimes | None = None,
         reliable: Reliable = "never",
         our_reliable: Reliable = "supported",
+        transfer: TransferHow = "inside",
     ) -> Agent:
         """A phone (or a provider) of that name; a second one of the same name rings with the first."""
         self._hosts += 1
@@ -175,7 +183,13 @@ class House:
         self.places.setdefault(name, []).append(agent)
         silence_s = self.media_timeout_s if media_timeout_s is None else media_timeout_s
         self.parties[name] = Party(
-            peer_type, name, tuple(allowed or G711), media_timeout_s=silence_s, timers=our_timers, reliable=our_reliable
+            peer_type,
+            name,
+            tuple(allowed or G711),
+            media_timeout_s=silence_s,
+            timers=our_timers,
+            reliable=our_reliable,
+            transfer=transfer,
         )
         return agent
 
@@ -225,6 +239,12 @@ class House:
         steps = [self._step(replace(placing, peer_name=line), self.silence_s) for line in lines]
         return Turns(steps, Turning.LINES, f"line group {placing.peer_name}")
 
+    def note_failure(self, failed: Failed) -> None:
+        self.fared.append(failed)
+
+    def note_success(self, target: Target) -> None:
+        self.fared.append(target)
+
     def _step(self, placing: Placing, silence_s: float | None) -> Step:
         async def find() -> Sequence[Target]:
             return await self.targets(placing)
@@ -250,7 +270,14 @@ class House:
             flow=Flow("udp", (agent.address, 5060), (ADDRESS, 5060)),
             local=NameAddr(Uri("sip", placing.caller_id, REALM), placing.caller_name),
             remote=NameAddr(Uri("sip", placing.dial_number or agent.name, REALM)),
+            headers=placing.headers,
         )
+
+    def user_of(self, uri: Uri, flow: Flow) -> str | None:
+        return uri.user if uri.user in self.places else None
+
+    def refer_to(self, line: str, to: str) -> Uri:
+        return Uri("sip", to, "provider.example")
 
     def _on_request(self, request: RequestReceived) -> None:
         message = request.message

@@ -209,7 +209,6 @@ def test_the_held_side_hanging_up_answers_the_crossing_hold() -> None:
 
 UNSERVED = [
     ("MESSAGE", 405),
-    ("REFER", 405),
     ("PUBLISH", 405),
     ("SUBSCRIBE", 489),
     ("NOTIFY", 481),

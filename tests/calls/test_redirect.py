@@ -8,6 +8,8 @@ import pytest
 
 from tests.calls.house import House, on_the_network
 from tests.calls.test_accept import to_bob
+from trunkline.calls.peers import Target
+from trunkline.calls.plan import Failed
 from trunkline.calls.redirect import Redirections
 from trunkline.constants import ClosedReason
 from trunkline.events import CallSessionFailed
@@ -95,6 +97,8 @@ def test_a_3xx_is_followed_and_the_password_stays_here() -> None:
         await at_alice.wait_answered()
         await house.settle()
         assert house.events.names()[-1] == "Connected"
+        (won,) = house.fared
+        assert isinstance(won, Target)
         at_alice.hangup()
         await at_carol.wait_ended()
         await house.settle(40)
@@ -116,6 +120,9 @@ def test_a_redirected_target_that_challenges_gets_no_credentials() -> None:
         with pytest.raises(CallRefused):
             await at_alice.wait_answered()
         assert all(b"Authorization" not in packet.data for packet in house.sent("INVITE ", to=carol))
+        (failed,) = house.fared
+        assert isinstance(failed, Failed)
+        assert failed.abroad  # it says nothing against bob's phone
 
     on_the_network(scenario)
 

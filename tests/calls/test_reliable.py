@@ -119,7 +119,11 @@ def test_what_one_side_requires_and_the_other_cannot_is_refused(
 
 @pytest.mark.parametrize(
     ("ours", "said"),
-    [("never", b""), ("supported", b"\r\nSupported: timer, 100rel\r\n"), ("required", b"\r\nRequire: 100rel\r\n")],
+    [
+        ("never", b""),
+        ("supported", b"\r\nSupported: timer, 100rel, replaces\r\n"),
+        ("required", b"\r\nRequire: 100rel\r\n"),
+    ],
 )
 def test_our_invite_says_what_is_set_for_its_target(ours: Reliable, said: bytes) -> None:
     async def scenario(house: House) -> None:
@@ -329,7 +333,7 @@ def test_reliable_calls_survive_loss_and_duplicates(seed: int) -> None:
         at_bob = await bob.next_call(60)
         at_bob.ring(183, early_media=True, reliable=True)
         at_bob.ring(180, reliable=True)
-        await house.settle(10)
+        await house.settle(0.02 * seed)
         at_bob.answer()
         await at_alice.wait_answered(60)
         await house.settle(10)
@@ -338,5 +342,32 @@ def test_reliable_calls_survive_loss_and_duplicates(seed: int) -> None:
         await house.settle(120)
         house.check_over()
         assert alice.endpoint.live == bob.endpoint.live == {"clients": 0, "servers": 0, "dialogs": 0}
+
+    on_the_network(scenario, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_early_offers_of_ours_survive_loss_duplicates_and_an_answer_that_hurries(seed: int) -> None:
+    async def scenario(house: House) -> None:
+        link = house.network.default_link
+        link.loss, link.duplicate, link.jitter_s = 0.15, 0.15, 0.03
+        alice, bob = await house.phone("alice", reliable="supported"), await house.phone("bob")
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob", offerless=True)
+        at_bob = await bob.next_call(60)
+        at_bob.ring(183, early_media=True)
+        await house.settle(0.02 * seed)
+        at_bob.answer()
+        await at_alice.wait_answered(60)
+        await house.settle(20)
+        call = house.calls[0]
+        assert house.events.names()[-1] == "Connected"
+        assert call.one is not None
+        assert call.zero.plan is not None
+        assert call.one.plan is not None
+        assert call.zero.plan.direction == call.one.plan.direction == "sendrecv"
+        at_bob.hangup()
+        await house.settle(120)
+        house.check_over()
 
     on_the_network(scenario, seed=seed)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from trunkline.cli import commands
+from trunkline.testing import Itsp
 
 FILE = """
 [server]
@@ -108,3 +112,100 @@ def test_a_file_that_is_not_there_is_one_line() -> None:
     result = CliRunner().invoke(commands, ["check", "none.toml"])
     assert result.exit_code == 2
     assert result.output.strip() == "✗ none.toml: cannot be read: No such file or directory"
+
+
+# --- live -------------------------------------------------------------------------------------------------------------
+
+LINE = """
+[server]
+realm = "pbx.example"
+listen = ["udp://127.0.0.1:{listen}"]
+media_ports = [{first}, {last}]
+media_address = "127.0.0.1"
+{more}
+
+[lines.itsp]
+username = "1555"
+password = "{password}"
+server = "127.0.0.1:{port}"
+domain = "itsp.example"
+
+[[routes]]
+to_line = "itsp"
+"""
+
+
+def free_ports() -> tuple[int, int]:
+    """Four ports in a row that nobody has, out of the range that the system gives out by itself."""
+    for first in range(2_000, 5_000, 4):
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(first, first + 4):
+                    held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first, first + 3
+    raise OSError("no port is free")
+
+
+def check_live(tmp_path: Path, *, listen: int = 0, password: str = "secret", more: str = "") -> list[str]:
+    """The lines of a live check against a provider on loopback; the exit status fits them."""
+
+    async def main() -> Result:
+        async with Itsp({"1555": "secret"}) as itsp:
+            first, last = free_ports()
+            text = LINE.format(listen=listen, first=first, last=last, more=more, password=password, port=itsp.port)
+            path = tmp_path / "pbx.toml"
+            path.write_text(text)
+            result = await asyncio.to_thread(CliRunner().invoke, commands, ["check", "--live", str(path)])
+            assert itsp.accounts["1555"].registrations == 0
+            return result
+
+    result = asyncio.run(main())
+    lines = result.output.splitlines()
+    assert result.exit_code == (2 if any(line.startswith("✗") for line in lines) else 0), result.output
+    assert "secret" not in result.output
+    return lines
+
+
+def wrong(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("✗")]
+
+
+def test_live_a_line_that_is_right_is_proven_at_its_provider(tmp_path: Path) -> None:
+    lines = check_live(tmp_path)
+    assert wrong(lines) == []
+    assert lines[-1].endswith("takes the password of 1555@itsp.example")
+
+
+def test_live_a_wrong_password_and_the_route_that_needs_it_are_two_sentences(tmp_path: Path) -> None:
+    assert wrong(check_live(tmp_path, password="guess")) == [
+        "✗ line itsp: the provider does not take the user name or password of 1555@itsp.example; "
+        "check username, auth_username and password of the line",
+        "✗ routes.1.to_line: line itsp cannot take calls; repair the line or name another",
+    ]
+
+
+def test_live_a_port_that_another_program_has_is_told_and_the_lines_are_asked_nevertheless(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        lines = check_live(tmp_path, listen=port)
+    (problem,) = wrong(lines)
+    assert problem.startswith(f"✗ udp://127.0.0.1:{port}: the port is taken by ")
+    assert lines[-1].endswith("takes the password of 1555@itsp.example")
+
+
+def test_live_storage_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (problem,) = wrong(check_live(tmp_path, more='storage = "/proc/pbx.db"'))
+    assert problem.startswith("✗ storage: nothing can be written into /proc")
+
+
+def test_live_a_media_port_that_another_program_has_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, last = free_ports()
+    monkeypatch.setattr(f"{__name__}.free_ports", lambda: (first, last))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", first + 2))
+        (problem,) = wrong(check_live(tmp_path))
+    assert problem.startswith(f"✗ media_ports {first}-{last}: 1 of them taken, the first, {first + 2}, by ")
+    assert problem.endswith("; choose a range that nothing else uses")

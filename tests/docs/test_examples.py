@@ -24,7 +24,7 @@ from tests.docs.stage import (
     place_on,
 )
 
-from trunkline import CallSession
+from trunkline import CallSession, TransferResult
 from trunkline.events import CallSessionFailed
 from trunkline.testing import CallRefused, RegistrationRefused, VirtualNetwork
 
@@ -235,7 +235,63 @@ async def ticket(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def transfer_request(at: Stage, namespace: Namespace) -> None:
+    @at.server.on_incoming_call
+    async def route(call: CallSession) -> None:
+        await call.accept(to_user="alice")
+
+    alice, bob = await at.phone("alice"), await at.phone("bob", 3)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    call = await alice.next_call()
+    call.answer()
+    await mobile.wait_answered()
+    assert await call.refer("sip:+1900@x").outcome() == 403
+    number = call.refer("sip:+1555@x")
+    over_the_line = await at.itsp.next_call()
+    assert over_the_line.dialled == "+1555"
+    over_the_line.reject(486)
+    assert await number.outcome() == 486
+    user = call.refer("sip:bob@x")
+    at_bob = await bob.next_call()
+    at_bob.answer()
+    assert await user.outcome() == 200
+    mobile.hangup()
+    await at_bob.wait_ended()
+    await alice.stop()
+    await bob.stop()
+
+
+async def hand_over(at: Stage, namespace: Namespace) -> None:
+    @at.server.on_incoming_call
+    async def route(call: CallSession) -> None:
+        await call.accept(to_user="alice")
+
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    alice, bob = await at.phone("alice"), await at.phone("bob", 3)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    call = await alice.next_call()
+    call.answer()
+    await mobile.wait_answered()
+    handing = asyncio.create_task(namespace["hand_over"](at.server.calls[0]))
+    (await bob.next_call()).reject(486)
+    await handing
+    assert printed == [(TransferResult.FAILED, 486, "Busy Here")]
+    handing = asyncio.create_task(namespace["hand_over"](at.server.calls[0]))
+    at_bob = await bob.next_call()
+    at_bob.answer()
+    await handing
+    await call.wait_ended()
+    assert len(printed) == 1
+    mobile.hangup()
+    await at_bob.wait_ended()
+    await alice.stop()
+    await bob.stop()
+
+
 SCENES: dict[str, Scene] = {
+    "transfer-request": transfer_request,
+    "hand-over": hand_over,
     "chat": chat,
     "recorded": recorded,
     "explained": explained,

@@ -50,7 +50,18 @@ def capture(tmp_path: Path) -> Iterator[tuple[int, Path, Program]]:
 
 
 def _bound(port: int) -> bool:
-    return any(line.split()[1].endswith(f":{port:04X}") for line in Path("/proc/net/udp").read_text().splitlines()[1:])
+    return bool(_rows(port))
+
+
+def _waiting(port: int) -> bool:
+    """Whether the kernel holds datagrams that the program has not read."""
+    return any(int(row[4].partition(":")[2], 16) for row in _rows(port))
+
+
+def _rows(port: int) -> list[list[str]]:
+    """The kernel's table of UDP sockets on a port."""
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return [row for row in rows if row[1].endswith(f":{port:04X}")]
 
 
 def _read(file: Path) -> list[str]:
@@ -70,12 +81,15 @@ async def _probe(capture_port: int) -> tuple[int, int]:
             listening = server.local_address()
             await loop.sock_sendto(phone, OPTIONS.format(here=HOST, port=port).encode(), listening)
             assert (await loop.sock_recv(phone, 65_536)).startswith(b"SIP/2.0 200")
+            while len(server.recorder.messages) < 2:  # what was sent is told after it went out
+                await asyncio.sleep(0.01)
         return port, listening[1]
 
 
 def test_a_capture_server_sees_both_directions(capture: tuple[int, Path, Program]) -> None:
     capture_port, file, program = capture
     phone, server = asyncio.run(_probe(capture_port))
+    wait_until(lambda: not _waiting(capture_port), 10, "sngrep has read what came")
     program.stop(with_signal=signal.SIGINT)
     read = wait_until(lambda: found if len(found := _read(file)) >= 2 else None, 10, "the capture file is written")
     assert [line.partition(":")[0] for line in read] == [

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.server.world import ACCOUNT, MOBILE, PROVIDER, REALM, SERVER, World, world
-from trunkline import CallSession, PeerType
+from trunkline import CallFailed, CallSession, PeerType
 from trunkline.events import IncomingCall, LineDown, LineRegisterFailed, LineServerChanged, LineUp
 from trunkline.server.server import SipServer
+from trunkline.server.server_health import Standing
 from trunkline.sip.endpoint import Flow, Message, NameAddr, Uri
 from trunkline.testing import Fault, Itsp, VirtualNetwork, Zone
 
@@ -39,7 +40,7 @@ class Pair(World):
         """A call of alice's goes out; which server it came to is checked, and it is hung up."""
         placing = asyncio.create_task(self.server.dial(MOBILE, line="itsp"))
         itsp = {FIRST: self.itsp, SECOND: self.second}[at]
-        call = await itsp.next_call()
+        call = await itsp.next_call(15)  # longer than a server's silence
         call.answer()
         session = await placing
         session.close()
@@ -190,6 +191,100 @@ def test_a_call_that_failed_at_one_server_has_the_next_and_the_registration_foll
             server.note_failure(first, "no answer to INVITE")
             await at.place(SECOND)
             await at.second.wait_registered(ACCOUNT, 5)
+
+    run_virtual(main())
+
+
+def test_an_invite_that_is_silent_at_one_server_takes_the_next_call_to_the_other(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with pair(virtual_network, ping_interval_s=3_600) as at:
+            server = at.server.line("itsp").server
+            at.kill(FIRST)
+            await at.place(SECOND)
+            assert [flow.remote[0] for flow in await server.candidates()] == [SECOND, FIRST]
+            (changed,) = at.events_of(LineServerChanged)
+            assert "no answer to INVITE" in changed.reason
+            at.network.delivered.clear()
+            began = asyncio.get_running_loop().time()
+            await at.place(SECOND)
+            assert at.servers_of("INVITE") == {SECOND}
+            assert asyncio.get_running_loop().time() - began < 2
+
+    run_virtual(main())
+
+
+def test_pings_bring_a_server_back_that_an_invite_found_silent(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with pair(virtual_network) as at:
+            await asyncio.sleep(60)
+            at.kill(FIRST)
+            await at.place(SECOND)
+            at.revive(FIRST)
+            await at.agree(FIRST, within_s=120)
+
+    run_virtual(main())
+
+
+def test_an_invite_that_gets_503_keeps_its_pause(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def main() -> None:
+        async with pair(virtual_network, ping_interval_s=3_600) as at:
+            at.itsp.refuse_invite, at.itsp.retry_after_s = 503, 120
+            await at.place(SECOND)
+            server = at.server.line("itsp").server
+            assert server.standing(Flow("udp", (FIRST, 5060))) is Standing.DOWN
+            assert "answers INVITE with 503" in at.events_of(LineServerChanged)[0].reason
+            await asyncio.sleep(121)
+            assert server.standing(Flow("udp", (FIRST, 5060))) is Standing.UP
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("status", [0, 404, 486, 500, 603])
+def test_any_other_answer_to_an_invite_shows_that_the_server_lives(
+    status: int, run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        # nothing but the call tells
+        async with pair(virtual_network, ping_interval_s=0, register=False) as at:
+            server = at.server.line("itsp").server
+            await server.locate()
+            for each in (FIRST, SECOND):
+                server.note_failure(Flow("udp", (each, 5060)), "no answer")
+            first = server.known()[0]
+            assert server.standing(first) is Standing.DOUBTFUL
+            doubted = {FIRST: at.itsp, SECOND: at.second}[first.remote[0]]
+            doubted.refuse_invite = status
+            if status:
+                with pytest.raises(CallFailed):
+                    await at.server.dial(MOBILE, line="itsp")
+            else:
+                await at.place(first.remote[0])
+            assert server.standing(first) is Standing.UP
+
+    run_virtual(main())
+
+
+def test_a_callee_that_rings_until_the_time_is_over_shows_that_the_server_lives(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        # nothing but the call tells
+        async with pair(virtual_network, ping_interval_s=0, register=False) as at:
+            server = at.server.line("itsp").server
+            await server.locate()
+            for each in (FIRST, SECOND):
+                server.note_failure(Flow("udp", (each, 5060)), "no answer")
+            first = server.known()[0]
+            assert server.standing(first) is Standing.DOUBTFUL
+            placing = asyncio.create_task(at.server.dial(MOBILE, line="itsp", timeout_s=20))
+            (await {FIRST: at.itsp, SECOND: at.second}[first.remote[0]].next_call()).ring()
+            with pytest.raises(CallFailed):
+                await placing
+            assert server.standing(first) is Standing.UP
 
     run_virtual(main())
 

@@ -241,3 +241,9 @@ def test_a_removed_header_is_never_sent_whoever_sets_it() -> None:
     settings = {**EVERYTHING, "headers_removed": ("diversion", "X-Mine"), "headers_added": ("X-Mine: 1",)}
     told = said(settings, origin=came_in(), headers=(("x-mine", "2"),))
     assert {name for name, _ in told.headers} == {"P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"}
+
+
+def test_no_rule_changes_the_number_of_an_emergency_call() -> None:
+    rules = {"dialled_out": (NumberRule(prepend="9"),)}
+    assert said(rules, dial_number="112").uri.user == "9112"
+    assert said(rules, dial_number="112", emergency=True).uri.user == "112"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -606,7 +607,11 @@ def test_reject_answers_what_it_is_told() -> None:
             waiting.reject(200)
         waiting.reject(403, "Not today")
         assert h.last == (403, "Not today")
-        assert h.events[-1] == RegisterUserFailed("alice", 403, "Not today", "192.0.2.7", 5060)
+        event = h.events[-1]
+        assert isinstance(event, RegisterUserFailed)
+        assert (event.user, event.status, event.reason) == ("alice", 403, "Not today")
+        assert (event.from_ip, event.from_port) == ("192.0.2.7", 5060)
+        assert explained(h) == "user alice: the application refused it"
 
     house(scenario)
 
@@ -700,5 +705,63 @@ def test_a_lapse_that_is_a_hair_away_ends_the_wait() -> None:
         (binding,) = h.registrar.bindings("alice")
         h.registrar._lapse(binding.expires_at)
         assert len(h.registrar) == 0
+
+    house(scenario)
+
+
+# --- explanations -----------------------------------------------------------------------------------------------------
+
+
+def explained(h: House) -> str:
+    """What the last failure says in words; without a secret."""
+    event = h.events[-1]
+    assert isinstance(event, RegisterUserFailed)
+    assert event.explanation is not None
+    whole = repr(event.explanation)
+    assert "secret" not in whole
+    assert "bob's" not in whole
+    assert event.explanation.sent.startswith(str(event.status))
+    assert event.explanation.received.endswith("from 192.0.2.7:5060")
+    return event.explanation.problem
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        ({"password": "guess"}, "user alice: the phone's password is wrong"),
+        ({"user": "nobody"}, "user nobody: there is no user of that name"),
+        ({"user": "bob", "password": "bob's", "to": f"<sip:alice@{REALM}>"}, "user bob may not register for alice"),
+        ({"algorithm": "SHA-256"}, "user alice: the phone answers by another digest algorithm than it is asked for"),
+        (
+            {"uri": "sip:elsewhere.example"},
+            f"user alice: the phone registers in the domain {REALM}, which is none of ours",
+        ),
+        (
+            {"to": "<sip:alice@elsewhere.example>"},
+            "user alice: the phone registers in the domain elsewhere.example, which is none of ours",
+        ),
+        ({"expires": "10"}, "user alice: the phone asks for a registration that is too brief"),
+        ({"contacts": 4}, "user alice: the phone registers more contacts than the user may have"),
+        ({"contact": "<mailto:a@b>"}, "user alice: the phone's REGISTER is malformed: A Contact must be a sip URI"),
+    ],
+)
+def test_each_refusal_is_explained(how: dict[str, Any], problem: str) -> None:
+    def scenario(h: House) -> None:
+        given = dict(how)
+        number, contact = given.pop("contacts", 1), given.pop("contact", CONTACT)
+        headers = [("Contact", contact.replace("alice", f"alice{each or ''}")) for each in range(number)]
+        if "expires" in given:
+            headers.append(("Expires", given.pop("expires")))
+        h.register(*headers, **given)
+        assert explained(h) == problem
+
+    house(scenario)
+
+
+def test_credentials_for_another_realm_are_explained() -> None:
+    def scenario(h: House) -> None:
+        h.registrar._authenticator.realm = "moved.example"
+        h.register(("Contact", CONTACT))
+        assert explained(h) == f"user alice: the phone answers for the realm {REALM}, which is not ours"
 
     house(scenario)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.server.server_health import DOUBT_S, PAUSE_LIMIT_S, Hysteresis, ServerHealth, Standing
+from trunkline.server.server_health import DOUBT_S, PAUSE_LIMIT_S, SILENT_S, Hysteresis, ServerHealth, Standing
 
 UP, DOUBTFUL, DOWN = Standing.UP, Standing.DOUBTFUL, Standing.DOWN
 
 
 def health(*, proven: bool = True, down_after: int = 3, up_after: int = 2) -> ServerHealth:
-    return ServerHealth(Hysteresis(down_after, up_after), pings_prove=proven)
+    server = ServerHealth(Hysteresis(down_after, up_after), pings_count=proven)
+    if proven:
+        server.ping_answered(0.0)
+    return server
 
 
 def missed(server: ServerHealth, times: int = 1, now: float = 0.0) -> Standing:
@@ -53,6 +56,24 @@ def test_pings_that_were_never_answered_prove_nothing_until_one_is() -> None:
     assert missed(server, 50) is UP
     answered(server)
     assert missed(server, 3) is DOWN
+
+
+def test_a_server_that_ignores_pings_is_doubted_and_not_down() -> None:
+    server = ServerHealth(Hysteresis(3, 2), pings_count=True)
+    assert missed(server, 2) is UP
+    assert missed(server, 50) is DOUBTFUL
+    server.worked()
+    assert missed(server, 2) is UP
+
+
+def test_a_server_that_ignores_pings_and_a_call_is_left_alone_for_a_while() -> None:
+    server = ServerHealth(Hysteresis(3, 2), pings_count=True)
+    missed(server, 3)
+    server.failed(100.0, "no answer to INVITE")
+    assert server.standing(100.0 + SILENT_S - 1) is DOWN
+    assert missed(server, 10, now=100.0 + SILENT_S) is DOUBTFUL
+    server.worked()
+    assert server.standing(100.0) is UP
 
 
 def test_a_503_is_an_answer_that_proves_pings_and_counts_against_it() -> None:

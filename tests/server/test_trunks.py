@@ -252,7 +252,7 @@ def test_an_emergency_call_passes_every_limit_and_goes_through_its_line(
     run_virtual: Run, virtual_network: VirtualNetwork
 ) -> None:
     async def main() -> None:
-        limits = {"max_calls": 1, "calls_per_second": 0.01}
+        limits = {"max_calls": 1, "calls_per_second": 0.01, "dialled_out": [{"prepend": "9"}]}
         async with two(
             virtual_network, first=limits, second=limits, group={"max_calls": 1}, emergency_line="itsp"
         ) as w:

@@ -213,7 +213,10 @@ impl PyMediaPlan {
     }
 
     fn __repr__(&self) -> String {
-        let remote = self.plan.remote_rtp.map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
+        let remote = self
+            .plan
+            .remote_rtp
+            .map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
         let codecs: Vec<String> = self.plan.send_codecs.iter().map(Codec::to_string).collect();
         format!("<MediaPlan {} to {remote} with {}>", self.plan.direction.name(), codecs.join(" "))
     }

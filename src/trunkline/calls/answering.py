@@ -83,6 +83,19 @@ def answer_alone(channel: Channel) -> bool:
     return True
 
 
+def answer_instead(channel: Channel, plan: MediaPlan, direction: Direction) -> bool:
+    """Answer who takes somebody's place in a call with what the other side has agreed. False when he has given up.
+
+    Raises:
+        NegotiationError: There is no common codec.
+        NoMediaPorts: There is no port.
+    """
+    if channel.offer is None or channel.incoming is None:
+        raise NegotiationError("an INVITE that replaces another is to bring an offer")
+    body = _describe(channel, shared(channel.offer.codecs, plan.receive_codecs), direction, plan.ptime_ms)
+    return channel.send_answer(body)
+
+
 def confirmed(channel: Channel, ack: Message) -> bool:
     """The ACK to the 200 that brought our offer: its answer stands. False when there is none that can be used."""
     describer = channel.describer
@@ -109,6 +122,8 @@ def acknowledged(channel: Channel, prack: Message) -> tuple[int, bytes]:
         # the 200 will offer anew
         describer.withdraw()
         return (488 if prack.sdp else 200), b""
+    # the ACK of a 200 that waited for this PRACK brings none
+    channel.awaits_answer = False
     if channel.link is not None:
         happened = Happening.ANSWERED if channel.stage is Stage.UP else Happening.PROGRESSED
         channel.link.tell(channel, happened, News(plan=channel.plan))

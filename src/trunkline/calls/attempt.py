@@ -162,6 +162,11 @@ class Attempt:
         """Whether the other side has sent anything, be it a 100."""
         return self._client.heard
 
+    @property
+    def is_abroad(self) -> bool:
+        """Whether a 3xx has led it to another host than the target's."""
+        return self._client.flow.remote[0] != self.target.flow.remote[0]
+
     def start(self) -> None:
         """Send the INVITE."""
         self._client.start()

@@ -70,7 +70,7 @@ class Channel:
         self.message: Message | None = None
         self.incoming: Incoming | None = None
         """The INVITE that waits for our answer."""
-        self._owner = owner
+        self.owner = owner
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
@@ -79,7 +79,8 @@ class Channel:
         self._crossing: Crossing | None = None
         self._watched = False
         self._translated = False
-        self._offered = False
+        self.awaits_answer = False
+        """Our offer went out, and the ACK of the 200 is to bring the answer."""
 
     def __repr__(self) -> str:
         return f"<Channel {self.id.name} {self.stage.name.lower()}>"
@@ -205,7 +206,7 @@ class Channel:
             return False
         self.incoming = None
         # nothing else is offered before the ACK brings the answer
-        self._offered = self.describer is not None and self.describer.offer_pending
+        self.awaits_answer = self.describer is not None and self.describer.offer_pending
         self._answered = self._rise(
             incoming.dialog, incoming.contact, timer=incoming.timer, theirs=incoming.message, confirmed=False
         )
@@ -251,7 +252,7 @@ class Channel:
     def release(self, happening: Happening) -> None:
         """The other side of the bridge is gone; this side hears silence."""
         self.unlink()
-        self._owner.on_released(self, happening)
+        self.owner.on_released(self, happening)
 
     def relay_offer(self, source: Channel, news: News) -> None:
         """Offer what the other side offers, and give the answer back to it."""
@@ -327,7 +328,7 @@ class Channel:
         """From `Incoming`."""
         if self.stage is not Stage.OVER:
             self.stage = Stage.OVER
-            self._owner.on_caller_gave_up(self, message)
+            self.owner.on_caller_gave_up(self, message)
 
     def on_answer_confirmed(self, ack: Message) -> None:
         """From `Incoming`."""
@@ -335,9 +336,9 @@ class Channel:
         if answered is None:
             return
         answered.confirm()
-        if not self._offered:
+        if not self.awaits_answer:
             return
-        self._offered = False
+        self.awaits_answer = False
         if not answering.confirmed(self, ack):
             answered.lose("the ACK brought no usable answer to our offer")
         elif self.link is not None:
@@ -363,7 +364,7 @@ class Channel:
         if self._answered is not None:
             self.on_answer_unconfirmed()
         elif self.stage is not Stage.OVER:
-            self._owner.on_lost(self, "a reliable provisional response was never acknowledged")
+            self.owner.on_lost(self, "a reliable provisional response was never acknowledged")
 
     # --- from the placing -------------------------------------------------------------------------------------------
 
@@ -375,7 +376,7 @@ class Channel:
             self._take_leg(attempt.leg, attempt.address)
             self._flow = attempt.target.flow
             self.apply(plan)
-        self._owner.on_connecting(self, message)
+        self.owner.on_connecting(self, message)
         if self.link is None or self.stage is not Stage.PLACING:
             return
         if alone and plan is not None:
@@ -385,11 +386,11 @@ class Channel:
 
     def on_attempt(self, target: Target) -> None:
         """From `Outgoing`."""
-        self._owner.ledger.tried(self.id, target, self.env.endpoint.now_s)
+        self.owner.ledger.tried(self.id, target, self.env.endpoint.now_s)
 
     def on_attempt_failed(self, attempt: FailedAttempt) -> None:
         """From `Outgoing`."""
-        self._owner.on_attempt_failed(self, attempt)
+        self.owner.on_attempt_failed(self, attempt)
 
     def on_next_step(self, early: Leg) -> None:
         """From `Outgoing`: it closes the leg."""
@@ -403,24 +404,22 @@ class Channel:
         """From `Outgoing`."""
         self._outgoing = None
         target = won.attempt.target
-        self._owner.ledger.attempt_won(target, self.env.endpoint.now_s)
-        self.party = target.party
-        self.message = won.message
-        self._flow = target.flow
-        self.describer = won.describer
+        self.owner.ledger.attempt_won(target, self.env.endpoint.now_s)
+        self.party, self.message = target.party, won.message
+        self._flow, self.describer = target.flow, won.describer
         self._take_leg(won.attempt.leg, won.attempt.address)
         self._rise(won.dialog, won.attempt.contact, timer=won.attempt.timer, theirs=won.message, confirmed=True)
-        self._owner.on_placed(self)
+        self.owner.on_placed(self)
 
     def on_not_placed(self, why: NotPlaced) -> None:
         """From `Outgoing`."""
         self._outgoing = None
-        self._owner.on_not_placed(self, why)
+        self.owner.on_not_placed(self, why)
 
     def on_placing_timeout(self, attempts: tuple[FailedAttempt, ...]) -> None:
         """From `Outgoing`."""
         self._outgoing = None
-        self._owner.on_placing_timeout(self, attempts)
+        self.owner.on_placing_timeout(self, attempts)
 
     # --- from the dialog and the leg --------------------------------------------------------------------------------
 
@@ -428,7 +427,7 @@ class Channel:
         """From the INVITE session."""
         if self.stage is Stage.UP:
             self.stage = Stage.OVER
-            self._owner.on_hangup(self, message)
+            self.owner.on_hangup(self, message)
 
     def on_reinvite(self, offer: Reoffer) -> None:
         """From the INVITE session."""
@@ -441,7 +440,7 @@ class Channel:
     def on_lost(self, reason: str) -> None:
         """From the INVITE session."""
         if self.stage is Stage.UP:
-            self._owner.on_lost(self, reason)
+            self.owner.on_lost(self, reason)
 
     def on_leg_silent(self) -> None:
         """From the leg."""
@@ -476,6 +475,7 @@ class Channel:
             theirs=theirs,
             keeper=journal.of(party) if journal is not None and party is not None else None,
         )
+        self.invite.refers.on_refer = lambda request, refer: self.owner.on_refer(self, request, refer)
         if confirmed:
             # what we answered ourselves was applied with the answer
             self.apply()

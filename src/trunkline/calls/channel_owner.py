@@ -11,7 +11,8 @@ from trunkline.calls.link import Happening
 from trunkline.calls.outgoing import NotPlaced
 from trunkline.calls.record import Ledger
 from trunkline.events import FailedAttempt
-from trunkline.sip.endpoint import Message
+from trunkline.sip.endpoint import Message, RequestReceived
+from trunkline.sip.refer import Refer
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
@@ -51,3 +52,6 @@ class ChannelOwner(Protocol):
 
     def on_released(self, channel: Channel, happening: Happening) -> None:
         """The other side of the bridge is gone."""
+
+    def on_refer(self, channel: Channel, request: RequestReceived, refer: Refer) -> None:
+        """Its party asks for a transfer; the REFER is to be answered."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from trunkline.calls.bridge import Bridge
 from trunkline.calls.channel import Channel
-from trunkline.calls.codecs import passed_direction, theirs, with_events
+from trunkline.calls.codecs import with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallLog, Environment
@@ -28,10 +28,12 @@ from trunkline.calls.failure import (
     warning,
 )
 from trunkline.calls.link import SESSION, Happening, Link, News, Stage, perform
+from trunkline.calls.offered import offering_beside
 from trunkline.calls.outgoing import HOPS, NotPlaced, Offering
 from trunkline.calls.placement import Placement
 from trunkline.calls.record import Ledger
 from trunkline.calls.state import ALONE, WAITING, CallState
+from trunkline.calls.transfers import Transfers
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.errors import CallEnded, CallFailed, CallStateError, NoAnswer, NoMediaPorts
 from trunkline.events import (
@@ -49,7 +51,8 @@ from trunkline.events import (
     FailedAttempt,
     IncomingCall,
 )
-from trunkline.sip.endpoint import Message, NegotiationError
+from trunkline.sip.endpoint import Message, NegotiationError, RequestReceived
+from trunkline.sip.refer import Refer
 from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
@@ -70,6 +73,8 @@ class Course:
         on_over: Called once when it is closed.
     """
 
+    ledger: Ledger
+
     def __init__(
         self, env: Environment, call: CallSession, log: CallLog, on_over: Callable[[CallSession], None]
     ) -> None:
@@ -82,6 +87,7 @@ class Course:
         self.closed_reason: ClosedReason | None = None
         self.hops_left = HOPS
         self.ledger = Ledger(env.endpoint.now_s)
+        self.transfers = Transfers(self)
         self.failed_status = 0
         """Of the last placing; 0 while none has failed."""
         self._on_over = on_over
@@ -112,10 +118,10 @@ class Course:
     def arrived(self) -> None:
         """Channel ZERO has its INVITE: tell the application, and wait for its decision."""
         call = self.call
-        self._emit(CallSessionCreated(call))
+        self.emit(CallSessionCreated(call))
         if self.closed_reason is not None:
             return
-        self._emit(
+        self.emit(
             IncomingCall(
                 call,
                 caller_name=call.caller_name,
@@ -136,7 +142,7 @@ class Course:
         placement = Placement(lambda: self.env.here)
         self._wanted, self._placement = wanted, placement
         self.ledger.placed(wanted)
-        self._emit(CallSessionCreated(self.call))
+        self.emit(CallSessionCreated(self.call))
         if self.closed_reason is None:
             self.zero.place(wanted, Offering(codecs_for=lambda party: with_events(party.codecs)), timeout_s)
         else:
@@ -162,7 +168,7 @@ class Course:
         self.one, self._wanted, self._placement = one, wanted, placement
         self.zero.link = one.link = Link(SESSION, self.zero, one, self)
         try:
-            offering = self._offering()
+            offering = offering_beside(self.zero, self.hops_left)
         except NoMediaPorts as error:
             self.log.error("%s", error)
             # in a step of its own, as every other failure: whoever accepts has begun to await it by then
@@ -205,11 +211,11 @@ class Course:
         if status < 200:
             self.zero.provisional(status, phrase, headers)
         else:
-            self._finish(closed, Happening.FAILED, News(status=status, reason=phrase, headers=tuple(headers)))
+            self.finish(closed, Happening.FAILED, News(status=status, reason=phrase, headers=tuple(headers)))
 
     def close(self, status: int = 480, cause: tuple[str, str] | None = None) -> None:
         """End it, whatever its state."""
-        self._finish(ClosedReason.CLOSED, Happening.CLOSED, News(status=status, headers=(cause,) if cause else ()))
+        self.finish(ClosedReason.CLOSED, Happening.CLOSED, News(status=status, headers=(cause,) if cause else ()))
 
     def handler_failed(self, error: BaseException) -> None:
         """A handler raised: a failure that it let pass goes to the caller, anything else is a fault of ours."""
@@ -217,7 +223,7 @@ class Course:
         if self._undecided and refusal is not None and isinstance(error, CallFailed):
             self._refuse(refusal)
         elif self.zero.stage in WAITING:
-            self._finish(ClosedReason.FAILURE_SENT, Happening.FAILED, News(status=500))
+            self.finish(ClosedReason.FAILURE_SENT, Happening.FAILED, News(status=500))
         else:
             self.close(cause=reason(500, "Server Internal Error"))
 
@@ -276,13 +282,13 @@ class Course:
 
     def on_connecting(self, channel: Channel, message: Message) -> None:
         """From a channel."""
-        self._emit(CallSessionConnecting(self.call, channel.id, message.status, message.reason))
+        self.emit(CallSessionConnecting(self.call, channel.id, message.status, message.reason))
 
     def on_attempt_failed(self, channel: Channel, attempt: FailedAttempt) -> None:
         """From a channel."""
         self.ledger.attempt_failed(channel.id, attempt, self.env.endpoint.now_s)
         self.log.info("%s failed: %d %s", attempt.target or attempt.peer_name, attempt.status, attempt.reason)
-        self._emit(
+        self.emit(
             AttemptFailed(
                 self.call,
                 channel.id,
@@ -336,22 +342,22 @@ class Course:
 
     def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
         """From channel ZERO: CANCEL, 487 has gone out."""
-        self._emit(CallSessionCancelled(self.call))
-        self._finish(ClosedReason.CANCELLED, Happening.CANCELLED, News(headers=tuple(reasons_of(message))))
+        self.emit(CallSessionCancelled(self.call))
+        self.finish(ClosedReason.CANCELLED, Happening.CANCELLED, News(headers=tuple(reasons_of(message))))
 
     def on_hangup(self, channel: Channel, message: Message) -> None:
         """From a channel: BYE."""
-        self._emit(CallSessionHangUp(self.call, channel.id))
-        self._finish(ClosedReason.HANGUP, Happening.HUNG_UP, News(headers=tuple(reasons_of(message))))
+        self.emit(CallSessionHangUp(self.call, channel.id))
+        self.finish(ClosedReason.HANGUP, Happening.HUNG_UP, News(headers=tuple(reasons_of(message))))
 
     def on_lost(self, channel: Channel, why: str) -> None:
         """From a channel: silence, or a dead dialog."""
         if self.closed_reason is not None:
             return
         self.log.warning("channel %s is lost: %s", channel.id.name, why)
-        self._emit(CallSessionLost(self.call, channel.id, why))
+        self.emit(CallSessionLost(self.call, channel.id, why))
         news = News(headers=(reason(408, "Session lost"),))
-        self._finish(ClosedReason.SESSION_LOST, Happening.LOST, news)
+        self.finish(ClosedReason.SESSION_LOST, Happening.LOST, news)
 
     def on_released(self, channel: Channel, happening: Happening) -> None:
         """From a channel whose bridge ended at the other side."""
@@ -359,6 +365,10 @@ class Course:
         self.watch_alone(channel)
         if bridge is not None:
             bridge.released(self, happening)
+
+    def on_refer(self, channel: Channel, request: RequestReceived, refer: Refer) -> None:
+        """From a channel: its party asks for a transfer."""
+        self.transfers.on_refer(channel, request, refer)
 
     def on_linked(self) -> None:
         """From the link: the two hear each other."""
@@ -379,19 +389,6 @@ class Course:
             return False
         return self.zero.stage in WAITING or (self.zero.stage is Stage.UP and self._decision.refusal is not None)
 
-    def _offering(self) -> Offering:
-        zero = self.zero
-        offer, plan = zero.offer, zero.plan
-        direction = theirs(plan) if plan is not None else passed_direction(offer) if offer is not None else "sendrecv"
-        return Offering(
-            codecs_for=zero.codecs_for,
-            direction=direction,
-            ptime_ms=offer.ptime_ms if offer is not None else None,
-            # RFC 3261 §16.6, step 3: what crosses a B2BUA counts as a hop, so that a loop through it ends
-            max_forwards=self.hops_left - 1,
-            beside=zero.open_leg(),
-        )
-
     def _unanswerable(self, status: int, words: str) -> CallFailed:
         """The caller cannot be answered, and is told so unless something else is decided."""
         headers = (warning(words),) if status == 488 else ()
@@ -403,8 +400,7 @@ class Course:
         if self._wanted is not None:
             first = next(placings(self._wanted))
             peer_type = channel.party.peer_type if channel.party is not None else first.peer_type
-            explained = explain_unplaced(failure.status, failure.reason)
-            self.on_not_placed(channel, NotPlaced(failure, peer_type, explained))
+            self.on_not_placed(channel, NotPlaced(failure, peer_type, explain_unplaced(failure.status, failure.reason)))
 
     def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: Refusal) -> None:
         if self.closed_reason is not None:
@@ -419,42 +415,45 @@ class Course:
         self._decision.fail(refusal, placement.awaiting if placement is not None else ())
         if placement is not None:
             placement.settle(error)
-        self._emit(event)
+        self.emit(event)
         if channel is self.zero:
             self._refuse(refusal)
         elif self._undecided and self._decision.refusal is refusal:
             self._decision.wait(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._finish(refusal.closed, Happening.FAILED, refusal.news)
+        self.finish(refusal.closed, Happening.FAILED, refusal.news)
 
     def _connected(self) -> None:
         if self.closed_reason is not None:
             return
-        for channel in self._channels:
+        for channel in self.channels:
             channel.watch(True)
         self.ledger.connected(self.env.endpoint.now_s)
         placement, self._placement = self._placement, None
-        self._emit(CallSessionConnected(self.call))
+        self.emit(CallSessionConnected(self.call))
         if placement is not None:
             placement.settle()
 
     @property
-    def _channels(self) -> list[Channel]:
+    def channels(self) -> list[Channel]:
+        """Those that there are."""
         return [self.zero] if self.one is None else [self.zero, self.one]
 
     def _ended(self) -> CallEnded:
         why = self.closed_reason.name.lower() if self.closed_reason is not None else "closed"
         return CallEnded(f"the call is over: {why}")
 
-    def _emit(self, event: CallEvent) -> None:
+    def emit(self, event: CallEvent) -> None:
+        """Tell the application; nothing after `closed`."""
         if self.closed_reason is None or isinstance(event, CallSessionClosed):
             self.env.sink.emit(event)
 
-    def _finish(self, closed: ClosedReason, happening: Happening, news: News) -> None:
+    def finish(self, closed: ClosedReason, happening: Happening, news: News) -> None:
         """End both channels by the table, let go of everything, say `closed`. Once, whatever goes wrong on the way."""
         if self.closed_reason is not None:
             return
+        self._guarded(self.transfers.stop)
         self.closed_reason = closed
         try:
             self._decision.made()
@@ -464,15 +463,16 @@ class Course:
             self.log.info("closed: %s", closed.name.lower())
             self.ledger.closed(self.env.endpoint.now_s)
             self._on_over(self.call)
-            self._emit(CallSessionClosed(self.call, closed))
+            self.emit(CallSessionClosed(self.call, closed))
             for watcher in self._watchers:
                 if not watcher.done():
                     watcher.set_result(closed)
 
     def _end_channels(self, happening: Happening, news: News) -> None:
-        channels = self._channels
+        channels = self.channels
         for channel in channels:
-            self.ledger.channel_over(channel.id, channel.plan, channel.leg)
+            if channel.leg is not None:
+                self.ledger.channel_over(channel.id, channel.plan, channel.leg)
         for channel in channels:
             if channel.link is not None:
                 self._guarded(channel.link.tell, channel, happening, news)

@@ -10,16 +10,19 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
 from trunkline.media.engine import Leg, MediaEngine
 from trunkline.sip.description import Description
 from trunkline.sip.endpoint import Endpoint, Flow, SessionDescriber
 from trunkline.sip.session_timer import SessionTimer, SessionTimes
+
+if TYPE_CHECKING:
+    from trunkline.calls.session import CallSession
 
 __all__ = ["CallLog", "CallOptions", "Environment"]
 
@@ -89,6 +92,8 @@ class Environment:
         self.sink = sink
         self.options = options
         self.journal = journal
+        self.sessions: Callable[[], Iterable[CallSession]] = lambda: ()
+        """All sessions that are not closed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0

@@ -14,11 +14,13 @@ from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallOptions, Environment
 from trunkline.calls.failure import warning
 from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
+from trunkline.calls.replacing import replace_dialog
 from trunkline.calls.session import CallSession
 from trunkline.errors import CallEnded, CallFailed
 from trunkline.media.engine import MediaEngine
 from trunkline.sip.dialog import DialogError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, NegotiationError, RequestReceived, SipParseError
+from trunkline.sip.refer import ReferRefused, Replaces
 from trunkline.sip.session_timer import requires, supports
 
 __all__ = ["CallOptions", "Exchange"]
@@ -51,6 +53,7 @@ class Exchange:
     ) -> None:
         self._env = Environment(endpoint, media, directory, addresses, sink, options or CallOptions(), journal)
         self._sessions: dict[int, CallSession] = {}
+        self._env.sessions = lambda: self.sessions
         self.on_over: Callable[[CallSession], None] = lambda call: call.course.ledger.forget()
         """Hears of each session that is over, before its `closed` is told."""
         self._numbers = itertools.count(1)
@@ -86,15 +89,23 @@ class Exchange:
             asserted_identity: The number that the caller's provider vouches for.
 
         Returns:
-            The session; None when the INVITE was refused at once: 503 while the server stops, 400 where no dialog can
-            be made of it, 422 where its session would expire too soon, 420 or 421 where it requires what is switched off, or
-            cannot do what is required, 488
+            The session; None when the INVITE takes somebody's place in another one (RFC 3891), and when it was refused at
+            once: 503 while the server stops, 400 where no dialog can be made of it, 422 where its session would expire too
+            soon, 420 or 421 where it requires what is switched off, or cannot do what is required, 488
             with a Warning in words where its description offers nothing that this peer may use.
         """
         env = self._env
         env.attach()
         if self._stopping:
             env.endpoint.respond(request.tx, 503)
+            return None
+        try:
+            replaces = Replaces.of(request.message)
+        except ReferRefused as refused:
+            env.endpoint.respond(request.tx, refused.status, refused.reason)
+            return None
+        if replaces is not None:
+            replace_dialog(env, request, party, replaces)
             return None
         remote = request.flow.remote
         call = self._new(

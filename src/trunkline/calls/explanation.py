@@ -6,28 +6,13 @@ of a user concerns a phone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from trunkline.calls.peers import Party, Target
 from trunkline.constants import PeerType
-from trunkline.explanation import Explanation
+from trunkline.explanation import Explanation, Row
 from trunkline.sip.request import Failure
-from trunkline.sip.shown import shown_flow
+from trunkline.sip.shown import shown_answer, shown_flow
 
 __all__ = ["explain_attempt", "explain_unplaced"]
-
-MAX_WORDS = 160
-"""Characters of a peer's own words that are repeated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What a status means. `{peer}`, `{number}`, `{codecs}` and `{server}` stand for the attempt's."""
-
-    problem: str
-    rule: str
-    advice: str = ""
-
 
 _CALLEE = {
     404: Row("{number} does not exist behind {peer}", "RFC 3261 §21.4.5"),
@@ -158,13 +143,8 @@ def explain_attempt(target: Target, failure: Failure) -> Explanation:
         "server": server,
     }
     row = _row(party, failure)
-    return Explanation(
-        problem=row.problem.format_map(words),
-        sent=f"INVITE {target.uri} to {server}, from {target.local.uri}",
-        received=_received(failure),
-        rule=row.rule,
-        advice=row.advice.format_map(words),
-    )
+    sent = f"INVITE {target.uri} to {server}, from {target.local.uri}"
+    return row.explanation(words, sent=sent, received=_received(failure))
 
 
 def explain_unplaced(status: int, reason: str) -> Explanation:
@@ -214,11 +194,4 @@ def _received(failure: Failure) -> str:
     message = failure.message
     if message is None:
         return "nothing" if failure.status == 408 else failure.reason
-    said = [f"{message.status} {message.reason}"]
-    for name in ("Warning", "Reason", "Retry-After"):
-        said += [f"{name}: {value}" for value in message.lines(name)[:2]]
-    return "; ".join(_short(words) for words in said)
-
-
-def _short(words: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in words[:MAX_WORDS])
+    return shown_answer(message)

@@ -184,11 +184,13 @@ class Outgoing:
     def on_won(self, won: Won) -> None:
         """From a turn: the first answer wins."""
         self._finish(won.attempt.leg, [COMPLETED_ELSEWHERE])
+        self._env.directory.note_success(won.attempt.target)
         self._owner.on_placed(won)
 
     def on_failed(self, turn: Turn, failed: Failed) -> None:
         """From a turn. What the only step does not find is no attempt: `on_not_placed` tells it."""
         self._failed.append(failed)
+        self._env.directory.note_failure(failed)
         if failed.target is not None or turn is not self._root or turn.named:
             self._owner.on_attempt_failed(failed.attempt)
 
@@ -233,9 +235,17 @@ class Outgoing:
         late = Failure(408, f"not answered within {self._timeout_s:g} s")
         for attempt in self._root.attempts:
             party = attempt.target.party
-            self._failed.append(
-                Failed(party.peer_type, party.name, late, Ending.LATE, attempt.rang, target=attempt.target)
+            failed = Failed(
+                party.peer_type,
+                party.name,
+                late,
+                Ending.LATE,
+                attempt.rang,
+                target=attempt.target,
+                abroad=attempt.is_abroad,
             )
+            self._failed.append(failed)
+            self._env.directory.note_failure(failed)
         self._finish(None)
         self._owner.on_placing_timeout(self._attempts)
 

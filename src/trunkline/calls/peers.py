@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
@@ -17,11 +17,25 @@ from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
 
 if TYPE_CHECKING:
-    from trunkline.calls.plan import Turns
+    from trunkline.calls.plan import Failed, Turns
     from trunkline.calls.session import CallSession
     from trunkline.events import CallEvent
 
-__all__ = ["Addresses", "Directory", "Journal", "Origin", "Party", "PlacementError", "Placing", "Sink", "Target"]
+__all__ = [
+    "Addresses",
+    "Directory",
+    "Journal",
+    "Origin",
+    "Party",
+    "PlacementError",
+    "Placing",
+    "Sink",
+    "Target",
+    "TransferHow",
+]
+
+TransferHow = Literal["inside", "refer"]
+"""Who carries a transfer out: the server, so that the peer never sees it, or the peer, which gets a REFER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,8 @@ class Party:
     """How many targets of its redirections are tried; 0 for none: the application is told of the 3xx."""
     timers: SessionTimes | None = None
     """How long its sessions last unless they are refreshed; as the server's unless given."""
+    transfer: TransferHow = "inside"
+    """Whether its calls are transferred inside the server, or it is asked to by REFER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,8 @@ class Placing:
     """Header fields of the application's own for the INVITE."""
     origin: Origin | None = None
     """The call that it is placed for; None for one of the application's own."""
+    emergency: bool = False
+    """An emergency call: its number goes out as it was dialled."""
 
 
 class PlacementError(Exception):
@@ -113,13 +131,29 @@ class PlacementError(Exception):
 
 
 class Directory(Protocol):
-    """Finds the targets of a placing."""
+    """Finds the targets of a placing, and is told how they fared."""
 
     def plan(self, placing: Placing) -> Turns:
         """The steps in which it is tried to reach a user, or a number through a line. Nothing is looked up yet.
 
         What a step finds when it begins is at least one target; else it raises `PlacementError`.
         """
+
+    def user_of(self, uri: Uri, flow: Flow) -> str | None:
+        """The user of ours that a URI in a message over `flow` names; None where it names none."""
+
+    def refer_to(self, line: str, to: str) -> Uri:
+        """What a line's provider is asked to call: a URI as it is, or a number in the line's domain.
+
+        Raises:
+            PlacementError: There is no such line, or it makes no address.
+        """
+
+    def note_failure(self, failed: Failed) -> None:
+        """An attempt at one of its targets has failed, or was given up. Never raises."""
+
+    def note_success(self, target: Target) -> None:
+        """An INVITE to one of its targets was answered by a 2xx. Never raises."""
 
 
 class Addresses(Protocol):

@@ -79,6 +79,8 @@ class Failed:
     """The callee's phone was ringing."""
     target: Target | None = None
     """None where none was found."""
+    abroad: bool = False
+    """A 3xx of the target led to another host, whose failure it is."""
 
     @property
     def attempt(self) -> FailedAttempt:

@@ -20,6 +20,7 @@ from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.state import CallState
+from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType
 from trunkline.errors import CallError
 
@@ -73,7 +74,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return given[0]
 
 
-class CallSession:
+class CallSession(Transferring):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.

@@ -271,7 +271,9 @@ class Turn:
 
     def _fail(self, attempt: Attempt, failure: Failure, ending: Ending) -> None:
         party = attempt.target.party
-        self._record(Failed(party.peer_type, party.name, failure, ending, attempt.rang, attempt.target))
+        self._record(
+            Failed(party.peer_type, party.name, failure, ending, attempt.rang, attempt.target, abroad=attempt.is_abroad)
+        )
 
     def _unsent(self, target: Target, failure: Failure) -> None:
         self._record(Failed(target.party.peer_type, target.party.name, failure, Ending.UNSENT, target=target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 import click
 
 from trunkline.server.config import FileSettings, load_file, parse_listen, problems_in
+from trunkline.server.live_check import Finding, findings
+from trunkline.server.live_probe import look
 from trunkline.server.ports import listen_error, try_to_bind
 
 __all__ = ["check"]
@@ -23,7 +26,8 @@ SPARE_FILES = 200
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-def check(config: Path) -> None:
+@click.option("--live", is_flag=True, help="Ask the lines' providers too; nothing is registered or changed.")
+def check(config: Path, live: bool) -> None:
     """Explain CONFIG, a TOML file, and what on this machine stands in its way.
 
     Every problem is one line. Exit status 0 when there is none, 2 otherwise.
@@ -35,14 +39,11 @@ def check(config: Path) -> None:
         sys.exit(2)
     settings = load_file(config)
     problems = 0
-    for question in QUESTIONS:
+    for question in LIVE_QUESTIONS if live else QUESTIONS:
         for fine, text in question(settings):
             click.echo(f"{'✓' if fine else '✗'} {text}")
             problems += not fine
     sys.exit(2 if problems else 0)
-
-
-Finding = tuple[bool, str]
 
 
 def _listeners(settings: FileSettings) -> Iterator[Finding]:
@@ -111,4 +112,12 @@ def _emergencies(settings: FileSettings) -> Iterator[Finding]:
         yield True, f"emergency_numbers {', '.join(server.emergency_numbers)}: {way}"
 
 
-QUESTIONS: tuple[Callable[[FileSettings], Iterator[Finding]], ...] = (_listeners, _media, _storage, _peers)
+def _live(settings: FileSettings) -> Iterator[Finding]:
+    return findings(settings, asyncio.run(look(settings)))
+
+
+Question = Callable[[FileSettings], Iterator[Finding]]
+
+QUESTIONS: tuple[Question, ...] = (_listeners, _media, _storage, _peers)
+LIVE_QUESTIONS: tuple[Question, ...] = (_media, _storage, _peers, _live)
+"""A live look opens the listeners itself."""

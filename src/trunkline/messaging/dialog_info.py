@@ -70,6 +70,8 @@ class Lamps:
             call: The call that they belong to.
             dialogs: User and dialog, in place of all that was said of this call before.
         """
+        if not dialogs and call not in self._by_call:
+            return
         before = self._by_call.pop(call, {})
         now = {(user, dialog.id): dialog for user, dialog in dialogs if dialog.state != "terminated"}
         if now:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 
+from trunkline.server.registration import Fault
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Credentials, Endpoint, RequestReceived
 
@@ -41,6 +42,15 @@ class Authenticator:
         # The decoy is verified too: an unknown user takes as long as a wrong password.
         proven = credentials.verify(ha1 or self._decoy, request.message.method)
         return user if proven and ha1 else None
+
+    def fault_of(self, request: RequestReceived) -> Fault:
+        """Which of its credentials prove nobody, for our own log: the other side gets the same answer for each."""
+        credentials = request.credentials
+        if credentials is None or self._users.find(credentials.username) is None:
+            return Fault.UNKNOWN_USER
+        if credentials.realm != self.realm:
+            return Fault.REALM
+        return Fault.ALGORITHM if credentials.algorithm.upper() != self.algorithm else Fault.PASSWORD
 
     def challenge(self, request: RequestReceived) -> None:
         """Ask for credentials (401); stale where they came with a nonce that is ours no more."""

@@ -29,6 +29,7 @@ from trunkline.events import (
     LineEvent,
     RecordEvent,
     RegisterUser,
+    TransferRequested,
 )
 from trunkline.server.watch import LoopWatch
 from trunkline.trace.describe import event_name
@@ -55,7 +56,7 @@ class Registered:
     """Whether it may decide what happens next."""
 
 
-DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser, ChatMessageReceived)
+DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser, ChatMessageReceived, TransferRequested)
 """Events whose handlers may decide what happens next."""
 
 OVERLOAD_WAITING = 5_000
@@ -147,7 +148,7 @@ class Dispatcher:
         handlers = self._handlers.get(type(event), ())
         for handler in handlers:
             self._begin(event, handler)
-        if isinstance(event, IncomingCall) and not handlers:
+        if isinstance(event, (IncomingCall, TransferRequested)) and not handlers:
             # nobody will decide; told after the layer that emitted has finished its step
             loop.call_soon(self._tell_done, event)
 
@@ -254,15 +255,15 @@ def _argument(event: Event) -> Any:
         return event.call
     if isinstance(event, ChatMessageReceived):
         return event.message
-    return event.request if isinstance(event, RegisterUser) else event
+    return event.request if isinstance(event, (RegisterUser, TransferRequested)) else event
 
 
 def _subject(event: Event) -> Hashable:
     """Whose notifications come one after another, and about whom a handler decides."""
+    if isinstance(event, (RegisterUser, TransferRequested)):
+        return event.request
     if isinstance(event, CallEvent):
         return event.call
-    if isinstance(event, RegisterUser):
-        return event.request
     if isinstance(event, RecordEvent):
         return "records"
     if isinstance(event, ChatMessageEvent):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from trunkline.calls.session import CallSession
+from trunkline.calls.transfer_request import TransferRequest
 from trunkline.events import (
     AttemptFailed,
     CallRecorded,
@@ -40,6 +41,10 @@ from trunkline.events import (
     RegisterUser,
     RegisterUserFailed,
     RegisterUserSuccess,
+    TransferAccepted,
+    TransferFailed,
+    TransferRequested,
+    TransferTimeout,
     UnregisterUser,
 )
 from trunkline.messaging.message import ChatMessage
@@ -145,5 +150,13 @@ class Handlers:
     """A party hung up."""
     on_call_session_closed = On[CallSessionClosed](CallSessionClosed)
     """The session is over; always last, exactly once."""
+    on_transfer_requested = On[TransferRequest](TransferRequested)
+    """A phone transfers its call: accept or reject the request. Without a handler a user of ours is called."""
+    on_transfer_accepted = On[TransferAccepted](TransferAccepted)
+    """A transfer succeeded, whoever asked for it."""
+    on_transfer_failed = On[TransferFailed](TransferFailed)
+    """A transfer failed; the call goes on."""
+    on_transfer_timeout = On[TransferTimeout](TransferTimeout)
+    """Nobody answered in time to whom a call was to be transferred; the call goes on."""
     on_call_recorded = On[CallRecorded](CallRecorded)
     """The record of a session that is over: who, whom, how long, why it ended, how it sounded."""

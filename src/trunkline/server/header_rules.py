@@ -38,6 +38,9 @@ def over_line_headers(
         anonymous: Whether the caller stays so.
     """
     names = settings.headers_passed
+    if not (names or settings.headers_added or settings.headers_removed or placing.headers):
+        yield from identity
+        return
     if from_line is not None:
         allowed = _lower(from_line.headers_passed)
         names = tuple(name for name in names if name.lower() in allowed)

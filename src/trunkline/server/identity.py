@@ -61,7 +61,9 @@ def over_line(settings: LineSettings, placing: Placing, *, from_line: LineSettin
         SipParseError: A number or name makes no address.
     """
     anonymous = is_anonymous(settings, placing)
-    number = rewritten(placing.dial_number, settings.dialled_out, settings.country)
+    number = placing.dial_number
+    if not placing.emergency:
+        number = rewritten(number, settings.dialled_out, settings.country)
     params: list[tuple[str, str | None]] = [("user", "phone")] if settings.user_phone else []
     uri = Uri("sip", number, settings.aor_domain, settings.domain_port, params)
     remote = NameAddr(uri.replace(port=None))

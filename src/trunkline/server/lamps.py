@@ -89,6 +89,6 @@ class CallLamps:
 def _users_of(channel: Channel) -> Collection[str]:
     """Whose phone a channel is; while several are called, all of them."""
     party = channel.party
-    if party is not None and party.peer_type is PeerType.USER:
-        return (party.name,)
+    if party is not None:
+        return (party.name,) if party.peer_type is PeerType.USER else ()
     return {called.name for called in channel.called if called.peer_type is PeerType.USER}

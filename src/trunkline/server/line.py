@@ -147,6 +147,7 @@ class Line:
                 accept_token=self.token,
                 reliable=self.settings.reliable,
                 follow_redirects=self.settings.follow_redirects,
+                transfer=self.settings.transfer,
                 timers=SessionTimes(self.settings.session_expires_s, self.settings.min_se_s),
             )
         return self._party

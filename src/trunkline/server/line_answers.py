@@ -7,19 +7,37 @@ words.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
+from trunkline.explanation import Explanation
 from trunkline.server.line_states import Happening
 from trunkline.server.registration import expires_of
 from trunkline.sip.endpoint import Challenge, Message, NameAddr, SipParseError
 from trunkline.sip.request import Failure
+from trunkline.sip.shown import shown_answer
 
-__all__ = ["LineFailure", "classify", "granted_s", "refresh_in_s", "retry_after_s"]
+__all__ = ["Cause", "LineFailure", "classify", "granted_s", "refresh_in_s", "retry_after_s"]
 
 MAX_MIN_EXPIRES_S = 86_400
 """The longest Min-Expires that is asked for."""
 
 EARLY_SHARE = 0.9
 EARLY_S = 30.0
+
+
+class Cause(Enum):
+    """Which part of a REGISTER of ours failed."""
+
+    ANSWER = auto()
+    """The provider answered; its status says why."""
+    SILENCE = auto()
+    TRANSPORT = auto()
+    NAME = auto()
+    """No server was found."""
+    CHALLENGE = auto()
+    """The provider asks for an authentication that we cannot do."""
+    NO_PASSWORD = auto()
+    """It asks for a password and there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,11 @@ class LineFailure:
     retry_after_s: float | None = None
     min_expires_s: int | None = None
     """With `TOO_BRIEF`: what is to be asked for."""
+    cause: Cause = Cause.ANSWER
+    said: str = ""
+    """The provider's own words, or the system's."""
+    explanation: Explanation | None = None
+    """What was sent, what came back, what to change."""
 
     @property
     def elsewhere(self) -> bool:
@@ -62,12 +85,19 @@ def classify(failure: Failure, asked_s: int) -> LineFailure:
     if message is None:
         silent = failure.status == 408
         words = "no answer from the provider" if silent else f"the provider cannot be reached: {failure.reason}"
-        return LineFailure(Happening.FAILED, 0, words)
+        cause = Cause.SILENCE if silent else Cause.TRANSPORT
+        return LineFailure(Happening.FAILED, 0, words, cause=cause, said=failure.reason)
+    said = shown_answer(message)
     minimum = _integer(message, "Min-Expires") if failure.status == 423 else None
     if minimum is not None and asked_s < minimum <= MAX_MIN_EXPIRES_S:
-        return LineFailure(Happening.TOO_BRIEF, 423, f"at least {minimum} s are to be asked for", min_expires_s=minimum)
+        return LineFailure(
+            Happening.TOO_BRIEF, 423, f"at least {minimum} s are to be asked for", min_expires_s=minimum, said=said
+        )
     kind = Happening.REFUSED if failure.status in (401, 403, 407) else Happening.FAILED
-    return LineFailure(kind, failure.status, _words(failure.status, failure.reason, message), retry_after_s(message))
+    words, pause_s = _words(failure.status, failure.reason, message), retry_after_s(message)
+    unable = failure.status in (401, 407) and not _is_supported(message)
+    cause = Cause.CHALLENGE if unable else Cause.ANSWER
+    return LineFailure(kind, failure.status, words, pause_s, cause=cause, said=said)
 
 
 def _words(status: int, phrase: str, message: Message) -> str:
@@ -80,14 +110,20 @@ def _words(status: int, phrase: str, message: Message) -> str:
 
 
 def _challenge_words(message: Message) -> str:
+    if _is_supported(message):
+        return "the provider does not take the user name or password"
+    return "the provider asks for an authentication that is not supported"
+
+
+def _is_supported(message: Message) -> bool:
     for name in ("WWW-Authenticate", "Proxy-Authenticate"):
         for value in message.lines(name):
             try:
                 if Challenge.parse(value).supported:
-                    return "the provider does not take the user name or password"
+                    return True
             except SipParseError:
                 continue
-    return "the provider asks for an authentication that is not supported"
+    return False
 
 
 def retry_after_s(message: Message) -> float | None:

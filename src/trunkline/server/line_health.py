@@ -15,11 +15,11 @@ from trunkline.server.line import Line
 from trunkline.server.line_answers import retry_after_s
 from trunkline.server.line_states import LineState
 from trunkline.sip.capabilities import SDP
-from trunkline.sip.endpoint import Endpoint, Flow, NameAddr, Uri
+from trunkline.sip.endpoint import Driver, Endpoint, Flow, NameAddr, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.shown import shown_flow
 
-__all__ = ["LinePings", "LineUsability", "problem_of"]
+__all__ = ["LinePings", "LineUsability", "options_of", "problem_of"]
 
 PING_TIMEOUT_S = 5.0
 """How long a server has to answer OPTIONS."""
@@ -92,7 +92,7 @@ class LinePings:
         ClientRequest(
             self._endpoint,
             "OPTIONS",
-            lambda: self._build(flow),
+            lambda: options_of(self._line, self._endpoint.driver, self._tag, self._contact(flow)),
             flow,
             on_response=lambda message, _: settle("", True) if message.status >= 200 else None,
             on_failure=failed,
@@ -100,18 +100,27 @@ class LinePings:
         ).start()
         return done
 
-    def _build(self, flow: Flow) -> tuple[str, list[tuple[str, str]]]:
-        settings = self._line.settings
-        account = Uri("sip", settings.username, settings.aor_domain)
-        return str(Uri("sip", None, settings.aor_domain, settings.domain_port)), [
-            *self._line.proxy_routes,
-            ("From", str(NameAddr(account, None, [("tag", self._tag)]))),
-            ("To", f"<{Uri('sip', None, settings.aor_domain)}>"),
-            ("Call-ID", self._endpoint.driver.mint_call_id()),
-            ("CSeq", "1 OPTIONS"),
-            ("Contact", self._contact(flow)),
-            ("Accept", SDP),
-        ]
+
+def options_of(line: Line, driver: Driver, tag: str, contact: str) -> tuple[str, list[tuple[str, str]]]:
+    """An OPTIONS that asks a line's provider whether it lives and what it can: Request-URI and headers.
+
+    Args:
+        line: Whose.
+        driver: Mints the Call-ID.
+        tag: Of its From.
+        contact: Our Contact value for it.
+    """
+    settings = line.settings
+    account = Uri("sip", settings.username, settings.aor_domain)
+    return str(Uri("sip", None, settings.aor_domain, settings.domain_port)), [
+        *line.proxy_routes,
+        ("From", str(NameAddr(account, None, [("tag", tag)]))),
+        ("To", f"<{Uri('sip', None, settings.aor_domain)}>"),
+        ("Call-ID", driver.mint_call_id()),
+        ("CSeq", "1 OPTIONS"),
+        ("Contact", contact),
+        ("Accept", SDP),
+    ]
 
 
 class LineUsability:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from trunkline.events import (
@@ -24,7 +25,8 @@ from trunkline.events import (
 )
 from trunkline.server.back_off import OUTAGE, REFUSED, BackOff
 from trunkline.server.line import Line
-from trunkline.server.line_answers import LineFailure, classify, granted_s, refresh_in_s
+from trunkline.server.line_answers import Cause, LineFailure, classify, granted_s, refresh_in_s
+from trunkline.server.line_explanation import explain_line
 from trunkline.server.line_outbound import (
     OUTBOUND,
     contact_parameters,
@@ -37,7 +39,7 @@ from trunkline.server.line_states import TABLE, Action, Happening, LineState
 from trunkline.sip.endpoint import Endpoint, Flow, Message, NameAddr, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.resolver import ResolutionError
-from trunkline.sip.shown import shown_flow
+from trunkline.sip.shown import shown_answer, shown_flow
 
 __all__ = ["LineRegistration"]
 
@@ -239,7 +241,8 @@ class LineRegistration:
         try:
             current = await self._line.server.locate()
         except ResolutionError as error:
-            self._failed(LineFailure(Happening.FAILED, 0, f"the provider cannot be found: {error}"))
+            words = f"the provider cannot be found: {error}"
+            self._failed(LineFailure(Happening.FAILED, 0, words, cause=Cause.NAME, said=error.reason))
         else:
             self._request(attempt, self._line.server.next(self._tried) or current, expires_s=self._asked_s)
 
@@ -289,7 +292,8 @@ class LineRegistration:
         token, own = self._line.token, NameAddr.parse(contact)
         granted = granted_s(message, token=token, contact=own, asked_s=self._asked_s)
         if granted <= 0:
-            self._failed(LineFailure(Happening.FAILED, message.status, "the provider granted no time"))
+            words = "the provider granted no time"
+            self._failed(LineFailure(Happening.FAILED, message.status, words, said=shown_answer(message)))
             return
         self._line.service_route = service_route(message, proxy_route(self._line.settings))
         self._keep_open(flow if flow.transport == "udp" else over, flow_timer_s(message))
@@ -335,6 +339,8 @@ class LineRegistration:
 
     def _failed(self, failure: LineFailure) -> None:
         self._line.counters.failures += 1
+        flow = self._asked if failure.cause is not Cause.NAME else None
+        failure = replace(failure, explanation=explain_line(self._line.settings, failure, flow))
         self._line.last_failure = failure
         if failure.kind is Happening.REFUSED:
             self._line.registered_until = None
@@ -391,7 +397,8 @@ class LineRegistration:
         status, reason = (failure.status, failure.reason) if failure else (0, "")
         retry_in_s = self._line.next_attempt_in_s or 0.0
         log.warning("line %s: %d %s; next attempt in %.0f s", self._line.name, status, reason, retry_in_s)
-        self._emit(LineRegisterFailed(self._line.name, status, reason, retry_in_s))
+        explained = failure.explanation if failure else None
+        self._emit(LineRegisterFailed(self._line.name, status, reason, retry_in_s, explained))
 
     def _tell_leaving(self, failure: LineFailure | None) -> None:
         self._emit(LineUnregisterTrying(self._line.name))

@@ -73,7 +73,7 @@ class LineServer:
         self._transport = settings.transport.value if settings.transport is not None else None
         self._hysteresis = Hysteresis(settings.ping_down_after, settings.ping_up_after)
         # of a line that does not register, nothing but pings tells
-        self._pings_prove = settings.ping_interval_s > 0 and not settings.register
+        self._pings_count = settings.ping_interval_s > 0 and not settings.register
         self._locator = Locator(resolver, random, reaches)
         self._clock = clock
         self._on_moved = on_moved
@@ -83,6 +83,7 @@ class LineServer:
         self._places: frozenset[tuple[str, Address]] = frozenset()
         self._current: _Server | None = None
         self._locating: asyncio.Task[float] | None = None
+        self._closed = False
         self.problem = ""
         """Why the last look into DNS failed, in words; "" when it did not."""
         self.on_switched: Callable[[Flow | None, Flow, str], None] = lambda before, now, reason: None
@@ -238,7 +239,7 @@ class LineServer:
 
     def _note(self, flow: Flow, what: Callable[[ServerHealth], None]) -> None:
         server = self._find(flow)
-        if server is None:
+        if server is None or self._closed:
             return
         before = self._stands(server)
         what(server.health)
@@ -282,7 +283,8 @@ class LineServer:
         return MIN_REFRESH_S if looking.cancelled() else looking.result()
 
     def close(self) -> None:
-        """End a look that is under way."""
+        """End a look that is under way, and tell nothing more."""
+        self._closed = True
         if self._locating is not None:
             self._locating.cancel()
 
@@ -331,4 +333,4 @@ class LineServer:
         self.reconsider()
 
     def _new_health(self) -> ServerHealth:
-        return ServerHealth(self._hysteresis, pings_prove=self._pings_prove)
+        return ServerHealth(self._hysteresis, pings_count=self._pings_count)

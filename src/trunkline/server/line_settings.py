@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from trunkline.calls.headers import header_problem, is_identity, name_problem
+from trunkline.calls.peers import TransferHow
 from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.numbers import NumberRule, is_country, rule_of
@@ -177,6 +178,9 @@ class LineSettings:
     given."""
     follow_redirects: int = 0
     """How many targets of a 3xx are tried, in the order of their q; 0 gives it to the application as moved."""
+    transfer: TransferHow = "inside"
+    """Who carries out the transfers of its calls: the server, so that the provider never sees them, or with `"refer"` the
+    provider, by REFER, where its party is to talk to a number outside."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -294,6 +298,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "anonymous_identity": get_args(AnonymousIdentity),
     "forwarding_header": get_args(ForwardingHeader),
     "dialled_from": get_args(DialledSource),
+    "transfer": get_args(TransferHow),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trunkline.errors import ListenError
 
-__all__ = ["holder_of", "listen_error", "try_to_bind"]
+__all__ = ["holder_of", "listen_error", "taken_ports", "try_to_bind"]
 
 MAX_PROCESSES = 10_000
 """Processes looked at; on a machine with more the holder stays unknown."""
@@ -85,3 +85,19 @@ def try_to_bind(transport: str, host: str, port: int) -> OSError | None:
         except OSError as error:
             return error
     return None
+
+
+def taken_ports(host: str, first: int, last: int) -> list[int]:
+    """The UDP ports of a range that somebody has. Binds each for a moment.
+
+    Args:
+        host: The local address.
+        first: The first port.
+        last: The last port.
+    """
+    found = []
+    for port in range(first, last + 1):
+        error = try_to_bind("udp", host, port)
+        if error is not None and error.errno == 98:
+            found.append(port)
+    return found

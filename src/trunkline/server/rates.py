@@ -22,9 +22,12 @@ MAX_ROWS = 1_000_000
 COLUMNS = ("line", "prefix", "price")
 
 
+_SPELLING = str.maketrans("", "", " +-.()/")
+
+
 def digits(number: str) -> str:
     """A number or prefix as it is compared: without the + of an international number and without signs of spelling."""
-    return "".join(letter for letter in number if letter not in " +-.()/")
+    return number.translate(_SPELLING)
 
 
 def price_of(prices: Mapping[str, Decimal], number: str) -> Decimal | None:

@@ -21,6 +21,7 @@ from trunkline.server.bindings import Binding, BindingTable, Outcome, OutOfOrder
 from trunkline.server.register_request import RegisterRequest
 from trunkline.server.registration import (
     ExpiryBounds,
+    Fault,
     RegisterRefused,
     contact_value,
     is_removal_of_all,
@@ -28,6 +29,7 @@ from trunkline.server.registration import (
     reached_over_flow,
     wanted_contacts,
 )
+from trunkline.server.user_explanation import explain_refusal
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Endpoint, Flow, Message, RequestReceived, SipParseError, Uri
 from trunkline.storage.records import BindingRecord
@@ -130,7 +132,9 @@ class Registrar:
             asyncio.get_running_loop(),
             authenticate=self._authenticate,
             accept=self._accept,
-            reject=lambda pending, status, reason: self._refuse(pending, RegisterRefused(status, reason or "")),
+            reject=lambda pending, status, reason: self._refuse(
+                pending, RegisterRefused(status, reason or "", fault=Fault.APPLICATION)
+            ),
         )
 
     def _check_domain(self, request: RequestReceived) -> None:
@@ -140,7 +144,7 @@ class Registrar:
         except SipParseError as error:
             raise RegisterRefused(error.status or 400, error.reason) from error
         if not ours:
-            raise RegisterRefused(403, "Not a domain of this server")
+            raise RegisterRefused(403, "Not a domain of this server", fault=Fault.DOMAIN)
 
     def _authenticate(self, pending: RegisterRequest) -> None:
         # §10.3 steps 3 and 4
@@ -148,17 +152,20 @@ class Registrar:
         if user is not None and user.name == pending.user:
             self._process(pending, user)
         elif user is not None:
-            self._refuse(pending, RegisterRefused(403, f"{user.name} registers for itself alone"))
+            words = f"{user.name} registers for itself alone"
+            self._refuse(pending, RegisterRefused(403, words, fault=Fault.OTHER_USER))
         else:
             # RFC 3261 §22.1: wrong credentials are challenged anew, like none. Only a guess is a failure worth telling.
             self._authenticator.challenge(pending.request)
             if pending.has_credentials:
-                self._tell_failed(pending, 401, "wrong password or unknown user")
+                fault = self._authenticator.fault_of(pending.request)
+                self._tell_failed(pending, RegisterRefused(401, "wrong password or unknown user", fault=fault))
 
     def _accept(self, pending: RegisterRequest, name: str) -> None:
         user = self._users.find(name)
         if user is None:
-            self._refuse(pending, RegisterRefused(404, "Unknown user"))
+            fault = Fault.UNKNOWN_USER if name == pending.user else Fault.ATTACHED
+            self._refuse(pending, RegisterRefused(404, "Unknown user", fault=fault))
         else:
             self._process(pending, user)
 
@@ -167,13 +174,13 @@ class Registrar:
         try:
             # §10.3 step 5
             if not self._domains.is_ours(message.to.uri, flow):
-                raise RegisterRefused(404, "The address is in no domain of this server")
+                raise RegisterRefused(404, "The address is in no domain of this server", fault=Fault.DOMAIN)
             outcome = self._apply(message, flow, user)
         except RegisterRefused as refused:
             self._refuse(pending, refused)
         except OutOfOrder:
             # §10.3 step 8: what cannot be committed whole fails with 500
-            self._refuse(pending, RegisterRefused(500, "A newer REGISTER was here before"))
+            self._refuse(pending, RegisterRefused(500, "A newer REGISTER was here before", fault=Fault.OUT_OF_ORDER))
         else:
             self._commit(outcome)
             self._answer(pending.request, user)
@@ -210,7 +217,7 @@ class Registrar:
 
     def _refuse(self, pending: RegisterRequest, refused: RegisterRefused) -> None:
         self._endpoint.respond(pending.request.tx, refused.status, refused.reason or None, refused.headers)
-        self._tell_failed(pending, refused.status, refused.reason)
+        self._tell_failed(pending, refused)
 
     # --- bindings ---------------------------------------------------------------------------------------------------
 
@@ -303,9 +310,14 @@ class Registrar:
             for binding in bindings:
                 self._emit(_success(binding, pending, refresh=refresh))
 
-    def _tell_failed(self, pending: RegisterRequest, status: int, reason: str) -> None:
+    def _tell_failed(self, pending: RegisterRequest, refused: RegisterRefused) -> None:
+        status, reason = refused.status, refused.reason
         log.info("REGISTER for %.80r from %s refused: %d %s", pending.user, pending.from_ip, status, reason)
-        self._emit(RegisterUserFailed(pending.user, status, reason, pending.from_ip, pending.from_port))
+        self._emit(
+            RegisterUserFailed(
+                pending.user, status, reason, pending.from_ip, pending.from_port, explain_refusal(pending, refused)
+            )
+        )
 
 
 def _success(binding: Binding, pending: RegisterRequest, *, refresh: bool) -> RegisterUserSuccess:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from trunkline.server.bindings import Binding, Wanted
 from trunkline.sip.dialog import behind_nat
@@ -16,6 +17,7 @@ from trunkline.sip.endpoint import Flow, Message, NameAddr, SipParseError
 
 __all__ = [
     "ExpiryBounds",
+    "Fault",
     "RegisterRefused",
     "contact_value",
     "is_removal_of_all",
@@ -35,13 +37,37 @@ FALLBACK_EXPIRES_S = 3_600
 MAX_EXPIRES = 2**32 - 1
 
 
+class Fault(Enum):
+    """What a REGISTER is refused for."""
+
+    MALFORMED = auto()
+    DOMAIN = auto()
+    UNKNOWN_USER = auto()
+    PASSWORD = auto()
+    REALM = auto()
+    ALGORITHM = auto()
+    OTHER_USER = auto()
+    """Somebody registers for somebody else."""
+    CONTACTS = auto()
+    """More than the user may have."""
+    TOO_BRIEF = auto()
+    OUT_OF_ORDER = auto()
+    ATTACHED = auto()
+    """A handler attached it to a user that does not exist."""
+    APPLICATION = auto()
+    """A handler refused it."""
+
+
 class RegisterRefused(Exception):
     """A REGISTER is answered with a failure."""
 
-    def __init__(self, status: int, reason: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, reason: str, headers: Sequence[tuple[str, str]] = (), *, fault: Fault = Fault.MALFORMED
+    ) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
+        self.fault = fault
         self.headers = tuple(headers)
 
 
@@ -61,7 +87,7 @@ class ExpiryBounds:
         if asked_s is None:
             return self.default_s
         if 0 < asked_s < self.min_s:
-            raise RegisterRefused(423, "Interval Too Brief", [("Min-Expires", str(self.min_s))])
+            raise RegisterRefused(423, "Interval Too Brief", [("Min-Expires", str(self.min_s))], fault=Fault.TOO_BRIEF)
         return min(asked_s, self.max_s)
 
 
@@ -88,7 +114,7 @@ def wanted_contacts(message: Message, bounds: ExpiryBounds, *, maximum: int) -> 
     except SipParseError as error:
         raise RegisterRefused(error.status or 400, "Malformed Contact") from error
     if len(contacts) > maximum:
-        raise RegisterRefused(403, f"No more than {maximum} contacts")
+        raise RegisterRefused(403, f"No more than {maximum} contacts", fault=Fault.CONTACTS)
     asked_of_all = expires_of(message.header("Expires"))
     return [_wanted(contact, asked_of_all, bounds) for contact in contacts]
 

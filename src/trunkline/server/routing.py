@@ -8,18 +8,19 @@ an emergency call: limits do not count for it, and every line is tried.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
 from trunkline.calls.peers import PlacementError, Placing, Target
-from trunkline.calls.plan import Find, Found, Lookup, Step, Turning, Turns
+from trunkline.calls.plan import Ending, Failed, Find, Found, Lookup, Step, Turning, Turns
 from trunkline.constants import PeerType
 from trunkline.server.bindings import Binding
 from trunkline.server.groups import Choice, LineGroup, LineGroups
 from trunkline.server.identity import over_line, to_phone
 from trunkline.server.limits import Limits
 from trunkline.server.line import Line
+from trunkline.server.line_answers import retry_after_s
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
 from trunkline.server.rates import digits
@@ -43,10 +44,14 @@ class EmergencyCalls:
     numbers: tuple[str, ...] = ()
     line: str | None = None
     """A line or a group; None for what the application says."""
+    _digits: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_digits", frozenset(map(digits, self.numbers)))
 
     def has(self, number: str) -> bool:
         """Whether a number is one."""
-        return digits(number) in map(digits, self.numbers)
+        return digits(number) in self._digits
 
 
 @dataclass(eq=False, slots=True)
@@ -72,6 +77,7 @@ class Routing:
         clock: The loop's.
         active_calls: What a line's calls are, for limits: None for each that came in or was answered, and for each that
             is being placed the `hold` of its step.
+        is_ours: Whether a URI in a message over a flow is in a domain of ours.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class Routing:
         random: Random | None = None,
         clock: Callable[[], float] = lambda: 0.0,
         active_calls: Callable[[str], Sequence[object | None]] = lambda line: (),
+        is_ours: Callable[[Uri, Flow], bool] = lambda uri, flow: False,
     ) -> None:
         self._users = users
         self._registrar = registrar
@@ -94,6 +101,7 @@ class Routing:
         self._domain = domain
         self._emergency = emergency or EmergencyCalls()
         self._random = random or Random()
+        self._is_ours = is_ours
         self._limits = Limits(active_calls, clock, self._groups)
         self._of: dict[PeerType, Callable[[Placing], Turns]] = {
             PeerType.USER: self._user_turns,
@@ -112,8 +120,53 @@ class Routing:
         except PlacementError as error:
             return Turns([self._step(placing, partial(_refused, error))], Turning.LINES)
 
+    def note_failure(self, failed: Failed) -> None:
+        """Keep the health of the line's server: silence, a broken transport and 503 speak against it, other answers for it."""
+        target = failed.target
+        if target is None:
+            return
+        # it answered as well by the 3xx that led elsewhere, and by ringing until the time was over
+        answered = failed.abroad or failed.rang or failed.ending in (Ending.REFUSED, Ending.UNUSABLE)
+        problem = "" if failed.abroad else _problem_of(failed)
+        line = self._line_of(target)
+        if problem and line is not None:
+            message = failed.failure.message
+            pause_s = retry_after_s(message) if message is not None else None
+            line.server.note_failure(target.flow, problem, retry_after_s=pause_s)
+        elif answered:
+            self.note_success(target)
+
+    def note_success(self, target: Target) -> None:
+        """Keep the health of the line's server: it has answered."""
+        line = self._line_of(target)
+        if line is not None:
+            line.server.note_success(target.flow)
+
+    def _line_of(self, target: Target) -> Line | None:
+        party = target.party
+        return self._lines.find(party.name) if party.peer_type is PeerType.LINE else None
+
     def _step(self, placing: Placing, find: Find, *, silence_s: float | None = None, hold: object = None) -> Step:
         return Step(partial(_written, find), placing.peer_type, placing.peer_name, silence_s=silence_s, hold=hold)
+
+    # --- transfers --------------------------------------------------------------------------------------------------
+
+    def user_of(self, uri: Uri, flow: Flow) -> str | None:
+        """The user of ours that a URI names."""
+        user = self._users.find(uri.user) if uri.scheme != "tel" and self._is_ours(uri, flow) else None
+        return user.name if user is not None else None
+
+    def refer_to(self, line: str, to: str) -> Uri:
+        """What a line's provider is asked to call: a URI as it is, a number as the line's calls have it."""
+        found = self._lines.find(line)
+        if found is None:
+            raise PlacementError(404, f"no line {line}")
+        try:
+            if ":" in to:
+                return Uri.parse(to)
+            return over_line(found.settings, Placing(PeerType.LINE, line, to, "", ""), from_line=None).uri
+        except SipParseError as error:
+            raise _no_address(error) from error
 
     # --- users ------------------------------------------------------------------------------------------------------
 
@@ -248,7 +301,7 @@ class Routing:
         return [name] if group is None else [choice.line for choice in group.order(number, self._random)]
 
     def _emergency_step(self, placing: Placing, line: Line, *, last: bool) -> Step:
-        through = replace(placing, peer_name=line.name)
+        through = replace(placing, peer_name=line.name, emergency=True)
         hold = object()
         silence_s = None if last else SERVER_SILENCE_S
 
@@ -257,6 +310,17 @@ class Routing:
             return self._servers(through, line, silence_s)
 
         return self._step(through, find, silence_s=silence_s, hold=hold)
+
+
+def _problem_of(failed: Failed) -> str:
+    """What an attempt says against the server that it went to, in words; "" for nothing (RFC 3263 §4.3)."""
+    failure = failed.failure
+    if failed.ending is Ending.BROKEN:
+        return f"it cannot be reached: {failure.reason}"
+    if failed.ending is Ending.SILENT:
+        return "no answer to INVITE"
+    refused = failed.ending is Ending.REFUSED and failure.status == 503
+    return f"it answers INVITE with {failure.status} {failure.reason}" if refused else ""
 
 
 def _flow_to(binding: Binding) -> Flow:

@@ -15,7 +15,7 @@ from functools import partial
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.errors import ConfigurationError, ListenError
-from trunkline.events import CallEvent, CallRecorded, ChatMessageReceived, Event, RegisterUser
+from trunkline.events import CallEvent, CallRecorded, ChatMessageReceived, Event, RegisterUser, TransferRequested
 from trunkline.media.engine import MediaEngine
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
@@ -141,6 +141,7 @@ class Running:
             random=random.Random(),
             clock=lambda: self.endpoint.now_s,
             active_calls=self._calls_of_line,
+            is_ours=self.addresses.is_ours,
         )
         options = CallOptions(
             session_name=settings.session_name,
@@ -325,8 +326,12 @@ class Running:
 
     def handler_failed(self, event: Event, error: Exception, handler: str) -> None:
         """From the dispatcher: a handler raised."""
-        if isinstance(event, CallEvent):
+        if isinstance(event, TransferRequested):
+            log.error("call %d: handler %s failed", event.call.id, handler, exc_info=error)
+            event.request.fail()
+        elif isinstance(event, CallEvent):
             self.exchange.handler_failed(event.call, error, handler)
+        if isinstance(event, CallEvent):
             return
         log.error("handler %s failed", handler, exc_info=error)
         if isinstance(event, RegisterUser) and not event.request.decided:
@@ -336,7 +341,9 @@ class Running:
 
     def handlers_done(self, event: Event) -> None:
         """From the dispatcher: nobody decides any more."""
-        if isinstance(event, CallEvent):
+        if isinstance(event, TransferRequested):
+            event.request.settle()
+        elif isinstance(event, CallEvent):
             self.exchange.handlers_done(event.call)
         elif isinstance(event, RegisterUser):
             event.request.settle()
@@ -427,7 +434,8 @@ class Running:
         return line.credentials if line is not None else None
 
     def _calls_of_line(self, name: str) -> list[object | None]:
-        channels = [channel for call in self.exchange.sessions for channel in (call.zero, call.one) if channel]
+        courses = [call.course for call in self.exchange.sessions]
+        channels = [channel for course in courses for channel in (*course.channels, *course.transfers.newcomers)]
         return [hold for channel in channels for hold in channel.holds(name)]
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["DOUBT_S", "PAUSE_LIMIT_S", "Hysteresis", "ServerHealth", "Standing"]
+__all__ = ["DOUBT_S", "PAUSE_LIMIT_S", "SILENT_S", "Hysteresis", "ServerHealth", "Standing"]
 
 DOUBT_S = 300.0
 """How long a failed request counts against a server that no ping can clear."""
+
+SILENT_S = 300.0
+"""How long a server is left alone that answers neither pings nor a call, and never answered a ping."""
 
 PAUSE_LIMIT_S = 600.0
 """The longest Retry-After that keeps calls away: a provider's slip must not silence a line for a day."""
@@ -41,13 +44,15 @@ class ServerHealth:
 
     Args:
         hysteresis: How many pings in a row count.
-        pings_prove: Whether unanswered pings are believed of a server that never answered one. Some providers ignore
-            OPTIONS; of a line that registers, the REGISTER tells more.
+        pings_count: Whether unanswered pings count of a server that never answered one. Some providers ignore OPTIONS: of
+            a line that registers, the REGISTER tells more; of one that doesn't, they raise a doubt, and take the
+            server down only together with a request that failed, for a while.
     """
 
-    def __init__(self, hysteresis: Hysteresis, *, pings_prove: bool) -> None:
+    def __init__(self, hysteresis: Hysteresis, *, pings_count: bool) -> None:
         self._hysteresis = hysteresis
-        self._proven = pings_prove
+        self._pings_count = pings_count
+        self._proven = False
         self._standing = Standing.UP
         self._until = float("inf")
         self._missed = 0
@@ -75,6 +80,9 @@ class ServerHealth:
         self._answered = 0
         if retry_after_s:
             self._become(Standing.DOWN, reason, now + min(retry_after_s, PAUSE_LIMIT_S))
+        elif self._missing and not self._proven:
+            # pings that go unanswered, and now this: until it may be tried again, for its pings may never tell
+            self._become(Standing.DOWN, reason, now + SILENT_S)
         elif self.standing(now) is Standing.UP:
             # pings will clear it where they are answered; else time does
             self._become(Standing.DOUBTFUL, reason, float("inf") if self._proven else now + DOUBT_S)
@@ -106,8 +114,15 @@ class ServerHealth:
         self._missed += 1
         if retry_after_s:
             self.failed(now, reason, retry_after_s)
-        elif self._proven and self._missed >= self._hysteresis.down_after:
+        elif self._missing and self._proven:
             self._become(Standing.DOWN, reason, float("inf"))
+        elif self._missing and self.standing(now) is Standing.UP:
+            self._become(Standing.DOUBTFUL, reason, float("inf"))
+
+    @property
+    def _missing(self) -> bool:
+        """Whether so many pings went unanswered that it counts."""
+        return (self._proven or self._pings_count) and self._missed >= self._hysteresis.down_after
 
     def _paused(self, now: float) -> bool:
         return self._standing is Standing.DOWN and now < self._until < float("inf")

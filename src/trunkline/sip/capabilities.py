@@ -8,7 +8,7 @@ from trunkline.sip.session_timer import SessionTimer
 
 __all__ = ["ALLOW", "SDP", "Reliable", "demanded", "supported"]
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, NOTIFY"
 """The methods that we serve (RFC 3261 §20.5)."""
 
 SDP = "application/sdp"
@@ -21,7 +21,8 @@ def supported(timer: SessionTimer, reliable: Reliable = "never") -> list[tuple[s
     """The Supported header of our requests and responses (RFC 3261 §20.37)."""
     tags = ["timer"] if timer.enabled else []
     tags += ["100rel"] if reliable == "supported" else []
-    return [("Supported", ", ".join(tags))] if tags else []
+    tags.append("replaces")
+    return [("Supported", ", ".join(tags))]
 
 
 def demanded(reliable: Reliable) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from trunkline.sip.capabilities import ALLOW, SDP, supported
 from trunkline.sip.dialog import Dialog, DialogError, DialogKeeper
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, RequestReceived
 from trunkline.sip.invite import end_unwanted, sends_again, with_body
+from trunkline.sip.refer import ReferUsage
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.session_timer import Due, SessionTimer, SessionTimes
@@ -98,8 +99,9 @@ class InviteSession:
         self.contact = contact
         self.timer = timer or SessionTimer(SessionTimes(0))
         self._handler: InviteSessionHandler | None = handler
-        self._credentials = credentials
         self._keeper = keeper
+        self.credentials = credentials
+        self.refers = ReferUsage(self)
         self._confirmed = confirmed
         self._held_bye: list[tuple[str, str]] | None = None
         self._theirs: Reoffer | None = None
@@ -140,7 +142,7 @@ class InviteSession:
 
     def _send_bye(self, headers: list[tuple[str, str]]) -> None:
         self.endpoint.remove_dialog(self.dialog.key)
-        end_unwanted(self.endpoint, self.dialog, headers, credentials=self._credentials)
+        end_unwanted(self.endpoint, self.dialog, headers, credentials=self.credentials)
 
     @property
     def glare_wait_s(self) -> float:
@@ -196,7 +198,7 @@ class InviteSession:
             build,
             self.dialog.flow,
             body=body,
-            credentials=self._credentials,
+            credentials=self.credentials,
             on_response=lambda message, flow: self._response(message, flow, confirm),
             on_failure=self._failed,
             large_over_tcp=not self.dialog.nat,
@@ -305,7 +307,7 @@ class InviteSession:
             self._refuse(request, 500, RETRY_SOON)
             return
         serve = self._by_method.get(message.method)
-        if serve is None:
+        if serve is None or not self.refers.serves(message.method):
             refuse_unserved(self.endpoint, request)
             return
         unknown = [tag for tag in message.values("Require") if not self._understands(tag)]
@@ -409,7 +411,10 @@ class InviteSession:
         "BYE": _on_bye,
         "INFO": _on_info,
         "INVITE": _on_invite,
+        "NOTIFY": lambda self, request: self.refers.take(request),
         "OPTIONS": _on_options,
+        "REFER": lambda self, request: self.refers.take(request),
+        "SUBSCRIBE": lambda self, request: self.refers.take(request),
         "UPDATE": _on_update,
     }
 
@@ -433,6 +438,7 @@ class InviteSession:
         self._handler = None
         self._ours_handler = None
         self._set_alarm()
+        self.refers.end()
         theirs, self._theirs = self._theirs, None
         if theirs is not None:
             # RFC 3261 §15.1.2: requests still open in the dialog get 487

@@ -24,9 +24,10 @@ __all__ = [
     "refuse_unserved",
 ]
 
-SUPPORTED = ("path", "timer", "100rel")
+SUPPORTED = ("path", "timer", "100rel", "replaces")
 """The extensions that we take part in (RFC 3261 §20.37): bindings keep their Path (RFC 3327); sessions have timers (RFC
-4028) and reliable provisionals (RFC 3262) unless these are switched off for a peer."""
+4028) and reliable provisionals (RFC 3262) unless these are switched off for a peer; an INVITE may replace a dialog (RFC
+3891)."""
 
 ACCEPT = {"INVITE": (SDP,)}
 """The body types that a method's processing reads; of methods not named here a body is ignored."""
@@ -56,7 +57,7 @@ UNSERVED: dict[str, Refusal] = {
     "SUBSCRIBE": Refusal(489),  # RFC 6665 §4.2.1.1: no event package is served
     "PUBLISH": Refusal(405, None, (_ALLOW,)),
     "MESSAGE": Refusal(405, None, (_ALLOW,)),
-    "REFER": Refusal(405, None, (_ALLOW,)),
+    "REFER": Refusal(403, "REFER Outside A Dialog"),  # whom it is to act for is not known (RFC 3515 §2.4.1)
 }
 """Methods that we recognize, outside a dialog: what they get until something serves them."""
 
@@ -91,6 +92,7 @@ def refuse(endpoint: Endpoint, request: RequestReceived) -> bool:
 UNSERVED_INSIDE: dict[str, Refusal] = {
     **UNSERVED,
     # Outside a dialog these get 481 since they match none. Inside one their dialog is known, the method is not served:
+    "REFER": Refusal(405, None, (_ALLOW,)),
     # §8.2.1. PRACK and NOTIFY keep their 481, for a provisional or subscription that is not there.
     "REGISTER": Refusal(400, "REGISTER Inside A Dialog"),  # RFC 3261 §10.2: it is sent outside of any
 }

@@ -31,6 +31,7 @@ from trunkline.sip.invite import InviteClient, InviteServer, with_body
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import Failure
 from trunkline.sip.session_timer import SessionTimer
+from trunkline.testing.referring import ScriptedRefer
 from trunkline.testing.scripted import T38, CallRefused, Ended, ScriptedSession, fail, send_in, within
 
 if TYPE_CHECKING:
@@ -255,6 +256,11 @@ class ScriptedCall:
         dialog = self._take_session().dialog
         answer = send_in(self.agent, dialog, method, headers, body, self._credentials)
         return await within(answer, timeout_s)
+
+    def refer(self, to: str, *, replaces: ScriptedCall | None = None, headers: Headers = ()) -> ScriptedRefer:
+        """Transfer them to a URI by REFER, blind, or attended: to the party of another call of ours."""
+        other = replaces.session if replaces is not None else None
+        return ScriptedRefer.send(self._take_session(), to, other, headers)
 
     async def _reoffer(
         self, direction: Direction, wanted: Direction, timeout_s: float, *, update: bool = False

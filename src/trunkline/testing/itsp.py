@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.server.profile import Refusal, profile
+from trunkline.sip.capabilities import ALLOW, SDP
 from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
@@ -48,6 +49,11 @@ class Itsp(Agent):
         refuse_register: Status that every REGISTER with good credentials gets instead of 200; 0 for none.
         refuse_invite: The same for INVITE.
         refuse_options: The same for OPTIONS.
+        refuse_query: The same for a REGISTER without Contact.
+        refuse_domain: Status for a REGISTER or OPTIONS whose Request-URI is not in `domains`; 0 for none.
+        domains: Its domains besides `realm`.
+        options_headers: Further headers of the 200 to OPTIONS.
+        options_sdp: The session description of the 200 to OPTIONS.
         register_headers: Further headers of the 200 to a REGISTER, as Service-Route.
         refusals: What INVITEs must be like, as a real provider has it: see `behave_as`.
         retry_after_s: Goes with these refusals as Retry-After, where not 0.
@@ -65,6 +71,11 @@ class Itsp(Agent):
         self.refuse_register = 0
         self.refuse_invite = 0
         self.refuse_options = 0
+        self.refuse_query = 0
+        self.refuse_domain = 0
+        self.domains: set[str] = set()
+        self.options_headers: list[tuple[str, str]] = []
+        self.options_sdp = b""
         self.register_headers: list[tuple[str, str]] = []
         self.refusals: Sequence[Refusal] = ()
         self.retry_after_s = 0
@@ -178,17 +189,31 @@ class Itsp(Agent):
             return
         if request.message.method == "REGISTER":
             self._on_register(request)
-        elif request.message.method == "OPTIONS" and self.refuse_options:
-            self.endpoint.respond(request.tx, self.refuse_options, None, self._retry_after())
+        elif request.message.method == "OPTIONS":
+            self._on_options(request)
         else:
             super().on_other(request)
+
+    def _on_options(self, request: RequestReceived) -> None:
+        status = self.refuse_options or self._refuses_domain(request)
+        if status:
+            self.endpoint.respond(request.tx, status, None, self._retry_after())
+            return
+        described = [("Content-Type", SDP)] if self.options_sdp else []
+        headers = [("Allow", ALLOW), *described, *self.options_headers]
+        self.endpoint.respond(request.tx, 200, None, headers, self.options_sdp)
+
+    def _refuses_domain(self, request: RequestReceived) -> int:
+        ours = {self.realm, self.address, *self.domains}
+        return 0 if request.message.uri.host in ours else self.refuse_domain
 
     def _on_register(self, request: RequestReceived) -> None:
         account = self._verified(request)
         if account is None:
             return
-        if self.refuse_register:
-            self.endpoint.respond(request.tx, self.refuse_register, None, self._retry_after())
+        query = self.refuse_query if not request.message.contacts else 0
+        if status := self._refuses_domain(request) or self.refuse_register or query:
+            self.endpoint.respond(request.tx, status, None, self._retry_after())
             return
         asked_s = self._asked_s(request.message)
         if 0 < asked_s < self.min_expires_s:
@@ -199,7 +224,11 @@ class Itsp(Agent):
     def _bind(self, account: Account, request: RequestReceived, granted_s: int) -> None:
         contacts = request.message.contacts
         own: list[tuple[str, str]] = []
-        if granted_s > 0 and contacts:
+        if not contacts:
+            # RFC 3261 §10.2.3: it asks, and changes nothing
+            if account.contact is not None:
+                own = [("Contact", f"<{account.contact}>")]
+        elif granted_s > 0:
             account.contact, account.flow = contacts[0].uri, request.flow
             account.expires_at_s = asyncio.get_running_loop().time() + granted_s
             account.registrations += 1

@@ -151,6 +151,10 @@ class Run:
         return {name: value for name, value in rows[-1].items() if name and value} if rows else {}
 
 
+OPEN = ("01", "07", "0A")
+"""States of the kernel's table: established, a UDP socket that is bound, listening."""
+
+
 class Sipp:
     """One party that SIPp plays, run by run, at one address and port.
 
@@ -273,11 +277,15 @@ class Sipp:
         return run
 
     def _listens(self, pid: int) -> bool:
-        """Whether the process's namespace has a socket on the port, by the kernel's table of them."""
+        """Whether the process's namespace has an open socket on the port, by the kernel's table of them.
+
+        For a while there is one of an earlier run too, which waits for its end: nobody can connect to it.
+        """
         port = f":{self.port:04X}"
         table = Path(f"/proc/{pid}/net/{self._transport}")
         with contextlib.suppress(OSError):
-            return any(line.split()[1].endswith(port) for line in table.read_text().splitlines())
+            rows = [line.split() for line in table.read_text().splitlines()[1:]]
+            return any(row[1].endswith(port) and row[3] in OPEN for row in rows)
         return False
 
     def run(self, scenario: str, server: str, **how: int | str | bool | Path | None) -> Result:

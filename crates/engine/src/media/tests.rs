@@ -220,5 +220,8 @@ fn test_the_ports_of_a_leg_that_ends_serve_the_next_one() {
         assert_eq!(next.1, last.1);
         last = next;
     }
-    assert_eq!(engine.open_leg(HERE, 0).err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+    assert_eq!(
+        engine.open_leg(HERE, 0).err().map(|error| error.kind()),
+        Some(io::ErrorKind::AddrInUse)
+    );
 }
