@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from trunkline.calls.failure import best, closed_by, contact_of, crossing, reason, reasons_of, warning
+from trunkline.calls.failure import NO_MEDIA_PORT, best, closed_by, contact_of, crossing, reason, reasons_of, warning
 from trunkline.constants import ClosedReason, PeerType
 from trunkline.sip.endpoint import Message
 from trunkline.sip.request import Failure
@@ -116,3 +116,10 @@ def test_a_redirection_that_was_not_followed_closes_as_moved() -> None:
     assert closed_by(heard(486)) is ClosedReason.FAILED
     assert contact_of(heard(486, "Contact: <sip:b@10.0.0.9>")) == ""
     assert contact_of(Failure(302, "")) == ""
+
+
+@pytest.mark.parametrize("peer_type", list(PeerType))
+def test_a_want_of_our_own_is_503_and_one_of_the_peers_is_not(peer_type: PeerType) -> None:
+    ours = crossing(peer_type, NO_MEDIA_PORT)
+    assert (ours.status, dict(ours.headers)) == (503, {"Retry-After": "5"})
+    assert crossing(peer_type, Failure(503, "no media port is free")).status != 503

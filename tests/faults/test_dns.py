@@ -29,7 +29,7 @@ async def served(zone: Zone, folder: Path) -> AsyncIterator[tuple[SipServer, Its
             zone.add(f"_sip._udp.{name}.example", "SRV", f"10 0 {itsp.port} one.{name}.example.")
             zone.add(f"one.{name}.example", "A", HERE)
         lookup = DnsLookup(hosts=folder / "none", resolv_conf=folder / "resolv.conf", port=names.port)
-        resolver = CachingResolver(lookup, asyncio.get_running_loop().time, timeout_s=2.0)
+        resolver = CachingResolver(lookup, asyncio.get_running_loop().time, timeout_s=0.5)
         server = SipServer(realm=REALM, listen=[f"udp://{HERE}:0"], resolver=resolver, stop_timeout_s=0.2)
         server.add_user("alice", password="secret of alice")
         server.add_line("itsp", username=ACCOUNT, password="line secret", server="itsp.example", domain=itsp.realm)
@@ -46,8 +46,8 @@ async def served(zone: Zone, folder: Path) -> AsyncIterator[tuple[SipServer, Its
 def test_dns_that_is_gone_stops_no_known_line_and_a_new_one_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a registration that failed for want of an address is tried again after 2 s, 30 s and so on: here it is all 2 s
-    monkeypatch.setattr("trunkline.server.line_registration.OUTAGE", Schedule(first_s=2.0, second_s=2.0, limit_s=2.0))
+    # a registration that failed for want of an address is tried again after 2 s, 30 s and so on: here always after one
+    monkeypatch.setattr("trunkline.server.line_registration.OUTAGE", Schedule(first_s=1.0, second_s=1.0, limit_s=1.0))
 
     async def main() -> None:
         zone = Zone(ttl_s=1, negative_ttl_s=1)

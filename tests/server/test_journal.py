@@ -216,6 +216,30 @@ def test_a_peer_that_is_silent_is_given_up_and_its_row_goes(tmp_path: Path) -> N
     run(main())
 
 
+def test_what_a_stop_interrupts_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            alice = await here.phone()
+            near, far = await here.talk(alice)
+            await here.kill()
+            links = [here.network.link(*way) for way in ((SERVER, "10.0.0.2"), ("10.0.0.2", SERVER))]
+            for link in links:
+                link.up = False
+            again = await here.start()
+            await far.wait_ended(2)
+            await again.stop()
+            assert [row[0] for row in here.rows] == ["user"]
+            for link in links:
+                link.up = True
+            await here.start()
+            assert (await near.wait_ended(2)).how == "bye"
+            await asyncio.sleep(1)
+            assert here.rows == []
+            await alice.stop()
+
+    run(main())
+
+
 def test_many_dialogs_are_ended_at_a_bounded_rate_and_for_a_bounded_time(tmp_path: Path) -> None:
     many = 3_000
 

@@ -18,6 +18,7 @@ from sqlalchemy import create_engine
 
 from trunkline.errors import StorageError
 from trunkline.storage import BindingRecord, LineRecord, Store, TokenRecord, UserRecord
+from trunkline.storage.database import Batch
 from trunkline.storage.migrations import migrate
 from trunkline.storage.schema import METADATA
 from trunkline.storage.store import BATCH_ROWS
@@ -132,6 +133,35 @@ def test_a_failed_write_is_tried_again_and_newer_changes_win(
 
     asyncio.run(scenario())
     assert "disk full" in caplog.text
+
+
+def test_a_database_that_cannot_be_written_for_long_is_one_error_and_then_told_to_be_well(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("trunkline.storage.store.RETRY_S", (0.01,))
+    caplog.set_level("INFO", "trunkline.storage")
+
+    async def scenario() -> None:
+        store = await Store.open()
+        written, failures = store._database.write, 3
+
+        def broken(batch: Batch) -> None:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise StorageError("disk full")
+            written(batch)
+
+        monkeypatch.setattr(store._database, "write", broken)
+        store.put(USER)
+        deadline = asyncio.get_running_loop().time() + 10
+        while store.pending or "written again" not in caplog.text:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.02)
+        await store.close()
+
+    asyncio.run(scenario())
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO", "INFO", "WARNING"]
 
 
 def test_a_change_that_comes_while_a_write_fails_is_the_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -400,8 +400,7 @@ class Course:
         if self._wanted is not None:
             first = next(placings(self._wanted))
             peer_type = channel.party.peer_type if channel.party is not None else first.peer_type
-            explained = explain_unplaced(failure.status, failure.reason)
-            self.on_not_placed(channel, NotPlaced(failure, peer_type, explained))
+            self.on_not_placed(channel, NotPlaced(failure, peer_type, explain_unplaced(failure.status, failure.reason)))
 
     def _placing_failed(self, channel: Channel, error: CallFailed, event: CallEvent, refusal: Refusal) -> None:
         if self.closed_reason is not None:

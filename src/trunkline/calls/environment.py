@@ -91,9 +91,9 @@ class Environment:
         self.addresses = addresses
         self.sink = sink
         self.options = options
+        self.journal = journal
         self.sessions: Callable[[], Iterable[CallSession]] = lambda: ()
         """All sessions that are not closed."""
-        self.journal = journal
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0

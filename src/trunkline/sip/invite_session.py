@@ -99,9 +99,9 @@ class InviteSession:
         self.contact = contact
         self.timer = timer or SessionTimer(SessionTimes(0))
         self._handler: InviteSessionHandler | None = handler
+        self._keeper = keeper
         self.credentials = credentials
         self.refers = ReferUsage(self)
-        self._keeper = keeper
         self._confirmed = confirmed
         self._held_bye: list[tuple[str, str]] | None = None
         self._theirs: Reoffer | None = None
