@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.recording import Sent, response
-from trunkline.server.line_answers import classify, granted_s, refresh_in_s, retry_after_s
+from trunkline.server.line_answers import classify, granted_s, refresh_in_s
 from trunkline.server.line_states import Happening
 from trunkline.sip.endpoint import Flow, Message, NameAddr
-from trunkline.sip.request import Failure
+from trunkline.sip.request import Failure, retry_after_s
 
 SENT = Sent(
     1, "REGISTER", "sip:itsp.example",

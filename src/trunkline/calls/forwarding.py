@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from trunkline.sip.endpoint import Message, NameAddr, SipParseError
+from trunkline.sip.endpoint import Message, NameAddr, Parameterized, SipParseError
 
 __all__ = ["CAUSES", "Diverted", "addresses", "diversions"]
 
@@ -86,8 +86,8 @@ def _reason_cause(entry: NameAddr) -> str:
     """The cause in the Reason that is part of an entry's URI (RFC 7044 §5.2), as `Reason=SIP%3Bcause%3D486`."""
     for name, value in entry.uri.headers:  # unescaped
         if name.lower() == "reason":
-            for part in value.split(";"):
-                key, _, text = part.strip().partition("=")
-                if key.lower() == "cause":
-                    return text.strip()
+            try:
+                return Parameterized.parse(value or "").param("cause") or ""
+            except SipParseError:
+                return ""
     return ""

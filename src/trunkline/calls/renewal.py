@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from trunkline.media.engine import Leg
 from trunkline.sip.description import Description, FaxAttributes
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
-from trunkline.sip.request import Failure
+from trunkline.sip.request import Failure, retry_after_s
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
@@ -165,6 +165,5 @@ def _retry_after_s(failure: Failure) -> float | None:
     message = failure.message
     if message is None or failure.status != 500:
         return None
-    text = (message.header("Retry-After") or "").split(";")[0].split("(")[0].strip()
-    seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
-    return max(float(seconds), 0.5) if seconds is not None and seconds <= LONGEST_RETRY_S else None
+    seconds = retry_after_s(message)
+    return max(seconds, 0.5) if seconds is not None and seconds <= LONGEST_RETRY_S else None

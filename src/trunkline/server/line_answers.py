@@ -13,10 +13,10 @@ from trunkline.explanation import Explanation
 from trunkline.server.line_states import Happening
 from trunkline.server.registration import expires_of
 from trunkline.sip.endpoint import Challenge, Message, NameAddr, SipParseError
-from trunkline.sip.request import Failure
+from trunkline.sip.request import Failure, retry_after_s
 from trunkline.sip.shown import shown_answer
 
-__all__ = ["Cause", "LineFailure", "classify", "granted_s", "refresh_in_s", "retry_after_s"]
+__all__ = ["Cause", "LineFailure", "classify", "granted_s", "refresh_in_s"]
 
 MAX_MIN_EXPIRES_S = 86_400
 """The longest Min-Expires that is asked for."""
@@ -124,13 +124,6 @@ def _is_supported(message: Message) -> bool:
             except SipParseError:
                 continue
     return False
-
-
-def retry_after_s(message: Message) -> float | None:
-    """The seconds of a Retry-After, without its comment and parameters (RFC 3261 §20.33); None where there is none."""
-    text = (message.header("Retry-After") or "").strip()
-    digits = text[: next((at for at, letter in enumerate(text) if letter not in "0123456789"), len(text))]
-    return float(digits[:9]) if digits else None
 
 
 def granted_s(message: Message, *, token: str, contact: NameAddr, asked_s: int) -> int:

@@ -12,11 +12,10 @@ from random import Random
 
 from trunkline.events import Event, LineDown, LineUp
 from trunkline.server.line import Line
-from trunkline.server.line_answers import retry_after_s
 from trunkline.server.line_states import LineState
 from trunkline.sip.capabilities import SDP
 from trunkline.sip.endpoint import Driver, Endpoint, Flow, NameAddr, Uri
-from trunkline.sip.request import ClientRequest, Failure
+from trunkline.sip.request import ClientRequest, Failure, retry_after_s
 from trunkline.sip.shown import shown_flow
 
 __all__ = ["LinePings", "LineUsability", "options_of", "problem_of"]

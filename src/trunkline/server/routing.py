@@ -20,7 +20,6 @@ from trunkline.server.groups import Choice, LineGroup, LineGroups
 from trunkline.server.identity import over_line, to_phone
 from trunkline.server.limits import Limits
 from trunkline.server.line import Line
-from trunkline.server.line_answers import retry_after_s
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.lines import Lines
 from trunkline.server.rates import digits
@@ -28,6 +27,7 @@ from trunkline.server.registrar import Registrar
 from trunkline.server.users import User, Users
 from trunkline.sip.dialog import next_hop
 from trunkline.sip.endpoint import Flow, NameAddr, SipParseError, Uri
+from trunkline.sip.request import retry_after_s
 from trunkline.sip.resolver import ResolutionError
 
 __all__ = ["EmergencyCalls", "Routing"]

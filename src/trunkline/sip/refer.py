@@ -128,9 +128,16 @@ class Refer:
         if len(named) > 1:
             raise ReferRefused(400, "Several Replaces")
         replaces = Replaces.parse(named[0] or "") if named else None
-        sub = (message.header("Refer-Sub") or "true").partition(";")[0].strip().lower()
         by = message.header("Referred-By") or ""
-        return cls(uri.replace(headers=()) if uri.headers else uri, replaces, by, sub != "false")
+        return cls(uri.replace(headers=()) if uri.headers else uri, replaces, by, _wants_told(message))
+
+
+def _wants_told(message: Message) -> bool:
+    """Whether a REFER makes a subscription (RFC 4488 §4): unless it says `false`."""
+    try:
+        return Parameterized.parse(message.header("Refer-Sub") or "true").token.lower() != "false"
+    except SipParseError:
+        return True
 
 
 def fragment(status: int, reason: str) -> Body:

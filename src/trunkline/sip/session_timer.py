@@ -6,12 +6,11 @@ responses and the time; it gives back headers and the next thing that is due. A 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from trunkline.sip.endpoint import Message, SipParseError
+from trunkline.sip.endpoint import Message, Parameterized, SipParseError
 
 __all__ = ["Due", "SessionTimer", "SessionTimes", "requires", "supports"]
 
@@ -37,8 +36,7 @@ Header = tuple[str, str]
 
 _AS_UAC = {"us": ";refresher=uac", "them": ";refresher=uas", None: ""}
 
-_SESSION_EXPIRES = re.compile(r"\s*(\d{1,10})\s*(?:;(.*))?", re.DOTALL)
-_REFRESHER = re.compile(r"(?:^|;)\s*refresher\s*=\s*(uac|uas)\s*(?:;|$)", re.IGNORECASE)
+MAX_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +80,14 @@ def requires(message: Message, option: str) -> bool:
 
 def _wanted(message: Message) -> _Wanted | None:
     """The Session-Expires of a message; None where it has none, or one that cannot be read."""
-    found = _SESSION_EXPIRES.fullmatch(message.header("Session-Expires") or "")
-    if found is None:
+    try:
+        value = Parameterized.parse(message.header("Session-Expires") or "")
+    except SipParseError:
         return None
-    refresher = _REFRESHER.search(found[2] or "")
-    return _Wanted(min(int(found[1]), HIGHEST_S), refresher[1].lower() if refresher else None)
+    seconds, refresher = value.token, (value.param("refresher") or "").lower()
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= MAX_DIGITS):
+        return None
+    return _Wanted(min(int(seconds), HIGHEST_S), refresher if refresher in ("uac", "uas") else None)
 
 
 def _min_se_s(message: Message) -> int:
