@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -19,6 +18,7 @@ from trunkline.events import ChatMessageFailed, ChatMessageReceived, ChatMessage
 from trunkline.messaging.courier import Courier, Letter, MessageResult, carried
 from trunkline.messaging.mailbox import Mailbox
 from trunkline.messaging.peers import Destination, Directory, Sender
+from trunkline.one_decision import OneDecision
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived, SipParseError
 from trunkline.sip.subscription import expires_of
 
@@ -49,7 +49,7 @@ class MessagesOptions:
     """Size of a body that is taken."""
 
 
-class ChatMessage:
+class ChatMessage(OneDecision):
     """A message that arrived. Decide it by exactly one of `relay`, `accept` and `reject`, from any thread.
 
     Attributes:
@@ -66,6 +66,7 @@ class ChatMessage:
     """
 
     def __init__(self, messages: Messages, request: RequestReceived, sender: Sender, message_id: str) -> None:
+        super().__init__(asyncio.get_running_loop(), "message")
         message = request.message
         self.id = message_id
         self.from_peer_type = sender.peer_type
@@ -78,11 +79,6 @@ class ChatMessage:
         self.from_ip, self.from_port = request.flow.remote
         self.request = request
         self._messages = messages
-        self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._timer: asyncio.TimerHandle | None = None
-        self.decided = False
-        """Whether a decision has been taken."""
 
     def __repr__(self) -> str:
         return f"<ChatMessage {self.id} from {self.from_peer_name}>"
@@ -126,29 +122,10 @@ class ChatMessage:
             raise ValueError(f"{status} refuses nothing: 400 to 699 is needed")
         self._decide(lambda: self._messages.answer(self, status, reason))
 
-    def wait(self, timeout_s: float) -> None:
-        """Settle it when no decision was taken for so long. Called on the loop."""
-        self._timer = self._loop.call_later(timeout_s, self.settle)
-
     def settle(self) -> None:
         """Do what is done without a handler, unless it is decided."""
         if not self.decided:
             self._messages.settle(self)
-
-    def _decide(self, carry_out: Callable[[], None]) -> None:
-        with self._lock:
-            if self.decided:
-                raise RuntimeError("this message is decided already")
-            self.decided = True
-        if _running_loop() is self._loop:
-            self._carry_out(carry_out)
-        else:
-            self._loop.call_soon_threadsafe(self._carry_out, carry_out)
-
-    def _carry_out(self, decision: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        decision()
 
 
 class Messages:
@@ -329,10 +306,3 @@ def _hops(message: Message) -> int:
     except SipParseError:
         return 70
     return 70 if hops is None else hops
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

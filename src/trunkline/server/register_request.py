@@ -7,9 +7,9 @@ thread. Exactly one decision counts, and where there is none the request is auth
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 
+from trunkline.one_decision import OneDecision
 from trunkline.sip.endpoint import RequestReceived
 
 __all__ = ["Decided", "RegisterRequest"]
@@ -18,7 +18,7 @@ Decided = Callable[["RegisterRequest"], None]
 """Carries a decision out, on the loop."""
 
 
-class RegisterRequest:
+class RegisterRequest(OneDecision):
     """A phone's REGISTER. Decide it by exactly one of `authenticate`, `accept`, `reject` and `attach`, from any thread.
 
     Attributes:
@@ -38,24 +38,16 @@ class RegisterRequest:
         accept: Callable[[RegisterRequest, str], None],
         reject: Callable[[RegisterRequest, int, str | None], None],
     ) -> None:
+        super().__init__(loop, "registration")
         self.request = request
         to = request.message.to.uri
         self.user = to.user or ""
         self.domain = to.host
         self.user_agent = request.message.header("User-Agent") or ""
         self.from_ip, self.from_port = request.flow.remote
-        self._loop = loop
         self._authenticate = authenticate
         self._accept = accept
         self._reject = reject
-        self._lock = threading.Lock()
-        self._decided = False
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def decided(self) -> bool:
-        """Whether a decision has been taken."""
-        return self._decided
 
     @property
     def has_credentials(self) -> bool:
@@ -104,35 +96,9 @@ class RegisterRequest:
             raise ValueError(f"{status} refuses nothing: 400 to 699 is needed")
         self._decide(lambda: self._reject(self, status, reason))
 
-    def wait(self, timeout_s: float) -> None:
-        """Settle it when no decision was taken for so long. Called on the loop."""
-        self._timer = self._loop.call_later(timeout_s, self.settle)
-
     def settle(self) -> None:
         """Authenticate unless it is decided: its handlers are done, or late."""
         try:
             self.authenticate()
         except RuntimeError:
             return
-
-    def _decide(self, carry_out: Callable[[], None]) -> None:
-        with self._lock:
-            if self._decided:
-                raise RuntimeError("this registration is decided already")
-            self._decided = True
-        if _running_loop() is self._loop:
-            self._carry_out(carry_out)
-        else:
-            self._loop.call_soon_threadsafe(self._carry_out, carry_out)
-
-    def _carry_out(self, decision: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        decision()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
