@@ -49,6 +49,7 @@ def test_payload_types_are_mapped_and_a_codec_of_one_side_alone_is_refused(sides
     assert poll_until(lambda: a.statistics.packets_refused == 1)
     b.audio = [PCMA]
     b.configure()
+    assert b.statistics.packets_refused == 0  # answered after the command was carried out
     a.phone.send(a.port, bytes(160), 0)
     assert poll_until(lambda: b.statistics.packets_refused == 1)
     assert len(b.phone.receive()) == 0
@@ -94,6 +95,7 @@ def pair(engine: MediaEngine) -> tuple[int, int]:
 def test_a_tone_is_heard_by_its_frequency_and_level(engine: MediaEngine) -> None:
     a, b = pair(engine)
     engine.listen(b)
+    assert counts(engine, b).packets_received == 0  # answered after the command was carried out
     engine.play_tone(a, 523.25, -16.0)
     assert poll_until(lambda: counts(engine, b).packets_received >= 25)
     heard = engine.heard(b)
