@@ -430,6 +430,7 @@ class Course:
         for channel in self.channels:
             channel.watch(True)
         self.ledger.connected(self.env.endpoint.now_s)
+        self.env.on_up(self.call)
         placement, self._placement = self._placement, None
         self.emit(CallSessionConnected(self.call))
         if placement is not None:

@@ -341,6 +341,7 @@ class MergedTransfer(NewcomerTransfer):
         self._tie()
 
     def _arrived(self) -> None:
+        self._other.ledger.transferred_from(self.ledger)
         self._other.finish(ClosedReason.TRANSFERRED, Happening.CLOSED, News())
 
     def _give_up(self) -> None:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.calls.channel import Channel
-from trunkline.calls.destinations import Destination, Several, ToUser, Wanted
+from trunkline.calls.destinations import Destination, Several, ToUser, Wanted, placings
 from trunkline.calls.environment import Environment
 from trunkline.calls.link import Happening, News, Stage
 from trunkline.calls.peers import PlacementError, Placing
+from trunkline.calls.record import shown_party
 from trunkline.calls.transfer import CalledTransfer, MergedTransfer, PassedTransfer, ReplacingTransfer, Transfer
 from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
 from trunkline.constants import ChannelId, ClosedReason, PeerType
@@ -91,6 +92,8 @@ class Transfers:
             return
         course.log.info("channel %s asks to be transferred to %s", channel.id.name, refer.uri)
         referral = channel.invite.refers.accept(request, refer)
+        how = "blind" if refer.replaces is None else "attended"
+        self._note(how, channel, kept, str(refer.uri.replace(headers=())))
         if refer.replaces is not None:
             self._merge_referred(channel, kept, referral, refer.replaces)
         else:
@@ -184,6 +187,9 @@ class Transfers:
             CallStateError: Another transfer runs.
         """
         self._check_free()
+        first = next(placings(wanted))
+        number = f" {first.dial_number}" if first.peer_type is PeerType.LINE else ""
+        self._note("application", None, kept, f"{first.peer_type.name.lower()} {first.peer_name}{number}")
         outcome, on_over = self._awaited()
         self._call(leaving, kept, wanted, timeout_s, on_over)
         return outcome
@@ -193,6 +199,7 @@ class Transfers:
     ) -> asyncio.Future[TransferOutcome]:
         """Ask who is kept to call somebody. CallStateError as `transfer`."""
         self._check_free()
+        self._note("application", None, kept, to)
         outcome, on_over = self._awaited()
         self._pass(leaving, kept, to, timeout_s, on_over)
         return outcome
@@ -202,6 +209,7 @@ class Transfers:
     ) -> asyncio.Future[TransferOutcome]:
         """Let who is kept talk to somebody of another call. CallStateError as `transfer`."""
         self._check_free()
+        self._note("application", None, kept, shown_party(newcomer.party))
         outcome, on_over = self._awaited()
         transfer = MergedTransfer(self._course, leaving, kept, on_over)
         self._current = transfer
@@ -215,6 +223,7 @@ class Transfers:
             NegotiationError: He cannot be answered; the call is as it was.
             NoMediaPorts: There is no port.
         """
+        self._note("replaces", newcomer, kept, shown_party(newcomer.party))
         _, on_over = self._awaited()
         transfer = ReplacingTransfer(self._course, leaving, kept, on_over)
         newcomer.owner = transfer
@@ -318,8 +327,14 @@ class Transfers:
         """The provider has carried it out: nobody is left in this call."""
         self._course.finish(ClosedReason.TRANSFERRED, Happening.CLOSED, News())
 
+    def _note(self, how: str, by: Channel | None, kept: Channel, to: str) -> None:
+        course = self._course
+        asker = by.party if by is not None else None
+        course.ledger.transfer_asked(how, asker, kept.party, to, course.env.endpoint.now_s)
+
     def _emit(self, outcome: TransferOutcome) -> None:
         course = self._course
+        course.ledger.transfer_over(outcome)
         course.log.info("transfer %s: %d %s", outcome.result.value, outcome.status, outcome.reason)
         course.emit(_EVENTS[outcome.result](course.call, outcome))
 

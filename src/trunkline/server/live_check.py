@@ -317,9 +317,12 @@ class _Verdict:
                 if theirs_s is not None and abs(theirs_s - self._wall_s) > SKEW_S:
                     apart = round(abs(theirs_s - self._wall_s))
                     # calls go on, but records, traces and what is compared with the provider's bill are wrong
-                    yield False, (
-                        f"{self._name}: the provider's clock and ours are {apart} s apart; "
-                        "set this machine's clock, best by NTP: the times of records and traces follow it"
+                    yield (
+                        False,
+                        (
+                            f"{self._name}: the provider's clock and ours are {apart} s apart; "
+                            "set this machine's clock, best by NTP: the times of records and traces follow it"
+                        ),
                     )
                     return
 
