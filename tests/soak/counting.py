@@ -12,7 +12,7 @@ import gc
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,8 @@ async def rest(counted: Callable[[], Counts], start: Counts, before: Counter[str
     while (now := counted()) != start:
         if loop.time() > deadline:
             left = {name: f"{now[name]}, {value} at the start" for name, value in start.items() if now[name] != value}
-            raise AssertionError(f"left: {left}; grown: {(census() - before).most_common(MOST_GROWN)}")
+            grown = (census() - before).most_common(MOST_GROWN)
+            raise AssertionError(f"left: {left}; open: {sorted(_open_files())}; grown: {grown}")
         await asyncio.sleep(0.1)
 
 
@@ -83,12 +84,16 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _udp_sockets() -> int:
-    """The process's UDP sockets, by the system's table of them."""
-    own = set()
+def _open_files() -> Iterator[str]:
+    """What each file descriptor of the process is."""
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            own.add(os.readlink(link))
+            yield os.readlink(link)
+
+
+def _udp_sockets() -> int:
+    """The process's UDP sockets, by the system's table of them."""
+    own = set(_open_files())
     tables = Path("/proc/net/udp").read_text() + Path("/proc/net/udp6").read_text()
     inodes = re.findall(r"^ *\d+: (?:\S+ +){8}(\d+)", tables, re.MULTILINE)
     return sum(f"socket:[{inode}]" in own for inode in inodes)

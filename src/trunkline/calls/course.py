@@ -465,9 +465,8 @@ class Course:
             self.ledger.closed(self.env.endpoint.now_s)
             self._on_over(self.call)
             self.emit(CallSessionClosed(self.call, closed))
-            for watcher in self._watchers:
-                if not watcher.done():
-                    watcher.set_result(closed)
+            for watcher in (each for each in self._watchers if not each.done()):
+                watcher.set_result(closed)
 
     def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self.channels

@@ -81,7 +81,7 @@ class Errand:
         if self.random.random() < 0.4:
             provider = self.people.providers[self.random.choice(("steady", "named"))]
             return self.dial_in(provider, target or self.random.choice(("bob", "alice", "team")))
-        return self.dial(self.alice, target or self.random.choice(("bob", "team", "steady", "named", "trunk")))
+        return self.dial(self.alice, target or self.random.choice(("bob", "team", "steady", "named")))
 
     async def arrival(self) -> ScriptedCall:
         """The next call that is this errand's."""
@@ -95,6 +95,8 @@ class Errand:
         await self.pause(0.3)
         far.answer()
         await near.wait_answered(PATIENCE_S)
+        # its ACK too: before that nothing may be offered (RFC 3261 §14.1)
+        await far.wait_answered(PATIENCE_S)
         return far
 
     async def pause(self, longest_s: float) -> None:
