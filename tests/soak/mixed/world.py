@@ -95,6 +95,7 @@ class MixedWorld:
         await self.crowd.hear()
         await self._collect_in_threads()
         self._reader = sqlite3.connect(self._folder / "soak.db")
+        self._rows()
         await self._until_quiet()
         self._census = census()
         self._start = self.count()
