@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ async def soak(folder: Path, *stages_s: float, t1_s: float, fault_s: float) -> d
         used = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "seed": SEED,
+            "day": datetime.now(UTC).date().isoformat(),
             "minutes": round(sum(stages_s) / 60, 1),
             "rate": RATE,
             "sessions": world.created,
