@@ -23,7 +23,7 @@ import pytest
 from tests.soak.counting import resident_bytes
 from tests.soak.mixed.world import MixedWorld, open_world
 
-SHORT_S = 25.0
+SHORT_S = 15.0
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 RATE = float(os.environ.get("SOAK_RATE", "5"))
 """Errands that begin in a second."""
@@ -87,7 +87,7 @@ def check_sessions(world: MixedWorld) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_nothing_is_left_of_a_mixed_half_minute(tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_short_mixed_soak(tmp_path: Path) -> None:
     asyncio.run(soak(tmp_path, SHORT_S, t1_s=0.2, fault_s=4.0))
 
 

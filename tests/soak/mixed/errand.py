@@ -130,7 +130,9 @@ class Errand:
             self.note(self._arriving.get_nowait())
         self.people.expect_no_more(self.name)
         for call in self._calls:
-            call.hangup()
+            # who has vanished says nothing any more
+            if not isinstance(call.agent, (Guest, Provider)) or call.agent.here:
+                call.hangup()
         for phone in self._guests:
             await phone.leave()
             self.people.guests.put_nowait(phone.name)

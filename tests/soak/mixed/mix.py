@@ -47,7 +47,7 @@ KINDS = {
     "deadcallee": _kind(calls.callee_vanishes, 2, "hung up", _Reason.HANGUP),
     "raises": _kind(calls.handler_raises, 2, "caller: 500", _Reason.FAILURE_SENT),
     "raiseslater": _kind(calls.handler_raises_later, 2, "caller: bye, callee: bye", _Reason.CLOSED),
-    "bad": _kind(calls.bad_network, 15, ("bye", "cancel", "refused", "lost"), *ANYHOW),
+    "bad": _kind(calls.bad_network, 15, ("bye", "cancel", "refused", "lost", "its provider is gone"), *ANYHOW),
     "blind": _kind(transfers.blind, 5, "told 200", _Reason.HANGUP),
     "blindrefused": _kind(transfers.blind_refused, 3, "told 486", _Reason.HANGUP),
     "blindgone": _kind(transfers.blind_and_hangs_up, 3, "hung up", _Reason.HANGUP),

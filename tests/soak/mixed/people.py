@@ -97,6 +97,13 @@ class Provider(Itsp):
     endpoint_class = Watched
     people: People
     behind: Relay | None = None
+    here = True
+    """It has not vanished."""
+
+    def vanish(self) -> None:
+        """Be gone without a word."""
+        self.here = False
+        super().vanish()
 
     @property
     def contact(self) -> str:
