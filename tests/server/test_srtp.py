@@ -135,12 +135,13 @@ server = "192.0.2.1"
 """
     )
     settings = load_file(path)
-    users = {name: options.user(name, settings.server).party() for name, options in settings.users.items()}
+    users = {name: options.user(name, settings.server) for name, options in settings.users.items()}
     lines = {
         name: LineSettings(name=name, **options.values(name, settings.server))
         for name, options in settings.lines.items()
     }
-    found = {name: (each.srtp, each.srtp_in_clear) for name, each in [*users.items(), *lines.items()]}
+    found = {name: (each.srtp, each.srtp_in_clear) for name, each in users.items()}
+    found |= {name: (each.srtp, each.srtp_in_clear) for name, each in lines.items()}
     assert found == {
         "alice": ("required", False),
         "bob": ("offered", True),
