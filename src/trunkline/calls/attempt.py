@@ -6,6 +6,7 @@ early dialog with an offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 326
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,6 +35,8 @@ from trunkline.sip.invite import InviteClient, end_unwanted
 from trunkline.sip.request import Failure
 
 __all__ = ["Attempt", "AttemptOwner", "Won"]
+
+log = logging.getLogger("trunkline.calls")
 
 MAX_EARLY_DIALOGS = 16
 """Early dialogs of one INVITE that are told apart; what further ones say of media is not heard."""
@@ -129,7 +132,7 @@ class Attempt:
         self.timer = env.session_timer(party)
         self._early.clear()
         self._sure.clear()
-        self._offered = env.describer()
+        self._offered = env.describer(party, flow)
         body = self._offered.offer(
             address=self.address,
             port=self.leg.port,
@@ -233,7 +236,12 @@ class Attempt:
             return False
         target = self.target
         routed = any(name.lower() == "route" for name, _ in target.headers)
-        self._prepare(uri, target.flow if routed else next_hop(uri, target.flow))
+        try:
+            self._prepare(uri, target.flow if routed else next_hop(uri, target.flow))
+        except NegotiationError as error:
+            # SRTP is required, and the way there is in the clear
+            log.info("%s is not tried: %s", uri, error.reason)
+            return False
         self._client.start()
         return True
 
@@ -254,7 +262,7 @@ class Attempt:
         if message.content_type != SDP:
             return ()
         try:
-            return self._env.describer().read_offer(message.sdp).codecs
+            return self._env.describer(self.target.party, self._client.flow).read_offer(message.sdp).codecs
         except (NegotiationError, SipParseError):
             return ()
 

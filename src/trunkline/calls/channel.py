@@ -20,6 +20,7 @@ from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
+from trunkline.calls.securing import Secured
 from trunkline.calls.translated import translated
 from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
@@ -46,7 +47,7 @@ PASSED_PROVISIONALS = frozenset({180, 181, 182, 183})
 """What a waiting caller is told; 199 and private ones concern us alone."""
 
 
-class Channel:
+class Channel(Secured):
     """One leg of a session.
 
     Args:
@@ -95,7 +96,7 @@ class Channel:
             SipParseError: Its description is malformed.
             NegotiationError: Nothing that it offers can be used.
         """
-        describer = self.env.describer()
+        describer = self.env.describer(party, request.flow)
         if request.message.sdp:
             self._offer = describer.read_offer(request.message.sdp)
         self.party = party

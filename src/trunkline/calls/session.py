@@ -19,6 +19,7 @@ from trunkline.calls.forwarding import Diverted, diversions
 from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
+from trunkline.calls.securing import renew_keys
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType
@@ -314,6 +315,17 @@ class CallSession(Transferring):
             ValueError: There is no contact, or it has a line break.
         """
         self.respond(302, None, contact)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the audio of every party of it goes as SRTP; `zero.encrypted` and `one.encrypted` say it per leg."""
+        one = self.one
+        return self.zero.encrypted and (one is None or one.encrypted)
+
+    def renew_keys(self) -> bool:
+        """Offer new SRTP keys to each encrypted side that is up (RFC 4568 §7.1.4); False where there is none."""
+        sides = [side for side in (self.zero, self.one) if side is not None]
+        return self._env.run(lambda: sum(map(renew_keys, sides)) > 0)
 
     def close(self) -> None:
         """End the call: 480 to a caller who waits, CANCEL to who is being called, BYE to who is up. Idempotent."""

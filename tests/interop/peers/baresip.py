@@ -45,6 +45,7 @@ class Account:
         expires_s: what its REGISTER asks for; 0 does not register.
         answer: "manual" or "auto".
         auth_user: the digest's user name; `user` when empty.
+        mediaenc: "srtp" offers keys on RTP/AVP, "srtp-mand" offers RTP/SAVP and takes nothing else; plain RTP when empty.
     """
 
     user: str
@@ -56,6 +57,7 @@ class Account:
     expires_s: int = 60
     answer: str = "manual"
     auth_user: str = ""
+    mediaenc: str = ""
 
     @property
     def address(self) -> str:
@@ -71,6 +73,7 @@ class Account:
             "outbound": f'"{server}"',
             "regint": str(self.expires_s),
             "answermode": self.answer,
+            **({"mediaenc": self.mediaenc} if self.mediaenc else {}),
             "audio_codecs": ",".join(f"{codec}/8000/1" for codec in self.codecs),
         }
         return f"<{self.address};transport={self.transport}>" + "".join(
@@ -319,7 +322,7 @@ def _config(inside: Namespace, sip_port: int, plays: Path, folder: Path) -> str:
         "menu_bell": "no",
         "module_path": str(MODULES),
     }
-    modules = [("module", name) for name in ("g711", "aufile", "aubridge", "sndfile")]
+    modules = [("module", name) for name in ("g711", "aufile", "aubridge", "sndfile", "srtp")]
     modules += [("module_tmp", "account"), ("module_app", "menu"), ("module_app", "ctrl_tcp")]
     lines = [f"{name}\t{value}" for name, value in settings.items()]
     return "\n".join([*lines, *(f"{kind}\t{name}.so" for kind, name in modules), ""])

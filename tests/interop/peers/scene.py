@@ -68,12 +68,22 @@ class Scene:
         return Talker((self.baresip if program == "baresip" else self.linphone)(user, inside, transport), PHONE_HZ)
 
     def baresip(
-        self, user: str = "alice", inside: Namespace | None = None, transport: str = "udp", tone_hz: float = PHONE_HZ
+        self,
+        user: str = "alice",
+        inside: Namespace | None = None,
+        transport: str = "udp",
+        tone_hz: float = PHONE_HZ,
+        mediaenc: str = "",
     ) -> Baresip:
         """A registered baresip."""
         inside = inside or self.namespace()
         account = baresip.Account(
-            user, password(user), self.pbx.at(inside, transport), domain=REALM, transport=transport
+            user,
+            password(user),
+            self.pbx.at(inside, transport),
+            domain=REALM,
+            transport=transport,
+            mediaenc=mediaenc,
         )
         started: Baresip = self._fixture("baresip")(account, tone_hz, inside)
         self._phones.append(started)
