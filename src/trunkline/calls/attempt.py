@@ -16,7 +16,6 @@ from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
 from trunkline.calls.redirect import Redirections
 from trunkline.media.engine import Leg
-from trunkline.sip.capabilities import SDP
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog, next_hop
 from trunkline.sip.endpoint import (
@@ -29,6 +28,7 @@ from trunkline.sip.endpoint import (
     NegotiationError,
     SipParseError,
     Uri,
+    read_capabilities,
 )
 from trunkline.sip.invite import InviteClient, end_unwanted
 from trunkline.sip.request import Failure
@@ -250,12 +250,12 @@ class Attempt:
         return True
 
     def _their_codecs(self, message: Message) -> Sequence[Codec]:
-        """What the description in a 488 says that they can (RFC 3261 §21.4.26); empty where there is none."""
-        if message.content_type != SDP:
+        """What the description in a 488 says that they can (RFC 3264 §9, RFC 3261 §21.4.26); empty where there is none."""
+        if not message.sdp:
             return ()
         try:
-            return self._env.describer().read_offer(message.sdp).codecs
-        except (NegotiationError, SipParseError):
+            return read_capabilities(message.sdp)
+        except SipParseError:
             return ()
 
     # --- descriptions -----------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 //! Session descriptions (RFC 8866) and the offer/answer model (RFC 3264), one state a leg.
 //!
 //! `description` holds lines, `codec` and `audio` read what they mean, `negotiate` is the pure function that agrees, `describer` is what a
-//! leg keeps: its own `o=` line and version, payload types and media lines. The Python binding uses [`Describer`] alone.
+//! leg keeps: its own `o=` line and version, payload types and media lines. `capabilities` reads what describes no session. The Python
+//! binding uses [`Describer`] and [`read_capabilities`] alone.
 
 mod audio;
+mod capabilities;
 mod codec;
 mod describer;
 mod description;
@@ -12,6 +14,7 @@ mod negotiate;
 mod numbering;
 
 pub use audio::{Audio, Direction};
+pub use capabilities::read_capabilities;
 pub use codec::{Codec, CodecError, codecs_of, in_common, in_words};
 pub use describer::{DescribeError, Describer, RemoteOffer};
 pub use description::{
