@@ -664,7 +664,7 @@ class _EndpointCommands:
         timeout_s: float | None = None,
         large_over_tcp: bool = True,
     ) -> int:
-        """Send a request in a new client transaction and return its id.
+        """Send a request in a new client transaction and return its id. An empty User-Agent among `headers` means that it has none.
 
         `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent), User-Agent (where absent)
         are added. `timeout_s` replaces 64*T1 as Timer B or F. Failure to send comes as `TransportFailed`.

@@ -13,7 +13,7 @@ from trunkline.calls.codecs import shared, theirs
 from trunkline.calls.failure import NO_MEDIA_PORT
 from trunkline.calls.link import Happening, News, Stage
 from trunkline.errors import CallStateError, NoMediaPorts
-from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
+from trunkline.sip.endpoint import Codec, Direction, Headers, MediaPlan, Message, NegotiationError, SipParseError
 from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
@@ -64,8 +64,12 @@ def answer(channel: Channel, source: Channel, news: News) -> None:
         channel.align(source)
 
 
-def answer_alone(channel: Channel) -> bool:
+def answer_alone(channel: Channel, headers: Headers = ()) -> bool:
     """Answer the caller with nobody behind: silence is sent. False when he has given up.
+
+    Args:
+        channel: Where he waits.
+        headers: Further header fields of the 200.
 
     Raises:
         NegotiationError: There is no common codec.
@@ -77,7 +81,7 @@ def answer_alone(channel: Channel) -> bool:
         body = _again(channel)
     else:
         body = _describe(channel, channel.usable, "sendrecv", None)
-    if not channel.send_answer(body):
+    if not channel.send_answer(body, headers):
         return False
     channel.silence()
     return True

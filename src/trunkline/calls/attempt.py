@@ -129,7 +129,7 @@ class Attempt:
         self.timer = env.session_timer(party)
         self._early.clear()
         self._sure.clear()
-        self._offered = env.describer()
+        self._offered = env.describer(discreet=party.anonymous)
         body = self._offered.offer(
             address=self.address,
             port=self.leg.port,
@@ -155,6 +155,7 @@ class Attempt:
             timer=self.timer,
             reliable=party.reliable,
             on_offer=self._answer_early,
+            discreet=party.anonymous,
         )
 
     @property

@@ -190,19 +190,19 @@ class Channel:
         """Answer the caller with what the other side agreed, and relay."""
         answering.answer(self, source, news)
 
-    def answer_alone(self) -> bool:
+    def answer_alone(self, headers: Headers = ()) -> bool:
         """Answer the caller with nobody behind: silence is sent. False when he has given up.
 
         Raises:
             NegotiationError: There is no common codec.
             NoMediaPorts: There is no port.
         """
-        return answering.answer_alone(self)
+        return answering.answer_alone(self, headers)
 
-    def send_answer(self, body: bytes) -> bool:
+    def send_answer(self, body: bytes, headers: Headers = ()) -> bool:
         """Send the 200; False when the caller has given up: that is on its way to us."""
         incoming = self.incoming
-        if incoming is None or not incoming.answer(body):
+        if incoming is None or not incoming.answer(body, headers):
             return False
         self.incoming = None
         # nothing else is offered before the ACK brings the answer

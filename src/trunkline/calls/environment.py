@@ -165,9 +165,14 @@ class Environment:
 
     # --- media ------------------------------------------------------------------------------------------------------
 
-    def describer(self) -> Description:
-        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2)."""
-        describer = SessionDescriber(session_id=random.getrandbits(62), session_name=self.options.session_name)
+    def describer(self, *, discreet: bool = False) -> Description:
+        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2).
+
+        Args:
+            discreet: Its `s=` line tells nothing (RFC 3323 §4.1).
+        """
+        name = "-" if discreet else self.options.session_name
+        describer = SessionDescriber(session_id=random.getrandbits(62), session_name=name)
         return Description(describer)
 
     def session_timer(self, party: Party) -> SessionTimer:

@@ -99,10 +99,10 @@ class Incoming:
         fields = [("Contact", self.contact), ("Allow", ALLOW), *headers]
         self._server.provisional(status, reason, fields, body, reliable=reliable)
 
-    def answer(self, body: bytes) -> bool:
+    def answer(self, body: bytes, headers: Headers = ()) -> bool:
         """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""
-        headers = [*supported(self.timer), *self.timer.answering(self.message, self._endpoint.now_s)]
-        if not self._server.accept(self.contact, body, headers):
+        fields = [*supported(self.timer), *self.timer.answering(self.message, self._endpoint.now_s), *headers]
+        if not self._server.accept(self.contact, body, fields):
             return False
         # The early dialog is the confirmed one, whose session takes it over: were it forgotten here, Rust would say 481 to the BYE of a
         # caller who hangs up at once.

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, SDP, Reliable, demanded, supported
-from trunkline.sip.dialog import Dialog, request_uri
+from trunkline.sip.dialog import NO_AGENT, Dialog, request_uri
 from trunkline.sip.early import EarlyDialog, OnOffer
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, PrackReceived, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
@@ -64,6 +64,7 @@ class InviteClient:
         answer: Makes the body of the ACK where the INVITE offers nothing, of the 2xx that brings the offer.
         reliable: Whether provisional responses are acknowledged (RFC 3262).
         on_offer: Answers an offer by UPDATE in an early dialog; without it there is no answer.
+        discreet: Requests of the call say nothing of what sends them.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class InviteClient:
         answer: Callable[[Message], bytes] | None = None,
         reliable: Reliable = "never",
         on_offer: OnOffer = lambda tag, body: None,
+        discreet: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._handler: InviteClientHandler | None = handler
@@ -99,12 +101,15 @@ class InviteClient:
         self.flow = flow
         self._credentials = credentials
         self._nat = nat
+        self._discreet = discreet
         self.call_id = endpoint.driver.mint_call_id()
         self.local_tag = endpoint.driver.mint_tag()
         self._local = str(NameAddr(local.uri, local.display_name, (("tag", self.local_tag),)))
         self._remote = str(remote)
         self._cseq = 0
         self._headers = with_body([("Contact", contact), ("Allow", ALLOW), *headers], body)
+        if discreet:
+            self._headers.append(NO_AGENT)
         self._answered_tags: set[str] = set()
         self._request = ClientRequest(
             endpoint,
@@ -239,6 +244,7 @@ class InviteClient:
             cseq=self._cseq,
             target=str(self.target),
             nat=self._nat,
+            discreet=self._discreet,
         )
 
 
