@@ -18,8 +18,9 @@ from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
+    from trunkline.sip.invite_session import InviteSession
 
-__all__ = ["acknowledged", "answer", "answer_alone", "confirmed", "early_offer", "preview"]
+__all__ = ["acked", "acknowledged", "answer", "answer_alone", "confirmed", "early_offer", "preview"]
 
 
 def preview(channel: Channel, source: Channel, news: News) -> None:
@@ -98,6 +99,31 @@ def answer_instead(channel: Channel, plan: MediaPlan, direction: Direction) -> b
         raise NegotiationError("an INVITE that replaces another is to bring an offer")
     body = _describe(channel, shared(channel.offer.codecs, plan.receive_codecs), direction, plan.ptime_ms)
     return channel.send_answer(body)
+
+
+def acked(channel: Channel, session: InviteSession, ack: Message) -> None:
+    """The ACK to the 200: with the answer where the 200 brought our offer."""
+    session.confirm()
+    link = channel.link
+    if not channel.awaits_answer:
+        follow_early(channel)
+        return
+    channel.awaits_answer = False
+    if not confirmed(channel, ack):
+        session.lose("the ACK brought no usable answer to our offer")
+    elif link is not None:
+        link.tell(channel, Happening.ANSWERED, News(plan=channel.plan))
+
+
+def follow_early(channel: Channel) -> None:
+    """Tell a side of what the other one agreed to before the answer, where it could not be told then."""
+    other = channel.link.other(channel) if channel.link is not None else None
+    if other is None or other.stage is not Stage.UP:
+        return
+    for late, ahead in ((channel, other), (other, channel)):
+        if late.behind:
+            late.behind = False
+            late.follow(ahead)
 
 
 def confirmed(channel: Channel, ack: Message) -> bool:

@@ -14,6 +14,7 @@ from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, SDP, Reliable, demanded, supported
 from trunkline.sip.dialog import NO_AGENT, Dialog, request_uri
 from trunkline.sip.early import EarlyDialog, OnOffer
+from trunkline.sip.early_update import EarlyUpdates
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, PrackReceived, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.session_timer import SessionTimer, SessionTimes
@@ -84,7 +85,7 @@ class InviteClient:
         timer: SessionTimer | None = None,
         answer: Callable[[Message], bytes] | None = None,
         reliable: Reliable = "never",
-        on_offer: OnOffer = lambda tag, body: None,
+        on_offer: OnOffer = lambda tag, update: update.reject(491),
         discreet: bool = False,
     ) -> None:
         self._endpoint = endpoint
@@ -165,10 +166,8 @@ class InviteClient:
 
     def _acknowledge(self, message: Message, flow: Flow) -> None:
         """RFC 3262 §4: PRACK, in an early dialog of its own."""
-        known = message.to_tag in self._early
         early = self._early_dialog(message, flow)
-        if known:
-            early.heard(message, flow)
+        early.heard(message, flow)
         early.acknowledge(message, self._cseq, self._answered(message))
 
     def _early_dialog(self, message: Message, flow: Flow) -> EarlyDialog:
@@ -182,6 +181,11 @@ class InviteClient:
                 on_offer=self._on_offer,
             )
         return early
+
+    def updates(self, tag: str) -> EarlyUpdates | None:
+        """The UPDATEs of the early dialog with that tag; None where there is none."""
+        early = self._early.get(tag)
+        return early.updates if early is not None else None
 
     def on_early_request(self, request: RequestReceived) -> bool:
         """From the endpoint: the first request in an early dialog of unreliable provisionals makes it one of ours."""
@@ -212,6 +216,7 @@ class InviteClient:
         if early is not None:
             # RFC 3261 §12.2.1.1: one dialog, one sequence of numbers
             dialog.local_cseq, dialog.remote_cseq = early.dialog.local_cseq, early.dialog.remote_cseq
+            early.dialog = dialog
         self._close_early()
         uri, headers = dialog.ack(self._cseq)
         # RFC 3261 §13.2.2.4: with the credentials of the INVITE
