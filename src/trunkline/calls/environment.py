@@ -167,10 +167,13 @@ class Environment:
     # --- media ------------------------------------------------------------------------------------------------------
 
     def describer(self, party: Party, flow: Flow) -> Description:
-        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2), for a peer over that flow."""
+        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2), for a peer over that flow.
+
+        Its `s=` line tells nothing where the caller stays anonymous (RFC 3323 §4.1).
+        """
         describer = SessionDescriber(
             session_id=random.getrandbits(62),
-            session_name=self.options.session_name,
+            session_name="-" if party.anonymous else self.options.session_name,
             srtp=party.srtp,
             keys_may_cross=party.srtp_in_clear or flow.transport in SECURE_TRANSPORTS,
         )

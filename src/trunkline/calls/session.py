@@ -333,15 +333,19 @@ class CallSession(Transferring):
 
     # --- on the loop ------------------------------------------------------------------------------------------------
 
-    async def answer(self) -> None:
+    async def answer(self, *, headers: GivenHeaders | None = None) -> None:
         """Answer the caller with nobody behind: the caller hears silence until `accept` or `bridge` brings somebody.
+
+        Args:
+            headers: Header fields of the 200, as `{"User-to-User": "..."}`.
 
         Raises:
             CallStateError: It does not wait for an answer.
             CallEnded: The caller gave up, or the session is over.
             CallFailed: 488, no codec in common; 503, no media port is free.
+            ValueError: A header field is not for the application to set.
         """
-        self._course.answer()
+        self._course.answer(checked_headers(headers))
 
     async def dial_user(
         self,
