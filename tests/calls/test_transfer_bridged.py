@@ -29,6 +29,11 @@ class Desk:
         self._agent = agent
         house.route(self)
 
+    @property
+    def open(self) -> bool:
+        """Whether the bridge has not ended."""
+        return self.bridging is not None and not self.bridging.done()
+
     async def __call__(self, call: CallSession) -> None:
         await call.answer()
         self.caller = call
@@ -70,7 +75,7 @@ def test_a_phone_transfers_its_bridged_call_and_the_bridge_goes_on_with_the_newc
         await talk(house, kept, carol)
         left, stays = (desk.agent, desk.caller) if by_agent else (desk.caller, desk.agent)
         assert house.events.only(TransferAccepted).call is left
-        assert desk.outcome is None
+        assert desk.open
         assert left.state is stays.state is CallState.ANSWERED
         carol.hangup()
         await house.settle()
@@ -93,7 +98,7 @@ def test_a_transfer_of_a_bridged_call_that_is_refused_gives_it_back() -> None:
         assert await refer.outcome() == 486
         await bob.resume()
         await talk(house, alice, bob)
-        assert desk.outcome is None
+        assert desk.open
         alice.hangup()
         await house.settle()
         assert desk.outcome == BridgeOutcome(desk.caller, BridgeEnd.HANGUP)
@@ -108,7 +113,7 @@ def test_who_is_kept_stays_with_the_application_when_a_transfer_fails_after_who_
         carol = await house.places["carol"][0].next_call()
         bob.hangup()
         await house.settle()
-        assert desk.outcome is None
+        assert desk.open
         carol.reject(486)
         await house.settle()
         assert desk.outcome == BridgeOutcome(desk.agent, BridgeEnd.HANGUP)
@@ -194,7 +199,7 @@ def test_an_attended_transfer_joins_who_is_kept_with_the_other_call() -> None:
         await consult.wait_ended()
         await talk(house, alice, carol)
         assert house.calls[-1].closed_reason is ClosedReason.TRANSFERRED
-        assert desk.outcome is None
+        assert desk.open
         alice.hangup()
         await house.settle()
         assert desk.outcome == BridgeOutcome(desk.caller, BridgeEnd.HANGUP)
@@ -240,7 +245,7 @@ def test_a_phone_that_calls_with_replaces_takes_a_place_in_a_bridge() -> None:
         await carol.wait_answered()
         await bob.wait_ended()
         await talk(house, alice, carol)
-        assert desk.outcome is None
+        assert desk.open
         desk.caller.close()
         desk.agent.close()
         await house.settle(40)

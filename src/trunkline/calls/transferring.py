@@ -14,7 +14,7 @@ from trunkline.calls.consultation import Consultation
 from trunkline.calls.destinations import Destination, Several, ToUser, Wanted
 from trunkline.calls.headers import GivenHeaders
 from trunkline.calls.transfer_request import TRANSFER_TIMEOUT_S, TransferOutcome
-from trunkline.constants import ChannelId
+from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
 from trunkline.sip.endpoint import SipParseError, Uri
 
@@ -85,8 +85,8 @@ class Transferring:
 
         Args:
             other: The other session.
-            channel: Who leaves this call; whoever is in both unless given, else channel ONE. In a call with one party
-                alone nobody leaves.
+            channel: Who leaves this call; whoever is in both unless given, a user before a line, else channel ONE. In a
+                call with one party alone nobody leaves.
             other_channel: The same of the other call.
 
         Returns:
@@ -154,13 +154,16 @@ class Transferring:
 
 
 def _who_leaves(here: Course, there: Course) -> tuple[ChannelId, ChannelId]:
-    """Who is in both calls; channel ONE of each where nobody is."""
-    for my_id, mine in here.transfers.parties:
-        for their_id, theirs in there.transfers.parties:
-            parties = (mine.party, theirs.party)
-            if all(parties) and len({(party.peer_type, party.name) for party in parties if party}) == 1:
-                return my_id, their_id
-    return ChannelId.ONE, ChannelId.ONE
+    """Who is in both calls, a user rather than a line; channel ONE of each where nobody is."""
+    found = [
+        (mine.party.peer_type is not PeerType.USER, my_id, their_id)
+        for my_id, mine in here.transfers.parties
+        for their_id, theirs in there.transfers.parties
+        if mine.party is not None and theirs.party is not None
+        if (mine.party.peer_type, mine.party.name) == (theirs.party.peer_type, theirs.party.name)
+    ]
+    _, my_id, their_id = min(found, key=lambda each: each[0], default=(False, ChannelId.ONE, ChannelId.ONE))
+    return my_id, their_id
 
 
 def _without_origin(wanted: Wanted) -> Wanted:
