@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -39,10 +40,8 @@ class Desk:
         self.caller = call
         self.agent = await call.dial_user(self._agent)
         self.bridging = asyncio.ensure_future(call.bridge(self.agent))
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             self.outcome = await self.bridging
-        except asyncio.CancelledError:
-            pass
 
 
 async def bridged(
@@ -212,7 +211,7 @@ def test_an_attended_transfer_joins_who_is_kept_with_the_other_call() -> None:
 
 
 async def consulted_over_a_bridge(house: House) -> tuple[Desk, list[ScriptedCall]]:
-    """alice talks to bob; bob to carol, over a bridge."""
+    """Alice talks to bob; bob to carol, over a bridge."""
     for name in ("alice", "bob", "carol"):
         await house.phone(name)
     alice, bob = await connected(house)

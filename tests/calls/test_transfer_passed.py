@@ -36,7 +36,7 @@ class Provider:
 async def two_calls(
     house: House, *, far: str = "itsp", transfer: str = "refer"
 ) -> tuple[ScriptedCall, ScriptedCall, ScriptedCall, ScriptedCall]:
-    """bob talks to one who called in over a line, and to another whom he called over `far`."""
+    """Bob talks to one who called in over a line, and to another whom he called over `far`."""
     for name in {"itsp", far}:
         await house.phone(name, peer_type=PeerType.LINE, transfer="refer" if transfer == "refer" else "inside")
     await house.phone("bob")

@@ -226,7 +226,7 @@ def named_by(called: ScriptedCall, extra: str = "") -> list[tuple[str, str]]:
 
 
 async def rings(house: House, *, media: bool = False) -> tuple[ScriptedCall, ScriptedCall]:
-    """alice calls bob, whose phone rings; carol is there."""
+    """Alice calls bob, whose phone rings; carol is there."""
     for name in ("alice", "bob", "carol"):
         await house.phone(name)
 
