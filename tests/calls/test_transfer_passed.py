@@ -121,6 +121,26 @@ def test_a_provider_that_hangs_up_the_other_call_and_then_fails_has_hung_it_up()
     on_the_network(scenario)
 
 
+@pytest.mark.parametrize("event", ["refer", "refer;id=1"])
+def test_a_notify_may_go_without_the_id_of_the_only_refer_but_not_with_another(event: str) -> None:
+    async def scenario(house: House) -> None:
+        mobile, bob, _, _ = await two_calls(house)
+        Provider(mobile)
+        transferring = asyncio.ensure_future(house.calls[0].transfer("+1555"))
+        await house.settle()
+        fields = [("Event", event), ("Subscription-State", "terminated"), ("Content-Type", "message/sipfrag")]
+        answer = await mobile.request("NOTIFY", headers=fields, body=b"SIP/2.0 200 OK\r\n")
+        # RFC 3515 §2.4.6
+        assert answer.status == (200 if event == "refer" else 489)
+        if event == "refer":
+            assert (await transferring).accepted
+            await bob.wait_ended()
+        else:
+            transferring.cancel()
+
+    on_the_network(scenario)
+
+
 @pytest.mark.parametrize(("far", "transfer"), [("other", "refer"), ("itsp", "inside")])
 def test_calls_of_two_lines_or_of_one_that_passes_nothing_on_are_tied_inside(far: str, transfer: str) -> None:
     async def scenario(house: House) -> None:

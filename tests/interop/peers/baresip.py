@@ -269,6 +269,10 @@ class Baresip:
         """Take the call off hold by re-INVITE."""
         self.command("resume")
 
+    def transfer(self, target: str) -> None:
+        """Hold the call and send the other party elsewhere (REFER, RFC 3515)."""
+        self.command("transfer", target)
+
     def dtmf(self, digits: str) -> None:
         """Send digits, one after the other (RFC 4733)."""
         for digit in digits:

@@ -231,6 +231,10 @@ class Linphone:
         """Send the other party elsewhere (REFER, RFC 3515)."""
         self.command(f"transfer {target}")
 
+    def transfer_to_call(self, call: int, other: int) -> None:
+        """Let the other party of one call talk to the one of another (REFER with Replaces); numbers as it assigns them."""
+        self.command(f"transfer {call} --to-call {other}")
+
     def dtmf(self, digits: str) -> None:
         """Send digits, one after the other."""
         for digit in digits:
