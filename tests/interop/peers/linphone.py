@@ -51,6 +51,7 @@ class Account:
         expires_s: what its REGISTER asks for; 0 does not register.
         answer: "manual", "auto", or "early" (183 with media as soon as it rings, answered by `answer()`).
         auth_user: the digest's user name; `user` when empty.
+        publishes: it sends its presence (PUBLISH, RFC 3903) when it has registered.
     """
 
     user: str
@@ -62,6 +63,7 @@ class Account:
     expires_s: int = 60
     answer: str = "manual"
     auth_user: str = ""
+    publishes: bool = False
 
     @property
     def address(self) -> str:
@@ -244,6 +246,14 @@ class Linphone:
         """Wait until the other party has sent a digit, and return it."""
         return self.wait_output(r"Receiving tone (\S) from", timeout_s).group(1)
 
+    def watch(self, address: str) -> None:
+        """Subscribe to the presence of an address (SUBSCRIBE, RFC 3856)."""
+        self.command(f"friend add watched {address}")
+
+    def wait_friend(self, status: str, timeout_s: float = OUTPUT_TIMEOUT_S) -> None:
+        """Wait until it is told that who is watched is "Online" or "Offline"."""
+        self.wait_output(rf"^.*Friend .* is {status}", timeout_s)
+
     # -- what it heard
 
     @property
@@ -310,7 +320,7 @@ def _config(account: Account, sip_port: int) -> str:
             "reg_identity": account.address,
             "reg_expires": account.expires_s or 3600,
             "reg_sendregister": int(account.expires_s > 0),
-            "publish": 0,
+            "publish": int(account.publishes),
         },
         "auth_info_0": {
             "username": account.user,
