@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from peers import audio
 from peers.baresip import Baresip
@@ -164,3 +166,28 @@ def test_linphone_behind_kamailio_is_asked_by_refer_and_calls_whom_it_is_told_to
     assert audio.measure(bob.wait_heard(0.4)).frequency_hz == pytest.approx(MOBILE_HZ, abs=10)
     bob.hangup()
     here.pbx.wait_idle()
+
+
+def test_linphone_has_the_provider_tie_its_two_calls(site: StartSite) -> None:
+    here = site()
+    mobile = here.mobile(transfer="refer")
+    alice = here.linphone("alice")
+    for _ in range(2):
+        alice.dial(MOBILE)
+        mobile.wait_incoming()
+        mobile.answer()
+        alice.wait_established()
+        mobile.wait_established()
+        asked = mobile.take_refers()
+        alice.hold()
+    # the last call's other party is asked to replace the first
+    alice.transfer_to_call(2, 1)
+    here.pbx.wait_event(TransferAccepted)
+    for _ in range(2):
+        alice.wait_closed()
+    here.pbx.wait_idle()
+    assert len(asked) == 1
+    assert [here.pbx.story(number)[-1] for number in (0, 1)] == ["closed transferred"] * 2
+    sent = [one.data.decode() for one in here.pbx.messages(here.far.address, sent=True)]
+    refer = next(text for text in sent if text.startswith("REFER "))
+    assert re.search(rf"^Refer-To: <sip:[^>]*:{mobile.agent.port}\?Replaces=", refer, re.MULTILINE)

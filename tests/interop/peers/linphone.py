@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from peers import audio
@@ -51,6 +51,7 @@ class Account:
         expires_s: what its REGISTER asks for; 0 does not register.
         answer: "manual", "auto", or "early" (183 with media as soon as it rings, answered by `answer()`).
         auth_user: the digest's user name; `user` when empty.
+        sip: further entries of the section `sip` of its configuration.
         publishes: it sends its presence (PUBLISH, RFC 3903) when it has registered.
     """
 
@@ -64,6 +65,7 @@ class Account:
     answer: str = "manual"
     auth_user: str = ""
     publishes: bool = False
+    sip: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -313,6 +315,7 @@ def _config(account: Account, sip_port: int) -> str:
             "default_proxy": 0,
             "incoming_calls_early_media": int(account.answer == "early"),
             "use_rfc2833": 1,
+            **account.sip,
         },
         "proxy_0": {
             "reg_proxy": server,
