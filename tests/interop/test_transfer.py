@@ -17,6 +17,7 @@ from peers.scene import BOB_HZ, MOBILE_HZ, PHONE_HZ, Scene
 from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.events import TransferAccepted, TransferFailed
+from trunkline.sip.endpoint import Message
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(40)]
 
@@ -191,3 +192,52 @@ def test_linphone_has_the_provider_tie_its_two_calls(site: StartSite) -> None:
     sent = [one.data.decode() for one in here.pbx.messages(here.far.address, sent=True)]
     refer = next(text for text in sent if text.startswith("REFER "))
     assert re.search(rf"^Refer-To: <sip:[^>]*:{mobile.agent.port}\?Replaces=", refer, re.MULTILINE)
+
+
+def test_sipp_transfers_the_mobile_and_insists_on_each_notify(site: StartSite) -> None:
+    here = site()
+    mobile = here.mobile()
+    alice, bob = here.sipp("alice"), here.baresip("bob")
+    calling = alice.start(
+        "caller_refers", here.pbx.at(alice.inside), dials=MOBILE, challenge=401, pause_ms=200, refers_to="bob"
+    )
+    mobile.wait_incoming()
+    mobile.answer()
+    mobile.wait_established()
+    bob.wait_incoming()
+    bob.answer()
+    here.pbx.wait_event(TransferAccepted)
+    calling.wait_successful()
+    check_talks_to_bob(here, mobile, bob)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_sipp_calls_with_replaces_and_takes_the_place_of_linphone(site: StartSite, answered: bool) -> None:
+    here = site(decide)
+    here.pbx.call(here.pbx.server.add_user, "carol", password=password("carol"))
+    alice, bob, carol = here.baresip("alice"), here.linphone("bob"), here.sipp("carol")
+    alice.dial(f"sip:bob@{REALM}")
+    bob.wait_incoming()
+    if answered:
+        bob.answer()
+        alice.wait_established()
+    replaces = dialog_with(here, bob)
+    calling = carol.start("caller", here.pbx.at(carol.inside), dials="bob", challenge=401, header=replaces)
+    if not answered:
+        alice.wait_established()
+    bob.wait_closed()
+    calling.wait_successful()
+    alice.wait_closed()
+    here.pbx.wait_idle()
+    assert here.pbx.story(0)[-1] == "closed hangup"
+    assert len(here.pbx.story()) == len(here.pbx.story(0))
+
+
+def dialog_with(here: Scene, phone: Linphone) -> str:
+    """The Replaces that names the server's dialog with a phone that it calls."""
+    ringing = [
+        Message.parse(one.data)
+        for one in here.pbx.messages(phone.inside.address, sent=False)
+        if one.data.startswith(b"SIP/2.0 180")
+    ]
+    return f"Replaces: {ringing[-1].call_id};to-tag={ringing[-1].from_tag};from-tag={ringing[-1].to_tag}"
