@@ -171,6 +171,10 @@ class Attempt:
         """Whether the other side has sent anything, be it a 100."""
         return self._client.heard
 
+    def has_early(self, key: tuple[str, str, str]) -> bool:
+        """Whether a dialog by that key is an early one of it."""
+        return self._client.has_early(key)
+
     @property
     def is_abroad(self) -> bool:
         """Whether a 3xx has led it to another host than the target's."""

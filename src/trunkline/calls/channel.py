@@ -78,7 +78,7 @@ class Channel(Secured):
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
-        self._outgoing: Outgoing | None = None
+        self.outgoing: Outgoing | None = None
         self.early: Attempt | None = None
         """Who is heard before the answer."""
         self._alignment: Alignment | None = None
@@ -123,8 +123,8 @@ class Channel(Secured):
 
     def place(self, wanted: Wanted, offering: Offering, timeout_s: float) -> None:
         """Start calling."""
-        self._outgoing = Outgoing(self.env, self, wanted, offering, timeout_s=timeout_s, log=self.log)
-        self._outgoing.start()
+        self.outgoing = Outgoing(self.env, self, wanted, offering, timeout_s=timeout_s, log=self.log)
+        self.outgoing.start()
 
     def open_leg(self) -> Leg:
         """The media leg, opened when first needed.
@@ -142,15 +142,15 @@ class Channel(Secured):
 
     def holds(self, line: str) -> list[object | None]:
         """Its calls over a line: None where it is one, and while it is placed what the limits know each by."""
-        if self._outgoing is not None:
-            return [hold for name, hold in self._outgoing.holding if name == line]
+        if self.outgoing is not None:
+            return [hold for name, hold in self.outgoing.holding if name == line]
         party = self.party
         return [None] if party is not None and (party.peer_type, party.name) == (PeerType.LINE, line) else []
 
     @property
     def called(self) -> list[Party]:
         """Who is being called now; nobody before that and from the answer on."""
-        return self._outgoing.called if self._outgoing is not None else []
+        return self.outgoing.called if self.outgoing is not None else []
 
     def headers(self, name: str) -> list[str]:
         """All header fields of that name in the INVITE of who called, or the 2xx of who was called."""
@@ -241,8 +241,8 @@ class Channel(Secured):
 
     def give_up(self, headers: Headers) -> None:
         """CANCEL what is being placed."""
-        if self._outgoing is not None:
-            self._outgoing.give_up(headers)
+        if self.outgoing is not None:
+            self.outgoing.give_up(headers)
         self.finish()
 
     def refuse(self, news: News) -> None:
@@ -326,7 +326,7 @@ class Channel(Secured):
             self.leg.handler = None
             self.leg.close()
         self.unlink()
-        self.incoming = self._outgoing = self.invite = None
+        self.incoming = self.outgoing = self.invite = None
         # the session may be kept for long, by an event in the record
         self._offer = self.describer = self.early = None
 
@@ -402,7 +402,7 @@ class Channel(Secured):
 
     def on_placed(self, won: Won) -> None:
         """From `Outgoing`."""
-        self._outgoing = self.early = None
+        self.outgoing = self.early = None
         target = won.attempt.target
         self.owner.ledger.attempt_won(target, self.env.endpoint.now_s)
         self.party, self.message = target.party, won.message
@@ -413,12 +413,12 @@ class Channel(Secured):
 
     def on_not_placed(self, why: NotPlaced) -> None:
         """From `Outgoing`."""
-        self._outgoing = None
+        self.outgoing = None
         self.owner.on_not_placed(self, why)
 
     def on_placing_timeout(self, attempts: tuple[FailedAttempt, ...]) -> None:
         """From `Outgoing`."""
-        self._outgoing = None
+        self.outgoing = None
         self.owner.on_placing_timeout(self, attempts)
 
     # --- from the dialog and the leg --------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class Course:
         if self.closed_reason is not None:
             placement.settle(self._ended())
             return
-        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link is not None:
+        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link or self.bridge:
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
         self._decision.made()
         self.ledger.placed(wanted)
@@ -246,7 +246,7 @@ class Course:
             CallStateError: There is none.
         """
         self.check_open()
-        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link is not None:
+        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link or self.bridge:
             raise CallStateError(f"the call has no free answered channel: it is {self.state.value}")
         return self.zero
 
@@ -453,7 +453,7 @@ class Course:
         """End both channels by the table, let go of everything, say `closed`. Once, whatever goes wrong on the way."""
         if self.closed_reason is not None:
             return
-        self._guarded(self.transfers.stop)
+        self._guarded(self.transfers.stop, happening)
         self.closed_reason = closed
         try:
             self._decision.made()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.calls.destinations import Wanted, placings
-from trunkline.calls.peers import Placing, Target
+from trunkline.calls.peers import Party, Placing, Target
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.events import FailedAttempt
 from trunkline.explanation import Explanation
@@ -94,6 +94,13 @@ class Ledger:
         entry = self._open(str(target.uri), shown_flow(target.flow))
         if entry is not None:
             entry.ended_s, entry.status, entry.reason, entry.answered = now_s, 200, "OK", True
+
+    def joined(self, channel: ChannelId, party: Party, target: str, server: str, now_s: float) -> None:
+        """Somebody is in the call whom it did not call itself."""
+        if len(self._tried) < MAX_ATTEMPTS:
+            entry = _Tried(channel, party.peer_type, party.name, target, server, now_s)
+            entry.ended_s, entry.status, entry.reason, entry.answered = now_s, 200, "OK", True
+            self._tried.append(entry)
 
     def attempt_failed(self, channel: ChannelId, attempt: FailedAttempt, now_s: float) -> None:
         """One attempt failed, perhaps before anything was sent."""

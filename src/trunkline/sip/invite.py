@@ -129,6 +129,11 @@ class InviteClient:
         """Whether any response has arrived, be it a 100."""
         return self._request.heard
 
+    def has_early(self, key: tuple[str, str, str]) -> bool:
+        """Whether a dialog by that key, Call-ID and our and their tag, is an early one of this INVITE."""
+        call_id, local_tag, remote_tag = key
+        return (call_id, local_tag) == (self.call_id, self.local_tag) and remote_tag in self._heard
+
     def start(self) -> None:
         """Send the INVITE."""
         self._endpoint.add_inviting(self.call_id, self.local_tag, self)
