@@ -9,7 +9,10 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -not -path '*/target/*' 2>/dev/
 FUZZ_SECONDS ?= 60
 WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 
-.PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak wheels clean
+MINUTES ?= 30
+FIGURES ?= docs/soaks/quiet.json
+
+.PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak soak-mixed wheels clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -77,8 +80,11 @@ fuzz-short:
 	crates/fuzz/run 10
 
 soak: build ## 20,000 calls, then nothing may be left; and the faults that take their time
-	PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak -m soak
+	PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak/test_calls.py -m soak
 	$(BIN)/python -m pytest tests/interop/test_faults.py -m soak
+
+soak-mixed: build ## everything at once beside faults, for MINUTES; the figures go to FIGURES
+	SOAK_MINUTES=$(MINUTES) SOAK_FIGURES=$(FIGURES) PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak/test_mixed.py -m soak
 
 wheels: $(VENV)/.tools ## wheels for Linux on x86_64 and aarch64, into dist/ (needs rustup for the second)
 	$(BIN)/pip install --quiet --group wheels

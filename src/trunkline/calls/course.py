@@ -430,6 +430,7 @@ class Course:
         for channel in self.channels:
             channel.watch(True)
         self.ledger.connected(self.env.endpoint.now_s)
+        self.env.on_up(self.call)
         placement, self._placement = self._placement, None
         self.emit(CallSessionConnected(self.call))
         if placement is not None:
@@ -464,9 +465,8 @@ class Course:
             self.ledger.closed(self.env.endpoint.now_s)
             self._on_over(self.call)
             self.emit(CallSessionClosed(self.call, closed))
-            for watcher in self._watchers:
-                if not watcher.done():
-                    watcher.set_result(closed)
+            for watcher in (each for each in self._watchers if not each.done()):
+                watcher.set_result(closed)
 
     def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self.channels

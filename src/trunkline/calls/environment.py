@@ -95,6 +95,8 @@ class Environment:
         self.journal = journal
         self.sessions: Callable[[], Iterable[CallSession]] = lambda: ()
         """All sessions that are not closed."""
+        self.on_up: Callable[[CallSession], None] = lambda call: None
+        """Hears of each session whose parties hear each other now."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0

@@ -46,7 +46,8 @@ class MergedTransfer(NewcomerTransfer):
     def _arrived(self) -> None:
         if self._other_bridge is not None:
             self._other_bridge.released(self._other, Happening.CLOSED)
-        for course in (self._other, self._far):
+        for course in dict.fromkeys((self._other, self._far)):
+            course.ledger.transferred_from(self.ledger)
             course.finish(ClosedReason.TRANSFERRED, Happening.CLOSED, News())
 
     def _give_up(self) -> None:
@@ -86,6 +87,7 @@ class RingingTransfer(CalledTransfer):
             channel.unlink()
         other.one = None
         newcomer.id, newcomer.log, newcomer.owner = vacant(self.leaving), self.course.log, self
+        other.ledger.transferred_from(self.ledger)
         other.finish(ClosedReason.TRANSFERRED, Happening.CLOSED, News(status=487))
 
     def on_placed(self, channel: Channel) -> None:

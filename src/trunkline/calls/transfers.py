@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from trunkline.calls.channel import Channel
 from trunkline.calls.consultation import Consultation
-from trunkline.calls.destinations import Destination, Several, ToUser, Wanted
+from trunkline.calls.destinations import Destination, Several, ToUser, Wanted, placings
 from trunkline.calls.link import Happening, Stage
 from trunkline.calls.merged_transfer import MergedTransfer, RingingTransfer
 from trunkline.calls.passed_transfer import PassedTransfer
 from trunkline.calls.peers import PlacementError, Placing
+from trunkline.calls.record import shown_party
 from trunkline.calls.transfer import CalledTransfer, ReplacingTransfer, Transfer
 from trunkline.calls.transfer_request import TRANSFER_TIMEOUT_S, TransferOutcome, TransferRequest, TransferResult
 from trunkline.constants import ChannelId, PeerType
@@ -83,6 +84,8 @@ class Transfers:
             return
         course.log.info("channel %s asks to be transferred to %s", channel.id.name, refer.uri)
         referral = channel.invite.refers.accept(request, refer)
+        how = "blind" if refer.replaces is None else "attended"
+        self._note(how, channel, kept, str(refer.uri.replace(headers=())))
         if refer.replaces is not None:
             self._merge_referred(channel, kept, referral, refer.replaces)
         else:
@@ -177,6 +180,9 @@ class Transfers:
             CallStateError: Another transfer runs.
         """
         self._check_free()
+        first = next(placings(wanted))
+        number = f" {first.dial_number}" if first.peer_type is PeerType.LINE else ""
+        self._note("application", None, kept, f"{first.peer_type.name.lower()} {first.peer_name}{number}")
         outcome, on_over = self._awaited()
         self._call(leaving, kept, wanted, timeout_s, on_over)
         return outcome
@@ -186,6 +192,7 @@ class Transfers:
     ) -> asyncio.Future[TransferOutcome]:
         """Ask who is kept to call somebody. CallStateError as `transfer`."""
         self._check_free()
+        self._note("application", None, kept, to)
         outcome, on_over = self._awaited()
         self._pass(leaving, kept, to, timeout_s, on_over)
         return outcome
@@ -193,6 +200,7 @@ class Transfers:
     def merge(self, leaving: Channel | None, kept: Channel, other: Consultation) -> asyncio.Future[TransferOutcome]:
         """Let who is kept talk to somebody of another call. CallStateError as `transfer`."""
         self._check_free()
+        self._note("application", None, kept, shown_party(other.far.party))
         outcome, on_over = self._awaited()
         self._join(leaving, kept, other, on_over)
         return outcome
@@ -204,6 +212,7 @@ class Transfers:
             NegotiationError: He cannot be answered; the call is as it was.
             NoMediaPorts: There is no port.
         """
+        self._note("replaces", newcomer, kept, shown_party(newcomer.party))
         _, on_over = self._awaited()
         transfer = ReplacingTransfer(self._course, leaving, kept, on_over)
         newcomer.owner = transfer
@@ -356,8 +365,14 @@ class Transfers:
     def _leavers_course(self, leaving: Channel | None) -> Course:
         return self._course if leaving is None else self.course_of(leaving)
 
+    def _note(self, how: str, by: Channel | None, kept: Channel, to: str) -> None:
+        course = self._course
+        asker = by.party if by is not None else None
+        course.ledger.transfer_asked(how, asker, kept.party, to, course.env.endpoint.now_s)
+
     def _emit(self, outcome: TransferOutcome) -> None:
         course = self._course
+        course.ledger.transfer_over(outcome)
         course.log.info("transfer %s: %d %s", outcome.result.value, outcome.status, outcome.reason)
         course.emit(_EVENTS[outcome.result](course.call, outcome))
 
