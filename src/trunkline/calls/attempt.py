@@ -7,8 +7,7 @@ early dialog with an offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 326
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trunkline.calls.codecs import fallback, shared
 from trunkline.calls.environment import Environment
@@ -45,8 +44,7 @@ class AnswerMissing(Exception):
     reason = "the 200 has no session description"
 
 
-@dataclass(frozen=True, slots=True)
-class Won:
+class Won(NamedTuple):
     """The attempt that was answered, and what its channel goes on with."""
 
     attempt: Attempt

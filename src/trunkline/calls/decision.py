@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.link import News
@@ -17,8 +17,7 @@ from trunkline.constants import ClosedReason
 __all__ = ["NOBODY", "UNDECIDED", "Decision", "Refusal"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What becomes of a caller about whom nothing else is decided."""
 
     closed: ClosedReason

@@ -7,7 +7,7 @@ a moment after the end, when the last counts of the media legs have arrived.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.peers import Placing, Target
@@ -48,8 +48,7 @@ class _Tried:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(NamedTuple):
     """A channel as it was when it ended."""
 
     codecs: tuple[Codec, ...]
