@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.link import News
 from trunkline.constants import ClosedReason
@@ -56,7 +57,7 @@ class Decision:
         self._due = due
         self._handled = handled
         self._refuse = refuse
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self.refusal: Refusal | None = None
         """Why a placing failed; None while none has."""
