@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trunkline.calls.codecs import fallback
 from trunkline.calls.early_offer import EarlySide, answer_here, refuse_or_answer
@@ -51,8 +50,7 @@ class AnswerMissing(Exception):
     reason = "the 200 has no session description"
 
 
-@dataclass(frozen=True, slots=True)
-class Won:
+class Won(NamedTuple):
     """The attempt that was answered, and what its channel goes on with."""
 
     attempt: Attempt

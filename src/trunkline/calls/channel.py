@@ -295,7 +295,8 @@ class Channel(Secured):
         """The session is connected, or not any more: silence counts, or rests."""
         if self._watched != connected:
             self._watched = connected
-            self.apply()
+            if self.party is not None and self.party.media_timeout_s:
+                self.apply()
 
     def silence(self) -> None:
         """Send silence, so that NAT bindings stay open and the other side hears that we are there."""
