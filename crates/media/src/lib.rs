@@ -1,4 +1,4 @@
-//! Media without I/O: RTP, RTCP, latching, G.711, tones and statistics.
+//! Media without I/O: RTP, RTCP, latching, codecs, tones and statistics.
 //!
 //! Nothing here knows a socket, a thread, a clock or a random source: time ([`time::Time`]) and seeds come in as arguments. A datagram
 //! passes through stages, first-byte demux ([`demux`]), unprotect ([`protect`]), parse ([`rtp`]), judge ([`latch`]), map ([`codec`],
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod coder;
 pub mod demux;
 pub mod detector;
 pub mod dtmf;
