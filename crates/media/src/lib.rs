@@ -5,19 +5,24 @@
 //! [`outbound`]), protect; [`leg`] composes them, `trunkline-engine` gives it sockets.
 #![forbid(unsafe_code)]
 
+pub mod audio;
 pub mod codec;
 pub mod coder;
+pub mod conceal;
 pub mod demux;
 pub mod detector;
 pub mod dtmf;
 pub mod g711;
+pub mod jitter;
 pub mod latch;
 pub mod leg;
 pub mod outbound;
+mod pitch;
 pub mod protect;
 pub mod random;
 pub mod rtcp;
 pub mod rtp;
 pub mod statistics;
+pub mod stretch;
 pub mod time;
 pub mod tone;
