@@ -7,7 +7,10 @@
 use crate::codec::{Codec, Kind};
 use crate::g711::Law;
 
+mod g722;
 mod l16;
+#[cfg(test)]
+pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +56,7 @@ pub struct Decoder(Decoding);
 #[derive(Debug)]
 enum Decoding {
     G711(Law),
+    G722(Box<g722::Decoder>),
     L16(u32),
 }
 
@@ -62,8 +66,9 @@ impl Decoder {
     pub fn new(codec: &Codec) -> Option<Self> {
         match codec.kind {
             Kind::G711(law) => Some(Decoder(Decoding::G711(law))),
+            Kind::G722 => Some(Decoder(Decoding::G722(Box::new(g722::Decoder::new())))),
             Kind::L16(rate) => Some(Decoder(Decoding::L16(rate))),
-            Kind::G722 | Kind::Opus | Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
+            Kind::Opus | Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
         }
     }
 
@@ -72,6 +77,7 @@ impl Decoder {
     pub const fn sample_rate(&self) -> u32 {
         match self.0 {
             Decoding::G711(_) => 8000,
+            Decoding::G722(_) => 16_000,
             Decoding::L16(rate) => rate,
         }
     }
@@ -80,7 +86,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// The payload is no frame of the codec or holds more than `out` takes; nothing was changed then.
+    /// The payload is no frame of the codec or holds more than `out` takes.
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Result<usize, BadPayload> {
         match &mut self.0 {
             Decoding::G711(law) => {
@@ -91,6 +97,7 @@ impl Decoder {
                 }
                 Ok(payload.len())
             }
+            Decoding::G722(decoder) => decoder.decode(payload, out),
             Decoding::L16(_) => l16::decode(payload, out),
         }
     }
@@ -100,7 +107,7 @@ impl Decoder {
     pub fn recover(&mut self, next: &[u8], samples: usize, out: &mut [i16]) -> Option<usize> {
         let _ = (next, samples, out);
         match &mut self.0 {
-            Decoding::G711(_) | Decoding::L16(_) => None,
+            Decoding::G711(_) | Decoding::G722(_) | Decoding::L16(_) => None,
         }
     }
 
@@ -108,7 +115,7 @@ impl Decoder {
     pub fn conceal(&mut self, samples: usize, out: &mut [i16]) -> Option<usize> {
         let _ = (samples, out);
         match &mut self.0 {
-            Decoding::G711(_) | Decoding::L16(_) => None,
+            Decoding::G711(_) | Decoding::G722(_) | Decoding::L16(_) => None,
         }
     }
 }
@@ -120,6 +127,7 @@ pub struct Encoder(Encoding);
 #[derive(Debug)]
 enum Encoding {
     G711(Law),
+    G722(Box<g722::Encoder>),
     L16(u32),
 }
 
@@ -130,8 +138,9 @@ impl Encoder {
         let _ = options;
         match codec.kind {
             Kind::G711(law) => Some(Encoder(Encoding::G711(law))),
+            Kind::G722 => Some(Encoder(Encoding::G722(Box::new(g722::Encoder::new())))),
             Kind::L16(rate) => Some(Encoder(Encoding::L16(rate))),
-            Kind::G722 | Kind::Opus | Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
+            Kind::Opus | Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
         }
     }
 
@@ -140,6 +149,7 @@ impl Encoder {
     pub const fn sample_rate(&self) -> u32 {
         match self.0 {
             Encoding::G711(_) => 8000,
+            Encoding::G722(_) => 16_000,
             Encoding::L16(rate) => rate,
         }
     }
@@ -155,6 +165,7 @@ impl Encoder {
                 }
                 pcm.len()
             }
+            Encoding::G722(encoder) => encoder.encode(pcm, out),
             Encoding::L16(_) => l16::encode(pcm, out),
         }
     }
