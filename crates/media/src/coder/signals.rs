@@ -25,7 +25,7 @@ pub fn noise(seed: u32, shift: u32, count: u32) -> Vec<i16> {
 
 /// Pulses and breath at a gliding pitch through two gliding resonances, in syllables with pauses: what predictors see of speech.
 pub fn speech(rate: u32, count: u32) -> Vec<i16> {
-    let (mut phase, mut filters) = (0.0_f64, [[0.0_f64; 2]; 2]);
+    let (mut phase, mut filters, mut before) = (0.0_f64, [[0.0_f64; 2]; 2], 0.0_f64);
     let breath = noise(9, 0, count);
     (0..count)
         .zip(breath)
@@ -42,7 +42,10 @@ pub fn speech(rate: u32, count: u32) -> Vec<i16> {
                 (*two, *one) = (*one, next);
                 value = next * 0.4;
             }
-            (value * 30_000.0).clamp(-32_768.0, 32_767.0) as i16
+            // lips radiate no steady pressure
+            let radiated = (value - before) * f64::from(rate) / 8000.0;
+            before = value;
+            (radiated * 30_000.0).clamp(-32_768.0, 32_767.0) as i16
         })
         .collect()
 }

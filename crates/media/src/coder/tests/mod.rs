@@ -1,5 +1,7 @@
 use super::*;
 
+mod opus;
+
 fn codec(name: &str, clock_rate: u32) -> Codec {
     Codec::new(name, clock_rate, 1, 96).unwrap()
 }
