@@ -82,14 +82,14 @@ pub struct Ear {
 
 impl Default for Ear {
     fn default() -> Self {
-        Ear::new(Settings::default())
+        Ear::new(Settings::default(), 0)
     }
 }
 
 impl Ear {
-    /// An ear with a buffer of these bounds.
+    /// An ear with a buffer of these bounds. `seed` gives its comfort noise, which should differ from that of others.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, seed: u64) -> Self {
         Ear {
             buffer: Buffer::new(settings),
             known: Vec::with_capacity(MAX_CODECS),

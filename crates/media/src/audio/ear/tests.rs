@@ -34,7 +34,7 @@ impl Line {
             depth,
             payload_bytes: 12_000,
             ..Settings::default()
-        });
+        }, 1);
         ear.configure(codecs);
         Line {
             ear,
