@@ -16,6 +16,7 @@ pub mod leg;
 pub mod outbound;
 pub mod protect;
 pub mod random;
+pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod statistics;
