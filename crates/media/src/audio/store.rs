@@ -82,7 +82,10 @@ impl Store {
         for (place, slot) in self.samples.iter_mut().take(length).enumerate() {
             let (index, rest) = (place * from / to, place * from % to);
             let left = before.get(index).copied().map_or(0, i64::from);
-            let right = before.get((index + 1).min(count.saturating_sub(1))).copied().map_or(left, i64::from);
+            let right = before
+                .get((index + 1).min(count.saturating_sub(1)))
+                .copied()
+                .map_or(left, i64::from);
             // Between two samples of sixteen bits.
             *slot = (left + (right - left) * rest as i64 / to as i64) as i16;
         }

@@ -140,7 +140,10 @@ mod tests {
         let mut window = Window::new(4);
         [5, 1, 9, 3, 7, 7].into_iter().for_each(|transit| window.add(transit));
         assert_eq!(window.sorted, [3, 7, 7, 9]);
-        assert_eq!((window.quantile(0), window.quantile(500), window.quantile(1000)), (Some(3), Some(7), Some(9)));
+        assert_eq!(
+            (window.quantile(0), window.quantile(500), window.quantile(1000)),
+            (Some(3), Some(7), Some(9))
+        );
     }
 
     #[test]

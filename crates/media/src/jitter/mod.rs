@@ -315,9 +315,9 @@ impl Buffer {
     }
 
     fn confirms(&self, header: &Header) -> bool {
-        self.suspect.as_ref().is_some_and(|suspect| {
-            suspect.header.ssrc == header.ssrc && suspect.header.sequence.wrapping_add(1) == header.sequence
-        })
+        self.suspect
+            .as_ref()
+            .is_some_and(|suspect| suspect.header.ssrc == header.ssrc && suspect.header.sequence.wrapping_add(1) == header.sequence)
     }
 
     fn suspect(&mut self, now: Time, header: &Header, clock_rate: u32, payload: &[u8]) -> Pushed {
@@ -514,7 +514,11 @@ impl Buffer {
         let usual = self.last.1;
         let whole = (gap - usual).abs() <= ROUNDING;
         // The last of the lost is concealed in one piece, so that the packet behind it can help.
-        let length = if whole { gap } else { want.min(gap).min((gap - usual).max(ROUNDING)) };
+        let length = if whole {
+            gap
+        } else {
+            want.min(gap).min((gap - usual).max(ROUNDING))
+        };
         let length = if gap < usual { want.min(gap) } else { length };
         self.cursor += length;
         self.concealed += length;

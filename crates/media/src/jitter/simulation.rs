@@ -107,10 +107,13 @@ fn arrivals(network: &Network, seconds: u64, random: &mut Random) -> Vec<(u64, u
 pub(super) fn run(network: &Network, depth: Depth, seconds: u64, seed: u64) -> Outcome {
     let mut random = Random::new(seed);
     let codec = Codec::new("PCMA", 8000, 1, 8).unwrap();
-    let mut ear = Ear::new(Settings {
-        depth,
-        ..Settings::default()
-    }, 1);
+    let mut ear = Ear::new(
+        Settings {
+            depth,
+            ..Settings::default()
+        },
+        1,
+    );
     ear.configure(&[codec]);
     // A whole number of periods a packet, so that each packet is the same.
     let samples = network.ptime_ms as usize * 8;
@@ -245,7 +248,8 @@ fn test_table_of_networks() {
             outcome.step,
             outcome.level.0,
             outcome.level.1,
-            buffer.target, buffer.held,
+            buffer.target,
+            buffer.held,
         );
     }
 }
@@ -258,7 +262,10 @@ fn test_an_hour_of_drift_neither_drains_nor_fills_it() {
             ..Network::new("drift")
         };
         let outcome = run(&network, Depth::default(), 3600, 1);
-        assert_eq!((outcome.statistics.buffer.lost, outcome.statistics.buffer.skipped, outcome.gaps), (0, 0, 0));
+        assert_eq!(
+            (outcome.statistics.buffer.lost, outcome.statistics.buffer.skipped, outcome.gaps),
+            (0, 0, 0)
+        );
         assert!(outcome.concealed_percent() < 0.05, "{outcome:?}");
         assert!(outcome.delay_ms.2 < 80.0, "{outcome:?}");
         // 720 ms had to be made up for, by at most 15 ms at a time and at least 2.5.
@@ -294,7 +301,10 @@ fn test_depth_follows_the_jitter() {
     };
     let rough = run(&rough, Depth::default(), 60, 2);
     assert!(quiet.delay_ms.0 < 50.0 && rough.delay_ms.0 > 80.0, "{quiet:?} {rough:?}");
-    assert!(quiet.concealed_percent() < 0.01 && rough.concealed_percent() < 3.0, "{quiet:?} {rough:?}");
+    assert!(
+        quiet.concealed_percent() < 0.01 && rough.concealed_percent() < 3.0,
+        "{quiet:?} {rough:?}"
+    );
 }
 
 #[test]
