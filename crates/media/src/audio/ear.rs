@@ -220,6 +220,7 @@ impl Ear {
                 self.current = Some(index);
                 self.play(rate, samples, joined);
                 if stops {
+                    self.kind = Sort::Noise;
                     self.buffer.falls_silent();
                 }
             }
