@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -not -path '*/target/*' 2>/dev/null) Cargo.toml $(wildcard crates/*/Cargo.toml)
 FUZZ_SECONDS ?= 60
 WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+# libopus is built by CMake: the machine's, or else the one that pip put beside the other tools
+export PATH := $(PATH):$(CURDIR)/$(BIN)
 
 MINUTES ?= 30
 FIGURES ?= docs/soaks/quiet.json
@@ -43,7 +45,7 @@ unit: build ## the Python tests; those with real SIP programs mostly wait, so th
 	wait $$interop || status=1; \
 	cat "$$log"; rm "$$log"; exit $$status
 
-rust: ## the Rust tests
+rust: $(VENV)/.tools ## the Rust tests
 	cargo test --workspace --quiet
 
 types: build ## mypy strict, and the extension against its stub
@@ -72,11 +74,11 @@ docs: build ## the documentation, warnings as errors
 	$(BIN)/pip install --quiet --group docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
-fuzz: ## fuzz each parser for FUZZ_SECONDS
+fuzz: $(VENV)/.tools ## fuzz each parser for FUZZ_SECONDS
 	crates/fuzz/run $(FUZZ_SECONDS)
 
 .PHONY: fuzz-short
-fuzz-short:
+fuzz-short: $(VENV)/.tools
 	crates/fuzz/run 10
 
 soak: build ## 20,000 calls, then nothing may be left; and the faults that take their time

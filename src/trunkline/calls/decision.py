@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.link import News
 from trunkline.constants import ClosedReason
@@ -17,8 +18,7 @@ from trunkline.constants import ClosedReason
 __all__ = ["NOBODY", "UNDECIDED", "Decision", "Refusal"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What becomes of a caller about whom nothing else is decided."""
 
     closed: ClosedReason
@@ -57,7 +57,7 @@ class Decision:
         self._due = due
         self._handled = handled
         self._refuse = refuse
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self.refusal: Refusal | None = None
         """Why a placing failed; None while none has."""

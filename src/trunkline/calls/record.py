@@ -7,7 +7,7 @@ when it is up, and a moment after the end, when the last counts of the media leg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.peers import Party, Placing, Target
@@ -75,11 +75,12 @@ class _Transfer:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(NamedTuple):
     """A channel as it was when it ended."""
 
     codecs: tuple[Codec, ...]
+    srtp: str
+    """The suite; "" for plain RTP."""
     leg: Leg | None
 
 
@@ -120,6 +121,13 @@ class Ledger:
         entry = self._open(str(target.uri), shown_flow(target.flow))
         if entry is not None:
             entry.ended_s, entry.status, entry.reason, entry.answered = now_s, 200, "OK", True
+
+    def joined(self, channel: ChannelId, party: Party, target: str, server: str, now_s: float) -> None:
+        """Somebody is in the call whom it did not call itself."""
+        if len(self._tried) < MAX_ATTEMPTS:
+            entry = _Tried(channel, party.peer_type, party.name, target, server, now_s)
+            entry.ended_s, entry.status, entry.reason, entry.answered = now_s, 200, "OK", True
+            self._tried.append(entry)
 
     def attempt_failed(self, channel: ChannelId, attempt: FailedAttempt, now_s: float) -> None:
         """One attempt failed, perhaps before anything was sent."""
@@ -166,7 +174,8 @@ class Ledger:
 
     def channel_over(self, channel: ChannelId, plan: MediaPlan | None, leg: Leg | None) -> None:
         """A channel is about to let go of what it has."""
-        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), leg)
+        suite = plan.keys.suite if plan is not None and plan.keys is not None else ""
+        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), suite, leg)
 
     def closed(self, now_s: float) -> None:
         """The session is over."""
@@ -280,10 +289,12 @@ def _text(text: str) -> str:
 
 
 def _quality(side: _Side | None) -> Json:
-    """Codec and counts of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
+    """Codec, suite of SRTP and counts of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
     if side is None or side.leg is None:
         return {}
     found: dict[str, object] = {"codec": _codec(side.codecs[0])} if side.codecs else {}
+    if side.srtp:
+        found["srtp"] = side.srtp
     counts = side.leg.statistics
     return {**found, **_counts(counts)} if counts is not None else found
 

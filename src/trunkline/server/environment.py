@@ -39,6 +39,7 @@ class SpelledEnvironment(PydanticBaseSettingsSource):
         return self._environment.get_field_value(field, field_name)
 
     def __call__(self) -> dict[str, Any]:
+        """What the environment sets, by key."""
         return _spelled(self._environment(), self._file())
 
 
