@@ -7,8 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -not -path '*/target/*' 2>/dev/null) Cargo.toml $(wildcard crates/*/Cargo.toml)
 FUZZ_SECONDS ?= 60
+WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 
-.PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak clean
+.PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak wheels clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,8 +33,12 @@ demo: build ## a provider, a server and two phones on loopback: both calls of th
 test: peers lint types rust unit fuzz-short ## install what the tests need and run everything
 	@$(BIN)/python -m tests.skipped
 
-unit: build ## the Python tests
-	$(BIN)/python -m pytest
+unit: build ## the Python tests; those with real SIP programs mostly wait, so they run beside the others
+	@log=$$(mktemp); status=0; \
+	$(BIN)/python -m pytest tests/interop >"$$log" 2>&1 & interop=$$!; \
+	$(BIN)/python -m pytest --ignore=tests/interop || status=1; \
+	wait $$interop || status=1; \
+	cat "$$log"; rm "$$log"; exit $$status
 
 rust: ## the Rust tests
 	cargo test --workspace --quiet
@@ -74,6 +79,13 @@ fuzz-short:
 soak: build ## 20,000 calls, then nothing may be left; and the faults that take their time
 	PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak -m soak
 	$(BIN)/python -m pytest tests/interop/test_faults.py -m soak
+
+wheels: $(VENV)/.tools ## wheels for Linux on x86_64 and aarch64, into dist/ (needs rustup for the second)
+	$(BIN)/pip install --quiet --group wheels
+	rustup target add $(WHEEL_TARGETS)
+	for target in $(WHEEL_TARGETS); do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --zig --target $$target --out dist; \
+	done
 
 clean: ## remove what was built
 	rm -rf target crates/fuzz/target $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

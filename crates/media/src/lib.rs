@@ -17,6 +17,7 @@ pub mod protect;
 pub mod random;
 pub mod rtcp;
 pub mod rtp;
+pub mod srtp;
 pub mod statistics;
 pub mod time;
 pub mod tone;

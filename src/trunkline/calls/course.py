@@ -51,7 +51,7 @@ from trunkline.events import (
     FailedAttempt,
     IncomingCall,
 )
-from trunkline.sip.endpoint import Message, NegotiationError, RequestReceived
+from trunkline.sip.endpoint import Headers, Message, NegotiationError, RequestReceived
 from trunkline.sip.refer import Refer
 from trunkline.sip.request import Failure
 
@@ -176,8 +176,8 @@ class Course:
             return
         one.place(wanted, offering, timeout_s)
 
-    def answer(self) -> None:
-        """Answer channel ZERO with nobody behind it.
+    def answer(self, headers: Headers = ()) -> None:
+        """Answer channel ZERO with nobody behind it; `headers` go with the 200.
 
         Raises:
             CallStateError: It does not wait for an answer.
@@ -188,7 +188,7 @@ class Course:
         if self.zero.stage not in WAITING:
             raise CallStateError(f"the call cannot be answered: it is {self.state.value}")
         try:
-            answered = self.zero.answer_alone()
+            answered = self.zero.answer_alone(headers)
         except NegotiationError as error:
             raise self._unanswerable(488, error.reason) from error
         except NoMediaPorts as error:

@@ -53,6 +53,8 @@ class _Side:
     """A channel as it was when it ended."""
 
     codecs: tuple[Codec, ...]
+    srtp: str
+    """The suite; "" for plain RTP."""
     leg: Leg | None
 
 
@@ -122,7 +124,8 @@ class Ledger:
 
     def channel_over(self, channel: ChannelId, plan: MediaPlan | None, leg: Leg | None) -> None:
         """A channel is about to let go of what it has."""
-        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), leg)
+        suite = plan.keys.suite if plan is not None and plan.keys is not None else ""
+        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), suite, leg)
 
     def closed(self, now_s: float) -> None:
         """The session is over."""
@@ -229,10 +232,12 @@ def _text(text: str) -> str:
 
 
 def _quality(side: _Side | None) -> Json:
-    """Codec and counts of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
+    """Codec, suite of SRTP and counts of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
     if side is None or side.leg is None:
         return {}
     found: dict[str, object] = {"codec": _codec(side.codecs[0])} if side.codecs else {}
+    if side.srtp:
+        found["srtp"] = side.srtp
     counts = side.leg.statistics
     return {**found, **_counts(counts)} if counts is not None else found
 

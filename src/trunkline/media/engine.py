@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from _trunkline import Codec, Heard, LegFailed, LegLatched, LegSilent, LegStatistics, MediaEvent, MediaPlan
+from _trunkline import Codec, Heard, LegFailed, LegLatched, LegSilent, LegStatistics, MediaEvent, MediaPlan, SrtpKeys
 from _trunkline import MediaEngine as NativeMediaEngine
 from trunkline.errors import NoMediaPorts
 
@@ -46,6 +46,7 @@ class MediaDriver(Protocol):
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
         udptl: bool = False,
+        keys: SrtpKeys | None = None,
     ) -> None: ...
     def link(self, a: int, b: int) -> None: ...
     def unlink(self, leg: int) -> None: ...
@@ -112,6 +113,7 @@ class Leg:
             learn_from=learn_from,
             silence_timeout_s=silence_timeout_s,
             udptl=plan.fax is not None,
+            keys=plan.keys,
         )
 
     def link(self, other: Leg) -> None:

@@ -48,6 +48,10 @@ class UserRecord:
     """What it may show as its caller id besides its name."""
     reliable: str = "supported"
     """Whether provisional responses of its calls are acknowledged: never, supported or required."""
+    srtp: str = "never"
+    """Whether audio of its calls is SRTP: never, offered or required."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted."""
 
     @property
     def key(self) -> Key:

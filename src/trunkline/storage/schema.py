@@ -52,6 +52,8 @@ USERS = Table(
     Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
     Column("numbers", JSON, nullable=False, server_default="[]"),
     Column("reliable", String, nullable=False, server_default="supported"),
+    Column("srtp", String, nullable=False, server_default="never"),
+    Column("srtp_in_clear", Boolean, nullable=False, server_default="0"),
 )
 
 LINES = Table(

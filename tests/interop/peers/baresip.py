@@ -45,6 +45,7 @@ class Account:
         expires_s: what its REGISTER asks for; 0 does not register.
         answer: "manual" or "auto".
         auth_user: the digest's user name; `user` when empty.
+        mediaenc: "srtp" offers keys on RTP/AVP, "srtp-mand" offers RTP/SAVP and takes nothing else; plain RTP when empty.
         publishes_s: for how long it publishes its presence (PUBLISH, RFC 3903); 0 for never.
         watches: addresses to whose presence it subscribes (RFC 3856).
         mailbox: it subscribes to its own messages (RFC 3842) once it is registered.
@@ -59,6 +60,7 @@ class Account:
     expires_s: int = 60
     answer: str = "manual"
     auth_user: str = ""
+    mediaenc: str = ""
     publishes_s: int = 0
     watches: Sequence[str] = ()
     mailbox: bool = False
@@ -77,6 +79,7 @@ class Account:
             "outbound": f'"{server}"',
             "regint": str(self.expires_s),
             "answermode": self.answer,
+            **({"mediaenc": self.mediaenc} if self.mediaenc else {}),
             "mwi": "yes" if self.mailbox else "no",
             "pubint": str(self.publishes_s),
             "audio_codecs": ",".join(f"{codec}/8000/1" for codec in self.codecs),
@@ -336,7 +339,7 @@ def _config(inside: Namespace, sip_port: int, plays: Path, folder: Path) -> str:
         "menu_bell": "no",
         "module_path": str(MODULES),
     }
-    modules = [("module", name) for name in ("g711", "aufile", "aubridge", "sndfile")]
+    modules = [("module", name) for name in ("g711", "aufile", "aubridge", "sndfile", "srtp")]
     modules += [("module_tmp", "account"), ("module_app", "menu"), ("module_app", "ctrl_tcp")]
     modules += [("module_app", name) for name in ("contact", "presence", "mwi")]
     lines = [f"{name}\t{value}" for name, value in settings.items()]
