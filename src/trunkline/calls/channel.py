@@ -102,7 +102,7 @@ class Channel:
             SipParseError: Its description is malformed.
             NegotiationError: Nothing that it offers can be used.
         """
-        describer = self.env.describer()
+        describer = self.env.describer(rtcp_mux=party.rtcp_mux)
         if request.message.sdp:
             self._offer = describer.read_offer(request.message.sdp)
         self.party = party
@@ -118,6 +118,7 @@ class Channel:
             timer=self.env.session_timer(party),
             reliable=party.reliable,
         )
+        self.incoming.dialog.over_tcp = party.large_over_tcp
         self.stage = Stage.RINGING
 
     def place(self, wanted: Wanted, offering: Offering, timeout_s: float) -> None:

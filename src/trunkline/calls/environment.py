@@ -165,15 +165,16 @@ class Environment:
 
     # --- media ------------------------------------------------------------------------------------------------------
 
-    def describer(self, *, discreet: bool = False) -> Description:
+    def describer(self, *, discreet: bool = False, rtcp_mux: bool = False) -> Description:
         """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2).
 
         Args:
             discreet: Its `s=` line tells nothing (RFC 3323 §4.1).
+            rtcp_mux: Its offers propose one port for RTP and RTCP (RFC 5761).
         """
         name = "-" if discreet else self.options.session_name
         describer = SessionDescriber(session_id=random.getrandbits(62), session_name=name)
-        return Description(describer)
+        return Description(describer, rtcp_mux=rtcp_mux)
 
     def session_timer(self, party: Party) -> SessionTimer:
         """The timer of a dialog with that peer."""

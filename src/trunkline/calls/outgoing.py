@@ -7,7 +7,7 @@ steps stands for them (RFC 3261 §16.7). `Channel` owns one at a time; how it en
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from trunkline.calls.attempt import Attempt, Won
@@ -16,7 +16,7 @@ from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.explanation import explain_unplaced
 from trunkline.calls.failure import COMPLETED_ELSEWHERE
 from trunkline.calls.peers import Party, Target
-from trunkline.calls.plan import Ending, Failed, best_of, plan_of
+from trunkline.calls.plan import Ending, Failed, Turns, best_of, plan_of
 from trunkline.calls.turn import NothingInCommon, Turn
 from trunkline.constants import PeerType
 from trunkline.events import FailedAttempt
@@ -186,6 +186,11 @@ class Outgoing:
         self._finish(won.attempt.leg, [COMPLETED_ELSEWHERE])
         self._env.directory.note_success(won.attempt.target)
         self._owner.on_placed(won)
+
+    def forwarded(self, user: str, hops_left: int) -> Turns:
+        """From a turn: the call goes on as it is, to another user."""
+        placing = replace(self._first, peer_type=PeerType.USER, peer_name=user, follow_redirects=hops_left)
+        return self._env.directory.plan(placing)
 
     def on_failed(self, turn: Turn, failed: Failed) -> None:
         """From a turn. What the only step does not find is no attempt: `on_not_placed` tells it."""

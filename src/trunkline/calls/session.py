@@ -31,6 +31,9 @@ __all__ = ["CallSession", "CallState"]
 
 DIAL_TIMEOUT_S = 60.0
 
+MAX_REDIRECTS = 10
+"""Targets of redirections that one call may follow."""
+
 _BREAKS = re.compile(r"[\r\n\x00]")
 
 
@@ -56,6 +59,8 @@ def checked_wanted(to: Destination, said: Placing) -> Wanted:
         said: What the application said of the call, for every destination alike.
     """
     whole = wanted(to, said)
+    if not 0 <= (said.follow_redirects or 0) <= MAX_REDIRECTS:
+        raise ValueError(f"follow_redirects: 0 to {MAX_REDIRECTS} targets are sensible")
     _check_line("caller_name", said.caller_name)
     _check_line("caller_id", said.caller_id)
     for placing in placings(whole):
@@ -191,6 +196,7 @@ class CallSession(Transferring):
         caller_id: str | None = None,
         privacy: bool | None = None,
         headers: GivenHeaders | None = None,
+        follow_redirects: int | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> Placement:
         """Call a user or a number through a line, and connect the caller with whoever answers.
@@ -215,6 +221,7 @@ class CallSession(Transferring):
             given.
             headers: Header fields for the INVITE, as `{"User-to-User": "..."}` (RFC 7433); pairs where a name comes several
             times.
+            follow_redirects: How many targets of a 3xx are tried, 0 to 10; as the user or line has it unless given.
             timeout_s: Seconds until it is given up, however many were tried by then.
 
         Returns:
@@ -228,7 +235,7 @@ class CallSession(Transferring):
             field is not for the application to set.
         """
         to = _destination(to_user, to_line, to)
-        placing = self._wanted(to, dial_number, caller_name, caller_id, privacy, headers)
+        placing = self._wanted(to, dial_number, caller_name, caller_id, privacy, headers, follow_redirects)
         if timeout_s <= 0:
             raise ValueError("timeout_s: must be more than 0")
         placement = Placement(lambda: self._env.here)
@@ -344,6 +351,7 @@ class CallSession(Transferring):
         caller_id: str | None = None,
         privacy: bool | None = None,
         headers: GivenHeaders | None = None,
+        follow_redirects: int | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a user on behalf of this caller, as a session of its own; `bridge` lets the two talk.
@@ -357,6 +365,7 @@ class CallSession(Transferring):
             caller_id: Instead of this caller's number.
             privacy: Whether this caller stays anonymous; as on this call unless given.
             headers: Header fields for the INVITE.
+            follow_redirects: How many targets of a 3xx are tried, 0 to 10; as the user has it unless given.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -367,7 +376,8 @@ class CallSession(Transferring):
             CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another failure.
             ValueError: A text has a line break, or a header field is not for the application to set.
         """
-        placing = self._wanted(ToUser(name), dial_number or name, caller_name, caller_id, privacy, headers)
+        number = dial_number or name
+        placing = self._wanted(ToUser(name), number, caller_name, caller_id, privacy, headers, follow_redirects)
         return await self._exchange.dial(placing, timeout_s=timeout_s, on_behalf_of=self)
 
     async def bridge(self, other: CallSession) -> BridgeOutcome:
@@ -404,6 +414,7 @@ class CallSession(Transferring):
         caller_id: str | None,
         privacy: bool | None,
         headers: GivenHeaders | None,
+        follow_redirects: int | None = None,
     ) -> Wanted:
         said = Placing(
             peer_type=PeerType.USER,
@@ -414,6 +425,7 @@ class CallSession(Transferring):
             privacy=(True if self.anonymous else None) if privacy is None else privacy,
             headers=checked_headers(headers),
             origin=self._origin(),
+            follow_redirects=follow_redirects,
         )
         return checked_wanted(to, said)
 

@@ -6,15 +6,17 @@ name space. What follows on which failure is `calls.plan.TABLE`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from trunkline.errors import ConfigurationError, UnknownPeer
 from trunkline.server.rates import price_of
+from trunkline.storage.records import GroupRecord
 
 __all__ = ["Choice", "LineGroup", "LineGroups", "Strategy"]
 
@@ -50,6 +52,8 @@ class LineGroup:
     """Calls a second that are placed over it; None for no limit."""
     silence_s: float = 6.0
     """How long a line may send nothing at all before the next is tried; a line that has said 100 has all the time."""
+    stored: bool = False
+    """Added at run time: the store keeps it."""
 
     def __post_init__(self) -> None:
         for key, good, problem in self._rules():
@@ -69,6 +73,27 @@ class LineGroup:
         yield "weights", all(0 <= w < math.inf for w in self.weights.values()), "a weight is 0 or more"
         needed = 'strategy = "least_cost" and rates go together'
         yield "rates", bool(self.rates) == (self.strategy == "least_cost"), needed
+
+    def record(self) -> GroupRecord:
+        """What the store keeps."""
+        kept = (each.name for each in dataclasses.fields(self) if each.name not in ("name", "stored", "rates"))
+        rates = {line: {prefix: str(price) for prefix, price in prices.items()} for line, prices in self.rates.items()}
+        return GroupRecord(self.name, {**{name: getattr(self, name) for name in kept}, "rates": rates})
+
+    @classmethod
+    def of_record(cls, record: GroupRecord) -> LineGroup:
+        """The group that the store kept. ConfigurationError where its settings are not valid any more."""
+        known = {each.name for each in dataclasses.fields(cls)} - {"name", "stored"}
+        settings: dict[str, Any] = {key: value for key, value in record.settings.items() if key in known}
+        try:
+            settings["lines"] = tuple(settings["lines"])
+            settings["rates"] = {
+                line: {prefix: Decimal(price) for prefix, price in prices.items()}
+                for line, prices in settings.get("rates", {}).items()
+            }
+            return cls(record.name, stored=True, **settings)
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            raise ConfigurationError(f"line_groups.{record.name}", f"cannot be read from the store: {error}") from error
 
     def order(self, number: str, random: Random) -> list[Choice]:
         """The lines in the order in which they are tried for a call.
@@ -126,10 +151,12 @@ class LineGroups:
             raise ConfigurationError(f"line_groups.{group.name}", "there is a line group of that name already")
         self._groups[group.name] = group
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> LineGroup:
         """Remove a group; its lines stay. UnknownPeer where there is none."""
-        if self._groups.pop(name, None) is None:
+        group = self._groups.pop(name, None)
+        if group is None:
             raise UnknownPeer(f"no line group {name}")
+        return group
 
     def find(self, name: str) -> LineGroup | None:
         """The group of that name."""

@@ -189,7 +189,7 @@ class Routing:
     def _contact_target(self, placing: Placing, user: User, binding: Binding) -> Target:
         local, headers = to_phone(placing, self._domain, from_line=self._line_of_origin(placing))
         return Target(
-            party=user.party(nat=binding.nat),
+            party=placing.redirecting(user.party(nat=binding.nat)),
             uri=binding.uri,
             flow=_flow_to(binding),
             local=local,
@@ -382,7 +382,7 @@ def _nowhere(line: Line, error: ResolutionError) -> PlacementError:
 def _server_target(placing: Placing, line: Line, flow: Flow, *, from_line: LineSettings | None) -> Target:
     said = over_line(line.settings, placing, from_line=from_line)
     return Target(
-        party=replace(line.party(), anonymous=True) if said.anonymous else line.party(),
+        party=placing.redirecting(replace(line.party(), anonymous=True) if said.anonymous else line.party()),
         uri=said.uri,
         flow=flow,
         local=said.local,

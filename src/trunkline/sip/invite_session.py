@@ -201,7 +201,7 @@ class InviteSession:
             credentials=self.credentials,
             on_response=lambda message, flow: self._response(message, flow, confirm),
             on_failure=self._failed,
-            large_over_tcp=not self.dialog.nat,
+            large_over_tcp=self.dialog.large_over_tcp,
         )
         self._ours.start()
 

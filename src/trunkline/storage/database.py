@@ -22,6 +22,7 @@ from trunkline.storage.migrations import migrate
 from trunkline.storage.records import (
     BindingRecord,
     DialogRecord,
+    GroupRecord,
     Key,
     LineRecord,
     MessageRecord,
@@ -76,6 +77,7 @@ class Database:
                     _read(connection, BindingRecord),
                     _read(connection, MessageRecord),
                     _read(connection, DialogRecord),
+                    _read(connection, GroupRecord),
                 )
         except (SQLAlchemyError, TypeError, ValueError) as error:
             raise StorageError(f"the database cannot be read: {_words(error)}") from error

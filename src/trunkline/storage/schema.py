@@ -16,6 +16,7 @@ from trunkline.storage.records import (
     BindingRecord,
     CallRecord,
     DialogRecord,
+    GroupRecord,
     LineRecord,
     MessageRecord,
     Record,
@@ -31,6 +32,7 @@ R = TypeVar(
     "R",
     UserRecord,
     LineRecord,
+    GroupRecord,
     TokenRecord,
     BindingRecord,
     CallRecord,
@@ -52,6 +54,7 @@ USERS = Table(
     Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
     Column("numbers", JSON, nullable=False, server_default="[]"),
     Column("reliable", String, nullable=False, server_default="supported"),
+    Column("settings", JSON, nullable=False, server_default="{}"),
 )
 
 LINES = Table(
@@ -59,6 +62,13 @@ LINES = Table(
     METADATA,
     Column("name", String, primary_key=True),
     Column("password", String),
+    Column("settings", JSON, nullable=False),
+)
+
+LINE_GROUPS = Table(
+    "line_groups",
+    METADATA,
+    Column("name", String, primary_key=True),
     Column("settings", JSON, nullable=False),
 )
 
@@ -171,6 +181,7 @@ DIALOGS = Table(
 TABLES: dict[type[Record], Table] = {
     UserRecord: USERS,
     LineRecord: LINES,
+    GroupRecord: LINE_GROUPS,
     TokenRecord: LINE_TOKENS,
     BindingRecord: BINDINGS,
     CallRecord: CALLS,
