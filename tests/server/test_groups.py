@@ -167,3 +167,23 @@ def test_what_the_store_keeps_of_a_group_makes_the_same_group_again() -> None:
 def test_what_the_store_kept_badly_is_no_group(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"^line_groups\.g: cannot be read from the store"):
         LineGroup.of_record(GroupRecord("g", settings))
+
+
+@pytest.mark.parametrize("number", ["+49 170 1234567", "0049 170 1234567", "0170 1234567", "0170/1234567"])
+def test_a_price_is_found_however_the_number_is_dialled(number: str) -> None:
+    group = least_cost(a={"49": "0.02", "4917": "0.10"}, b={"4917": "0.05"})
+    choices = group.order(number, Random(1), {"a": "DE", "b": "DE"}.__getitem__)
+    assert [choice.line for choice in choices if not choice.unfit] == ["b", "a"]
+
+
+def test_each_line_reads_a_number_in_its_own_country() -> None:
+    group = least_cost(a={"49": "0.02"}, b={"43": "0.01"})
+    choices = group.order("0664 1234567", Random(1), {"a": "DE", "b": "AT"}.__getitem__)
+    assert [choice.line for choice in choices if not choice.unfit] == ["b", "a"]
+    unknown = group.order("0664 1234567", Random(1))
+    assert all(choice.unfit for choice in unknown)
+
+
+def test_what_is_no_number_of_a_country_is_compared_as_dialled() -> None:
+    group = least_cost(a={"112": "0"}, b={"11": "1"})
+    assert [choice.line for choice in group.order("112", Random(1), lambda line: "DE")] == ["a", "b"]

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Literal
 
 from trunkline.errors import ConfigurationError, UnknownPeer
+from trunkline.server.numbers import in_full
 from trunkline.server.rates import price_of
 from trunkline.storage.records import GroupRecord
 
@@ -95,21 +96,25 @@ class LineGroup:
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise ConfigurationError(f"line_groups.{record.name}", f"cannot be read from the store: {error}") from error
 
-    def order(self, number: str, random: Random) -> list[Choice]:
+    def order(self, number: str, random: Random, country_of: Callable[[str], str] = lambda line: "") -> list[Choice]:
         """The lines in the order in which they are tried for a call.
 
         Args:
             number: What is dialled.
             random: The lot, where weights decide.
+            country_of: Where a line's numbers without country code are, as "DE", for prices; "" where that is not known.
         """
-        return _ORDERS[self.strategy](self, number, random)
+        return _ORDERS[self.strategy](self, number, random, country_of)
 
 
-def _as_written(group: LineGroup, number: str, random: Random) -> list[Choice]:
+CountryOf = Callable[[str], str]
+
+
+def _as_written(group: LineGroup, number: str, random: Random, country_of: CountryOf) -> list[Choice]:
     return [Choice(line) for line in group.lines]
 
 
-def _by_lot(group: LineGroup, number: str, random: Random) -> list[Choice]:
+def _by_lot(group: LineGroup, number: str, random: Random, country_of: CountryOf) -> list[Choice]:
     """Drawn one after the other without putting back, each with the chance that its weight has among those left.
 
     The smallest of exponentially distributed times with these rates comes first with that chance (Efraimidis and
@@ -125,14 +130,16 @@ def _by_lot(group: LineGroup, number: str, random: Random) -> list[Choice]:
     return [Choice(line) for line in sorted(group.lines, key=times.__getitem__)]
 
 
-def _cheapest_first(group: LineGroup, number: str, random: Random) -> list[Choice]:
-    prices = {line: price_of(group.rates.get(line, {}), number) for line in group.lines}
+def _cheapest_first(group: LineGroup, number: str, random: Random, country_of: CountryOf) -> list[Choice]:
+    prices = {
+        line: price_of(group.rates.get(line, {}), in_full(number, country_of(line)) or number) for line in group.lines
+    }
     priced = {line: price for line, price in prices.items() if price is not None}
     dear = [Choice(line) for line in sorted(priced, key=priced.__getitem__)]
     return [*dear, *(Choice(line, f"line {line} has no rate for {number}") for line in prices if line not in priced)]
 
 
-_ORDERS: dict[str, Callable[[LineGroup, str, Random], list[Choice]]] = {
+_ORDERS: dict[str, Callable[[LineGroup, str, Random, CountryOf], list[Choice]]] = {
     "order": _as_written,
     "weight": _by_lot,
     "least_cost": _cheapest_first,

@@ -214,10 +214,14 @@ class Routing:
             return Turns([self._line_step(placing, Choice(placing.peer_name))], Turning.LINES)
         self._limits.check_group(group)
         over = _Over(group)
-        choices = group.order(placing.dial_number, self._random)
+        choices = group.order(placing.dial_number, self._random, self._country_of)
         last = [choice for choice in choices if not choice.unfit][-1:]
         steps = [self._line_step(placing, choice, over, last=choice in last) for choice in choices]
         return Turns(steps, Turning.LINES, f"line group {group.name}")
+
+    def _country_of(self, line: str) -> str:
+        settings = self._lines.settings(line)
+        return settings.country if settings is not None else ""
 
     def _line_step(self, placing: Placing, choice: Choice, over: _Over | None = None, *, last: bool = True) -> Step:
         """One line, which is asked whether it can take the call when its turn comes."""
@@ -297,7 +301,9 @@ class Routing:
 
     def _members(self, name: str, number: str) -> list[str]:
         group = self._groups.find(name)
-        return [name] if group is None else [choice.line for choice in group.order(number, self._random)]
+        return (
+            [name] if group is None else [choice.line for choice in group.order(number, self._random, self._country_of)]
+        )
 
     def _emergency_step(self, placing: Placing, line: Line, *, last: bool) -> Step:
         through = replace(placing, peer_name=line.name, emergency=True)
