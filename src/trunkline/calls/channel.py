@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from trunkline.calls import answering
+from trunkline.calls import answering, informing
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
@@ -475,6 +475,7 @@ class Channel:
             theirs=theirs,
             keeper=journal.of(party) if journal is not None and party is not None else None,
         )
+        self.invite.on_info = partial(informing.take_info, self)
         self.invite.refers.on_refer = lambda request, refer: self.owner.on_refer(self, request, refer)
         if confirmed:
             # what we answered ourselves was applied with the answer

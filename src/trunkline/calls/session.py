@@ -17,6 +17,7 @@ from trunkline.calls.destinations import Destination, ToLine, ToUser, Wanted, pl
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.forwarding import Diverted, diversions
 from trunkline.calls.headers import GivenHeaders, checked_headers
+from trunkline.calls.informing import Informing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.state import CallState
@@ -79,7 +80,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return given[0]
 
 
-class CallSession(Transferring):
+class CallSession(Transferring, Informing):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.
