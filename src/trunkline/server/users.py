@@ -58,8 +58,8 @@ class User:
     """What it may show as its caller id besides its name."""
     reliable: Reliable = "supported"
     """Whether provisional responses of its calls are acknowledged (RFC 3262)."""
-    session_expires_s: int = 1_800
-    """How long its calls last unless they are refreshed (RFC 4028); 0 for no timers."""
+    session_expires_s: int | None = None
+    """How long its calls last unless they are refreshed (RFC 4028); 0 for no timers, None for as the server has both times."""
     min_se_s: int = 90
     """The shortest session time that its phones may ask for."""
     follow_redirects: int = 0
@@ -152,7 +152,7 @@ class User:
             nat=nat,
             media_timeout_s=self.media_timeout_s,
             reliable=self.reliable,
-            timers=SessionTimes(self.session_expires_s, self.min_se_s),
+            timers=None if self.session_expires_s is None else SessionTimes(self.session_expires_s, self.min_se_s),
             follow_redirects=self.follow_redirects,
             rtcp_mux=self.rtcp_mux,
             large_over_tcp=self.large_over_tcp,
