@@ -341,6 +341,8 @@ class MediaPlan:
     @property
     def fax(self) -> Fax | None: ...  # T.38 in place of audio: no codecs, no remote_rtp; configure the leg with `udptl`
     @property
+    def keys(self) -> SrtpKeys | None: ...  # SRTP with these; None for plain RTP
+    @property
     def rtcp_mux(
         self,
     ) -> bool: ...  # RTCP shares the RTP ports (RFC 5761); `remote_rtcp` is `remote_rtp` then, which is all a leg needs
@@ -357,14 +359,38 @@ def read_capabilities(body: bytes) -> list[Codec]:
     """
 
 @final
+class SrtpKeys:
+    """The master keys of a leg, for `MediaEngine.configure`; frozen. Nothing shows them: no attribute, no repr."""
+
+    @property
+    def suite(self) -> str: ...  # as SDES names it: "AES_CM_128_HMAC_SHA1_80"
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
 class SessionDescriber:
     """One leg's offer/answer state (RFC 3264): own o= identity and version, own payload types. Not shared between legs.
 
     Audio is negotiated; every other media line is answered with port 0, in order. An offer or answer equal to the one that stands keeps its
     o= version. A failed call changes nothing.
+
+    `srtp` is "never", "offered" or "required" (SDES, RFC 4568); without `keys_may_cross` (signalling in the clear) no key is offered or
+    taken: "offered" is as "never" then, and "required" raises NegotiationError. `suites` are those to use, in order of preference; all
+    unless given. Keys are made inside. Ours stays as long as theirs does; a fresh one of theirs is answered with a fresh one.
     """
 
-    def __new__(cls, *, session_id: int, session_name: str = "-", username: str = "-") -> SessionDescriber: ...
+    def __new__(
+        cls,
+        *,
+        session_id: int,
+        session_name: str = "-",
+        username: str = "-",
+        srtp: str = "never",
+        keys_may_cross: bool = False,
+        suites: Sequence[str] | None = None,
+    ) -> SessionDescriber: ...
+    def renew_keys(self) -> None: ...
+    """Have the next offer bring new keys."""
     def offer(
         self,
         *,
@@ -899,12 +925,16 @@ class MediaEngine:
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
         udptl: bool = False,
+        keys: SrtpKeys | None = None,
     ) -> None:
         """Apply a media plan. `sends`: we may send to them; `receives`: they are to send to us (the silence timer runs only then).
 
         Only packets from exactly `remote_rtp` are heard, unless `learn_from` names the IP address (their signalling source, for a peer
         behind NAT) from which one source may be learned. A packet from exactly `remote_rtp` always wins. The same address again keeps
         what was latched.
+
+        `keys`: SRTP and SRTCP both ways (RFC 3711); only an authentic packet is heard, latched on or counted as received. The same keys
+        again go on with their indices; others begin anew, and the ones before are heard until those have settled.
 
         `udptl`: the RTP port carries T.38 over UDPTL; give the address of `MediaPlan.fax` as `remote_rtp` and no codecs. Datagrams up
         to 1400 bytes pass as they are to a linked leg that is in the same mode, latched and counted as RTP is; there is no RTCP.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any
 
 from trunkline.calls.exchange import CallOptions, Exchange
@@ -26,7 +25,7 @@ from trunkline.events import (
     TransferRequested,
 )
 from trunkline.media.engine import MediaEngine
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, NameAddr, RequestReceived, Uri
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.agent import G711, Agent
@@ -165,6 +164,10 @@ class House:
         reliable: Reliable = "never",
         our_reliable: Reliable = "supported",
         transfer: TransferHow = "inside",
+        srtp: Srtp = "never",
+        suites: Sequence[str] | None = None,
+        our_srtp: Srtp = "never",
+        our_srtp_in_clear: bool = True,
     ) -> Agent:
         """A phone (or a provider) of that name; a second one of the same name rings with the first."""
         self._hosts += 1
@@ -177,6 +180,8 @@ class House:
             codecs=codecs,
             timers=timers,
             reliable=reliable,
+            srtp=srtp,
+            suites=suites,
         )
         await agent.start()
         self.agents.append(agent)
@@ -190,6 +195,8 @@ class House:
             timers=our_timers,
             reliable=our_reliable,
             transfer=transfer,
+            srtp=our_srtp,
+            srtp_in_clear=our_srtp_in_clear,
         )
         return agent
 
@@ -236,7 +243,7 @@ class House:
         lines = self.groups.get(placing.peer_name)
         if lines is None:
             return Turns([self._step(placing, self.silence_s)], Turning.LINES)
-        steps = [self._step(replace(placing, peer_name=line), self.silence_s) for line in lines]
+        steps = [self._step(placing._replace(peer_name=line), self.silence_s) for line in lines]
         return Turns(steps, Turning.LINES, f"line group {placing.peer_name}")
 
     def note_failure(self, failed: Failed) -> None:

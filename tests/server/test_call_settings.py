@@ -89,6 +89,7 @@ def test_a_user_that_an_older_server_stored_has_the_servers_times() -> None:
     [
         ({"session_expires_s": 89}, "session_expires_s: 90 to 86400 seconds, or 0 for no session timers"),
         ({"min_se_s": 89}, "min_se_s: Input should be greater than or equal to 90"),
+        ({"srtp": "always"}, "srtp: Input should be 'never', 'offered' or 'required'"),
         ({"reliable": "always"}, "reliable: Input should be 'never', 'supported' or 'required'"),
     ],
 )

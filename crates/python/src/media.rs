@@ -11,9 +11,11 @@ use pyo3::types::PyDict;
 use trunkline_engine::media::{Engine, Event, LegEnd, Options};
 use trunkline_media::codec::Codec;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
+use trunkline_media::protect::Keys;
+use trunkline_media::srtp::{MasterKey, Suite};
 
 use crate::flow::{Address, address, socket_addr};
-use crate::sdp::PyCodec;
+use crate::sdp::{PyCodec, PySrtpKeys};
 
 /// Counts of one leg; a snapshot.
 #[pyclass(frozen, get_all, module = "_trunkline", name = "LegStatistics")]
@@ -192,6 +194,15 @@ fn media_codec(codec: &trunkline_sip::sdp::Codec) -> PyResult<Codec> {
     made.ok_or_else(|| PyValueError::new_err(format!("codec {:?} has no usable payload type: {payload_type:?}", codec.name())))
 }
 
+fn media_keys(keys: &PySrtpKeys) -> PyResult<Keys> {
+    let keys = keys.inner();
+    let suite = Suite::from_name(keys.suite.name());
+    let master = |key: &trunkline_sip::sdp::Key| MasterKey::new(suite?, key.expose());
+    let both = master(&keys.receive).zip(master(&keys.send));
+    both.map(|(receive, send)| Keys { receive, send })
+        .ok_or_else(|| PyValueError::new_err(format!("no suite of the media workers: {}", keys.suite.name())))
+}
+
 /// What is left of a leg that `MediaEngine.end_leg` closes.
 #[pyclass(frozen, module = "_trunkline", name = "LegEnd")]
 struct PyLegEnd {
@@ -246,7 +257,7 @@ impl PyMediaEngine {
         Ok(py.detach(|| self.engine.open_leg(address, beside))?)
     }
 
-    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false))]
+    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false, keys=None))]
     #[expect(clippy::too_many_arguments, reason = "the contract's keywords")]
     fn configure(
         &self,
@@ -260,6 +271,7 @@ impl PyMediaEngine {
         learn_from: Option<&str>,
         silence_timeout_s: f64,
         udptl: bool,
+        keys: Option<&PySrtpKeys>,
     ) -> PyResult<()> {
         let plan = Configuration {
             remote_rtp: remote_rtp.map(socket_addr).transpose()?,
@@ -271,6 +283,7 @@ impl PyMediaEngine {
             learn_from: learn_from.map(ip).transpose()?,
             silence_timeout: seconds(silence_timeout_s, "silence_timeout_s")?,
             udptl,
+            keys: keys.map(media_keys).transpose()?,
         };
         Ok(self.engine.configure(leg, plan)?)
     }

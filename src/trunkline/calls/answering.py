@@ -88,8 +88,10 @@ def answer_alone(channel: Channel, headers: Headers = ()) -> bool:
     return True
 
 
-def answer_instead(channel: Channel, plan: MediaPlan, direction: Direction) -> bool:
-    """Answer who takes somebody's place in a call with what the other side has agreed. False when he has given up.
+def answer_instead(
+    channel: Channel, codecs: Sequence[Codec], direction: Direction, ptime_ms: int | None = None
+) -> bool:
+    """Answer who takes somebody's place in a call with what the other side can. False when he has given up.
 
     Raises:
         NegotiationError: There is no common codec.
@@ -97,8 +99,7 @@ def answer_instead(channel: Channel, plan: MediaPlan, direction: Direction) -> b
     """
     if channel.offer is None or channel.incoming is None:
         raise NegotiationError("an INVITE that replaces another is to bring an offer")
-    body = _describe(channel, shared(channel.offer.codecs, plan.receive_codecs), direction, plan.ptime_ms)
-    return channel.send_answer(body)
+    return channel.send_answer(_describe(channel, shared(channel.offer.codecs, codecs), direction, ptime_ms))
 
 
 def acked(channel: Channel, session: InviteSession, ack: Message) -> None:

@@ -6,10 +6,10 @@ early dialog with an offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 326
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trunkline.calls.codecs import fallback
 from trunkline.calls.early_offer import EarlySide, answer_here, refuse_or_answer
@@ -39,6 +39,8 @@ from trunkline.sip.request import Failure
 
 __all__ = ["Attempt", "AttemptOwner", "Won"]
 
+log = logging.getLogger("trunkline.calls")
+
 MAX_EARLY_DIALOGS = 16
 """Early dialogs of one INVITE that are told apart; what further ones say of media is not heard."""
 
@@ -49,8 +51,7 @@ class AnswerMissing(Exception):
     reason = "the 200 has no session description"
 
 
-@dataclass(frozen=True, slots=True)
-class Won:
+class Won(NamedTuple):
     """The attempt that was answered, and what its channel goes on with."""
 
     attempt: Attempt
@@ -118,12 +119,12 @@ class Attempt:
         self.answered = False
         """There was a 2xx, whatever came of it."""
         self._early: dict[str, Description] = {}
-        self._sure: set[str] = set()
+        self._sure: frozenset[str] = frozenset()
         self.on_plan: Callable[[MediaPlan], None] = lambda plan: None
         """Told of a plan that an UPDATE in an early dialog changed."""
         self.on_offer: Callable[[EarlySide, EarlyUpdate], None] | None = None
         """Takes an offer by UPDATE in its early dialog; None while several are called."""
-        self._said: set[tuple[str, int, bool]] = set()
+        self._said: frozenset[tuple[str, int, bool]] = frozenset()
         party = target.party
         self._redirections = Redirections(target.uri, party.follow_redirects)
         self._fallback: Sequence[Codec] | None = None
@@ -137,8 +138,8 @@ class Attempt:
         party = target.party
         self.timer = env.session_timer(party)
         self._early.clear()
-        self._sure.clear()
-        self._offered = env.describer(discreet=party.anonymous, rtcp_mux=party.rtcp_mux)
+        self._sure = frozenset()
+        self._offered = env.describer(party, flow)
         body = self._offered.offer(
             address=self.address,
             port=self.leg.port,
@@ -173,6 +174,10 @@ class Attempt:
         """Whether the other side has sent anything, be it a 100."""
         return self._client.heard
 
+    def has_early(self, key: tuple[str, str, str]) -> bool:
+        """Whether a dialog by that key is an early one of it."""
+        return self._client.has_early(key)
+
     @property
     def is_abroad(self) -> bool:
         """Whether a 3xx has led it to another host than the target's."""
@@ -199,7 +204,7 @@ class Attempt:
         said = (message.to_tag, message.status, plan is not None)
         if said in self._said or len(self._said) >= MAX_EARLY_DIALOGS * 8:
             return  # repeated: every minute while the INVITE waits (RFC 3261 §13.3.1.1)
-        self._said.add(said)
+        self._said |= {said}
         self._owner.on_attempt_progress(self, message, plan)
 
     def on_answered(self, client: InviteClient, dialog: Dialog, message: Message) -> None:
@@ -257,8 +262,12 @@ class Attempt:
                 # a phone is no proxy: an address that is not its own is not asked for there
                 return False
         routed = any(name.lower() == "route" for name, _ in target.headers)
-        flow = target.flow if routed else next_hop(uri, target.flow)
-        self._prepare(uri, flow)
+        try:
+            self._prepare(uri, target.flow if routed else next_hop(uri, target.flow))
+        except NegotiationError as error:
+            # SRTP is required, and the way there is in the clear
+            log.info("%s is not tried: %s", uri, error.reason)
+            return False
         self._client.start()
         return True
 
@@ -296,7 +305,7 @@ class Attempt:
             return None
         if message.rseq is not None:
             # RFC 3262 §5: an answer that arrives for sure is the answer
-            self._sure.add(message.to_tag)
+            self._sure |= {message.to_tag}
         early = self._offered.fork()
         try:
             plan = early.accept_answer(message.sdp)

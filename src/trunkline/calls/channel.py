@@ -22,6 +22,7 @@ from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
+from trunkline.calls.securing import Secured
 from trunkline.calls.translated import translated
 from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
@@ -49,7 +50,7 @@ PASSED_PROVISIONALS = frozenset({180, 181, 182, 183})
 """What a waiting caller is told; 199 and private ones concern us alone."""
 
 
-class Channel:
+class Channel(Secured):
     """One leg of a session.
 
     Args:
@@ -77,17 +78,15 @@ class Channel:
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
-        self._outgoing: Outgoing | None = None
-        self.early: Attempt | None = None
-        """Who is heard before the answer."""
+        self.outgoing: Outgoing | None = None
+        self.early: Attempt | None = None  # who is heard before the answer
         self._alignment: Alignment | None = None
         self._crossing: Crossing | None = None
         self._watched = False
         self._translated = False
         self.awaits_answer = False
         """Our offer went out, and the ACK of the 200 is to bring the answer."""
-        self.behind = False
-        """The other side has agreed to something else early, of which this one is told when both are up."""
+        self.behind = False  # the other side has agreed to something else early: this one is told when both are up
 
     def __repr__(self) -> str:
         return f"<Channel {self.id.name} {self.stage.name.lower()}>"
@@ -102,7 +101,7 @@ class Channel:
             SipParseError: Its description is malformed.
             NegotiationError: Nothing that it offers can be used.
         """
-        describer = self.env.describer(rtcp_mux=party.rtcp_mux)
+        describer = self.env.describer(party, request.flow)
         if request.message.sdp:
             self._offer = describer.read_offer(request.message.sdp)
         self.party = party
@@ -123,8 +122,8 @@ class Channel:
 
     def place(self, wanted: Wanted, offering: Offering, timeout_s: float) -> None:
         """Start calling."""
-        self._outgoing = Outgoing(self.env, self, wanted, offering, timeout_s=timeout_s, log=self.log)
-        self._outgoing.start()
+        self.outgoing = Outgoing(self.env, self, wanted, offering, timeout_s=timeout_s, log=self.log)
+        self.outgoing.start()
 
     def open_leg(self) -> Leg:
         """The media leg, opened when first needed.
@@ -142,15 +141,15 @@ class Channel:
 
     def holds(self, line: str) -> list[object | None]:
         """Its calls over a line: None where it is one, and while it is placed what the limits know each by."""
-        if self._outgoing is not None:
-            return [hold for name, hold in self._outgoing.holding if name == line]
+        if self.outgoing is not None:
+            return [hold for name, hold in self.outgoing.holding if name == line]
         party = self.party
         return [None] if party is not None and (party.peer_type, party.name) == (PeerType.LINE, line) else []
 
     @property
     def called(self) -> list[Party]:
         """Who is being called now; nobody before that and from the answer on."""
-        return self._outgoing.called if self._outgoing is not None else []
+        return self.outgoing.called if self.outgoing is not None else []
 
     def headers(self, name: str) -> list[str]:
         """All header fields of that name in the INVITE of who called, or the 2xx of who was called."""
@@ -241,8 +240,8 @@ class Channel:
 
     def give_up(self, headers: Headers) -> None:
         """CANCEL what is being placed."""
-        if self._outgoing is not None:
-            self._outgoing.give_up(headers)
+        if self.outgoing is not None:
+            self.outgoing.give_up(headers)
         self.finish()
 
     def refuse(self, news: News) -> None:
@@ -295,7 +294,8 @@ class Channel:
         """The session is connected, or not any more: silence counts, or rests."""
         if self._watched != connected:
             self._watched = connected
-            self.apply()
+            if self.party is not None and self.party.media_timeout_s:
+                self.apply()
 
     def silence(self) -> None:
         """Send silence, so that NAT bindings stay open and the other side hears that we are there."""
@@ -326,7 +326,7 @@ class Channel:
             self.leg.handler = None
             self.leg.close()
         self.unlink()
-        self.incoming = self._outgoing = self.invite = None
+        self.incoming = self.outgoing = self.invite = None
         # the session may be kept for long, by an event in the record
         self._offer = self.describer = self.early = None
 
@@ -402,7 +402,7 @@ class Channel:
 
     def on_placed(self, won: Won) -> None:
         """From `Outgoing`."""
-        self._outgoing = self.early = None
+        self.outgoing = self.early = None
         target = won.attempt.target
         self.owner.ledger.attempt_won(target, self.env.endpoint.now_s)
         self.party, self.message = target.party, won.message
@@ -413,12 +413,12 @@ class Channel:
 
     def on_not_placed(self, why: NotPlaced) -> None:
         """From `Outgoing`."""
-        self._outgoing = None
+        self.outgoing = None
         self.owner.on_not_placed(self, why)
 
     def on_placing_timeout(self, attempts: tuple[FailedAttempt, ...]) -> None:
         """From `Outgoing`."""
-        self._outgoing = None
+        self.outgoing = None
         self.owner.on_placing_timeout(self, attempts)
 
     # --- from the dialog and the leg --------------------------------------------------------------------------------

@@ -59,6 +59,10 @@ class Exchange:
         self._numbers = itertools.count(1)
         self._stopping = False
 
+    def when_up(self, hear: Callable[[CallSession], None]) -> None:
+        """Have `hear` called with each session whose parties hear each other now, before its `connected` is told."""
+        self._env.on_up = hear
+
     @property
     def sessions(self) -> tuple[CallSession, ...]:
         """The sessions that are not closed, oldest first."""

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.dialog import DialogKeeper
 from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
@@ -66,6 +66,10 @@ class Party:
     """Whether it is offered one port for RTP and RTCP (RFC 5761)."""
     large_over_tcp: bool = True
     """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1)."""
+    srtp: Srtp = "never"
+    """Whether its audio is SRTP (RFC 3711, RFC 4568)."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted."""
     transfer: TransferHow = "inside"
     """Whether its calls are transferred inside the server, or it is asked to by REFER."""
 
@@ -86,8 +90,7 @@ class Target:
     """Further headers of this target: Route, identity."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The call that came in, for which another leg is placed."""
 
     peer_type: PeerType
@@ -101,8 +104,7 @@ class Origin:
     """Of the placing before this one, for which this one goes elsewhere; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placing:
+class Placing(NamedTuple):
     """A user, or a number through a line or line group, to be placed as the application said it."""
 
     peer_type: PeerType

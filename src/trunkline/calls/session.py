@@ -20,6 +20,7 @@ from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.informing import Informing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
+from trunkline.calls.securing import renew_keys
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType
@@ -40,7 +41,7 @@ _BREAKS = re.compile(r"[\r\n\x00]")
 
 def _check_line(argument: str, text: str | None) -> None:
     """ValueError where a text cannot stand in one line of a message: it has CR, LF or NUL, or is no Unicode."""
-    if text and (_BREAKS.search(text) or not _encodes(text)):
+    if text and (_BREAKS.search(text) or not (text.isascii() or _encodes(text))):
         raise ValueError(f"{argument}: has a line break, or another character that no message can carry")
 
 
@@ -70,14 +71,11 @@ def checked_wanted(to: Destination, said: Placing) -> Wanted:
 
 
 def _destination(to_user: str | None, to_line: str | None, to: Destination | None) -> Destination:
-    given = [
-        *([ToUser(to_user)] if to_user is not None else []),
-        *([ToLine(to_line)] if to_line is not None else []),
-        *([to] if to is not None else []),
-    ]
-    if len(given) != 1:
+    if (to_user, to_line, to).count(None) != 2:
         raise ValueError("exactly one of to_user, to_line and to is to be given")
-    return given[0]
+    if to is not None:
+        return to
+    return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
 class CallSession(Transferring, Informing):
@@ -322,6 +320,17 @@ class CallSession(Transferring, Informing):
             ValueError: There is no contact, or it has a line break.
         """
         self.respond(302, None, contact)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the audio of every party of it goes as SRTP; `zero.encrypted` and `one.encrypted` say it per leg."""
+        one = self.one
+        return self.zero.encrypted and (one is None or one.encrypted)
+
+    def renew_keys(self) -> bool:
+        """Offer new SRTP keys to each encrypted side that is up (RFC 4568 §7.1.4); False where there is none."""
+        sides = [side for side in (self.zero, self.one) if side is not None]
+        return self._env.run(lambda: sum(map(renew_keys, sides)) > 0)
 
     def close(self) -> None:
         """End the call: 480 to a caller who waits, CANCEL to who is being called, BYE to who is up. Idempotent."""

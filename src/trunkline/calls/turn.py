@@ -13,12 +13,13 @@ from functools import partial
 from typing import Protocol
 
 from trunkline.calls.attempt import Attempt, Won
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.failure import NO_MEDIA_PORT, failure_of
 from trunkline.calls.peers import PlacementError, Target
 from trunkline.calls.plan import Ending, Failed, Found, Lookup, Step, Turning, Turns, goes_on
 from trunkline.errors import NoMediaPorts
-from trunkline.sip.endpoint import Headers, MediaPlan, Message
+from trunkline.sip.endpoint import Headers, MediaPlan, Message, NegotiationError
 from trunkline.sip.request import Failure
 
 __all__ = ["Above", "Turn", "Works"]
@@ -91,7 +92,7 @@ class Turn:
         self._failed: list[Failed] = []
         self._over = False
         self._lookup: asyncio.Task[None] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: list[Deadline] = []
 
     @property
     def named(self) -> bool:
@@ -190,6 +191,8 @@ class Turn:
             self._live.append(self._works.prepare(target, self))
         except NothingInCommon:
             self._unsent(target, Failure(488, "the two parties have no codec in common"))
+        except NegotiationError as error:
+            self._unsent(target, Failure(488, error.reason))
         except NoMediaPorts as error:
             self._log.error("%s", error)
             self._unsent(target, NO_MEDIA_PORT)

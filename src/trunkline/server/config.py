@@ -29,15 +29,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from trunkline.calls.destinations import MAX_DESTINATIONS
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
+from trunkline.server.environment import PREFIX, SpelledEnvironment
 from trunkline.server.line_settings import RULE_LISTS, LineSettings
 from trunkline.server.numbers import NumberRule, rule_of
+from trunkline.server.option_addresses import advertised, local_address
 from trunkline.server.option_values import (
-    advertised,
     codec_names,
     expiry_bounds,
     hep_server,
     listen_url,
-    local_address,
     metrics_url,
     parse_listen,
     parse_url,
@@ -49,7 +49,7 @@ from trunkline.server.options import Options
 from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 
 __all__ = [
     "DestinationOptions",
@@ -110,6 +110,12 @@ class ServerSettings(Options):
     reliable: Reliable = "supported"
     """Whether provisional responses are acknowledged (PRACK, RFC 3262): `never`, where the peer can (`supported`), or
     `required`, which refuses calls of peers that cannot."""
+    srtp: Srtp = "never"
+    """Whether audio is SRTP with keys in the session description (SDES, RFC 4568): `never`, where the peer can (`offered`),
+    or `required`, which refuses calls without. Each leg of a call for itself."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted. Whoever reads the signalling can then listen; without
+    it, `offered` offers plain RTP there, and `required` refuses the call."""
     registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(expiry_bounds)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
     digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
@@ -185,6 +191,10 @@ class UserOptions(Options):
     """Whether its phones are offered one port for RTP and RTCP (RFC 5761); what they offer is taken in any case."""
     large_over_tcp: bool = True
     """Whether a request that is too large for UDP may go over TCP."""
+    srtp: Srtp | None = None
+    """Whether audio of its calls is SRTP; as the server's unless given."""
+    srtp_in_clear: bool | None = None
+    """Whether SRTP keys may cross signalling that is not encrypted; as the server's unless given."""
 
     def user(self, name: str, server: ServerSettings, *, stored: bool = False) -> User:
         """The user of these options. ConfigurationError where the name or another value cannot be used.
@@ -204,6 +214,8 @@ class UserOptions(Options):
             media_timeout_s=_or(self.media_timeout_s, server.media_timeout_s),
             numbers=self.numbers,
             reliable=self.reliable or server.reliable,
+            srtp=self.srtp or server.srtp,
+            srtp_in_clear=server.srtp_in_clear if self.srtp_in_clear is None else self.srtp_in_clear,
             stored=stored,
             session_expires_s=_or(self.session_expires_s, server.session_expires_s),
             min_se_s=_or(self.min_se_s, server.min_se_s),
@@ -226,6 +238,8 @@ def _line_fields() -> dict[str, Any]:
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
         "session_expires_s": (Annotated[int, AfterValidator(session_expires)] | None, None),
         "reliable": (Reliable | None, None),
+        "srtp": (Srtp | None, None),
+        "srtp_in_clear": (bool | None, None),
         "min_se_s": (Annotated[int, Field(ge=90, le=86_400)] | None, None),
     }
     hints = get_type_hints(LineSettings)
@@ -255,7 +269,7 @@ class LineOptionsBase(Options):
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
         for key in values.keys() & set(RULE_LISTS):
             values[key] = tuple(rule_of(rule) for rule in values[key])
-        for key in ("media_timeout_s", "session_expires_s", "min_se_s", "reliable"):
+        for key in ("media_timeout_s", "session_expires_s", "min_se_s", "reliable", "srtp", "srtp_in_clear"):
             if values.get(key) is None:
                 values[key] = getattr(server, key)
         return values
@@ -277,7 +291,7 @@ class FileSettings(BaseSettings):
     """A whole configuration file; the environment goes before it (`TRUNKLINE_LINES__ITSP__PASSWORD=…`)."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="TRUNKLINE_", env_nested_delimiter="__", hide_input_in_errors=True
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", hide_input_in_errors=True
     )
 
     server: ServerSettings
@@ -335,7 +349,8 @@ def _load(path: Path) -> tuple[FileSettings | None, list[ConfigurationError]]:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return env_settings, TomlConfigSettingsSource(settings_cls, path)
+            file = TomlConfigSettingsSource(settings_cls, path)
+            return SpelledEnvironment(env_settings, file), file
 
     try:
         path.open("rb").close()

@@ -316,7 +316,14 @@ class _Verdict:
                 theirs_s = _date_s(message)
                 if theirs_s is not None and abs(theirs_s - self._wall_s) > SKEW_S:
                     apart = round(abs(theirs_s - self._wall_s))
-                    yield True, f"{self._name}: the provider's clock and ours are {apart} s apart: check this machine's"
+                    # calls go on, but records, traces and what is compared with the provider's bill are wrong
+                    yield (
+                        False,
+                        (
+                            f"{self._name}: the provider's clock and ours are {apart} s apart; "
+                            "set this machine's clock, best by NTP: the times of records and traces follow it"
+                        ),
+                    )
                     return
 
 

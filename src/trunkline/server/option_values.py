@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import codecs_named
+from trunkline.server.option_addresses import is_address
 from trunkline.server.profile import profile
 
 __all__ = [
-    "advertised",
     "codec_names",
     "expiry_bounds",
     "hep_server",
-    "is_address",
     "listen_url",
-    "local_address",
     "metrics_url",
     "parse_listen",
     "parse_url",
@@ -88,33 +85,6 @@ def port_range(ports: tuple[int, int]) -> tuple[int, int]:
     if last - first < 3:
         raise ValueError("the last port must lie at least 3 above the first: a call takes 4")
     return ports
-
-
-def advertised(addresses: dict[str, str]) -> dict[str, str]:
-    """The public addresses as they are. ValueError where one is none, or of another family."""
-    for pair in addresses.items():
-        for text in pair:
-            if not is_address(text):
-                raise ValueError(f"{text!r} is no address; give both as 203.0.113.1 or 2001:db8::1")
-        if len({":" in text for text in pair}) > 1:
-            raise ValueError(f"{pair[0]} and {pair[1]} are of two families")
-    return addresses
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def local_address(text: str) -> str:
-    """An address as it is. ValueError where it is none that can be bound."""
-    if not is_address(text) or ipaddress.ip_address(text).is_unspecified:
-        raise ValueError(f"{text!r} is no address of this machine; name one, as 192.0.2.1")
-    return text
 
 
 def expiry_bounds(bounds: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from typing import Any
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, UnknownPeer
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.endpoint import Codec, digest_ha1
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.storage.records import UserRecord
@@ -58,6 +58,10 @@ class User:
     """What it may show as its caller id besides its name."""
     reliable: Reliable = "supported"
     """Whether provisional responses of its calls are acknowledged (RFC 3262)."""
+    srtp: Srtp = "never"
+    """Whether audio of its calls is SRTP (RFC 4568)."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted."""
     session_expires_s: int | None = None
     """How long its calls last unless they are refreshed (RFC 4028); 0 for no timers, None for as the server has both times."""
     min_se_s: int = 90
@@ -93,6 +97,8 @@ class User:
         media_timeout_s: float = 0.0,
         numbers: Sequence[str] = (),
         reliable: Reliable = "supported",
+        srtp: Srtp = "never",
+        srtp_in_clear: bool = False,
         stored: bool = False,
         **settings: Any,
     ) -> User:
@@ -108,6 +114,8 @@ class User:
             media_timeout_s: As the field.
             numbers: As the field.
             reliable: As the field.
+            srtp: As the field.
+            srtp_in_clear: As the field.
             stored: As the field.
             settings: Further fields by name, those of `SETTINGS`.
 
@@ -127,6 +135,8 @@ class User:
             media_timeout_s,
             tuple(numbers),
             reliable,
+            srtp,
+            srtp_in_clear,
             stored=stored,
             **settings,
         )
@@ -156,6 +166,8 @@ class User:
             follow_redirects=self.follow_redirects,
             rtcp_mux=self.rtcp_mux,
             large_over_tcp=self.large_over_tcp,
+            srtp=self.srtp,
+            srtp_in_clear=self.srtp_in_clear,
         )
 
     def record(self) -> UserRecord:
@@ -173,6 +185,8 @@ class User:
             numbers=list(self.numbers),
             reliable=self.reliable,
             settings={name: getattr(self, name) for name in SETTINGS},
+            srtp=self.srtp,
+            srtp_in_clear=self.srtp_in_clear,
         )
 
     @classmethod
@@ -190,6 +204,8 @@ class User:
             record.media_timeout_s,
             tuple(record.numbers),
             reliable=_reliable(record.reliable),
+            srtp=_srtp(record.srtp),
+            srtp_in_clear=record.srtp_in_clear,
             stored=True,
             **{name: value for name, value in settings.items() if name in SETTINGS},
         )
@@ -197,6 +213,10 @@ class User:
 
 def _reliable(text: str) -> Reliable:
     return text if text in ("never", "required") else "supported"  # type: ignore[return-value]
+
+
+def _srtp(text: str) -> Srtp:
+    return text if text in ("offered", "required") else "never"  # type: ignore[return-value]
 
 
 def _is_user_part(text: str) -> bool:

@@ -9,7 +9,21 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Row, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    text,
+)
 
 from trunkline.storage.records import (
     AttemptRecord,
@@ -24,9 +38,12 @@ from trunkline.storage.records import (
     UserRecord,
 )
 
-__all__ = ["METADATA", "TABLES", "record_of", "row_of"]
+__all__ = ["METADATA", "OPEN", "TABLES", "record_of", "row_of"]
 
 METADATA = MetaData()
+
+OPEN = text("closed_reason = ''")
+"""Calls that are up; an index holds them alone, so that a year of others is not read at start."""
 
 R = TypeVar(
     "R",
@@ -55,6 +72,8 @@ USERS = Table(
     Column("numbers", JSON, nullable=False, server_default="[]"),
     Column("reliable", String, nullable=False, server_default="supported"),
     Column("settings", JSON, nullable=False, server_default="{}"),
+    Column("srtp", String, nullable=False, server_default="never"),
+    Column("srtp_in_clear", Boolean, nullable=False, server_default="0"),
 )
 
 LINES = Table(
@@ -123,6 +142,8 @@ CALLS = Table(
     Column("zero", JSON, nullable=False),
     Column("one", JSON, nullable=False),
     Column("explanation", JSON, nullable=False),
+    Column("transfers", JSON, nullable=False, server_default="[]"),
+    Index("calls_open", "id", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
 ATTEMPTS = Table(

@@ -6,14 +6,12 @@ Every wait has a limit in seconds of the loop's clock. Audio is a tone that the 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trunkline.media.engine import Heard, Leg
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, supported
-from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.early_update import EarlyUpdate
 from trunkline.sip.endpoint import (
@@ -26,7 +24,6 @@ from trunkline.sip.endpoint import (
     NegotiationError,
     RemoteOffer,
     RequestReceived,
-    SessionDescriber,
     SipParseError,
     Uri,
 )
@@ -36,23 +33,22 @@ from trunkline.sip.request import Failure
 from trunkline.sip.session_timer import SessionTimer
 from trunkline.testing.referring import ScriptedRefer
 from trunkline.testing.scripted import T38, CallRefused, EarlyScript, Ended, ScriptedSession, fail, send_in, within
+from trunkline.testing.secured import Secured
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
 
 __all__ = ["CallRefused", "Ended", "ScriptedCall"]
 
-_session_ids = itertools.count(1)
 
-
-class ScriptedCall:
+class ScriptedCall(Secured):
     """A call, steered by a test. Made by `Agent.place`, or by an INVITE that arrives."""
 
     def __init__(self, agent: Agent) -> None:
         loop = asyncio.get_running_loop()
         self.agent = agent
         self.leg: Leg = agent.media.open_leg(agent.address)
-        self._describer = Description(SessionDescriber(session_id=next(_session_ids), session_name="phone"))
+        self._describer = agent.describer()
         self._client: InviteClient | None = None
         self._credentials: ClientCredentials | None = None
         self._server: InviteServer | None = None

@@ -14,7 +14,7 @@ use crate::detector::{Detector, Finding};
 use crate::dtmf;
 use crate::latch::{Latch, Verdict};
 use crate::outbound::Outbound;
-use crate::protect::Protection;
+use crate::protect::{Keys, Protection};
 use crate::random::Random;
 use crate::rtp;
 use crate::statistics::{Arrival, Reception, RemoteView};
@@ -60,6 +60,8 @@ pub struct Configuration {
     pub silence_timeout: Duration,
     /// The RTP port carries UDPTL (T.38) instead of RTP; the codecs are those of nothing then.
     pub udptl: bool,
+    /// SRTP with these keys; `None` for plain RTP. UDPTL has none.
+    pub keys: Option<Keys>,
 }
 
 /// A received packet on its way to the linked leg: numbers, and where in the buffer its payload lies.
@@ -261,6 +263,9 @@ impl Leg {
         if std::mem::replace(&mut self.udptl, plan.udptl) != plan.udptl {
             self.latch.forget();
         }
+        if !plan.udptl {
+            self.protection.configure(plan.keys.as_ref());
+        }
         self.receives = plan.receives;
         self.sends = plan.sends;
         self.receive_map = ReceiveMap::new(&plan.receive_codecs);
@@ -433,7 +438,7 @@ impl Ear {
                     self.samples += packet.payload.len() as u64;
                 }
             }
-            Kind::ComfortNoise | Kind::Other => self.digits.audio(now, timestamp),
+            Kind::G722 | Kind::Opus | Kind::L16(_) | Kind::ComfortNoise | Kind::Other => self.digits.audio(now, timestamp),
         }
     }
 }
