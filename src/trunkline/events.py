@@ -6,7 +6,7 @@ registration that waits for a decision) are live; all other fields are what was 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trunkline.constants import ChannelId, ClosedReason, PeerType
@@ -30,6 +30,7 @@ __all__ = [
     "CallSessionCreated",
     "CallSessionFailed",
     "CallSessionHangUp",
+    "CallSessionInfo",
     "CallSessionLost",
     "CallSessionTimeout",
     "ChatMessageEvent",
@@ -123,6 +124,21 @@ class AttemptFailed(CallEvent):
     explanation: Explanation | None = None
     """What was sent, what came back, what to change."""
 
+    @classmethod
+    def of(cls, call: CallSession, channel: ChannelId, failed: FailedAttempt) -> AttemptFailed:
+        """The event of an attempt that failed on a channel."""
+        return cls(
+            call,
+            channel,
+            target=failed.target,
+            status=failed.status,
+            reason=failed.reason,
+            peer_type=failed.peer_type,
+            peer_name=failed.peer_name,
+            server=failed.server,
+            explanation=failed.explanation,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
@@ -168,6 +184,16 @@ class CallSessionTimeout(CallEvent):
 @dataclass(frozen=True, slots=True)
 class CallSessionCancelled(CallEvent):
     """The caller gave up before the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSessionInfo(CallEvent):
+    """A party sent an INFO inside the call (RFC 2976); it has been passed on to the other party where there is one."""
+
+    channel: ChannelId
+    content_type: str
+    """What the body is, with its parameters, as it was written."""
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,7 @@ class House:
 
     def _target(self, agent: Agent, placing: Placing) -> Target:
         return Target(
-            party=self.parties[agent.name],
+            party=placing.redirecting(self.parties[agent.name]),
             uri=Uri("sip", placing.dial_number or agent.name, agent.address, 5060),
             flow=Flow("udp", (agent.address, 5060), (ADDRESS, 5060)),
             local=NameAddr(Uri("sip", placing.caller_id, REALM), placing.caller_name),
@@ -281,7 +281,7 @@ class House:
         )
 
     def user_of(self, uri: Uri, flow: Flow) -> str | None:
-        return uri.user if uri.user in self.places else None
+        return uri.user if uri.user in self.places and uri.host in (REALM, ADDRESS) else None
 
     def refer_to(self, line: str, to: str) -> Uri:
         return Uri("sip", to, "provider.example")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
 from tests.calls.test_accept import to_bob
+from trunkline.calls.session import CallSession
 from trunkline.constants import ClosedReason, PeerType
 from trunkline.events import AttemptFailed, CallSessionClosed
 from trunkline.sip.endpoint import Flow, Message, RequestReceived, SessionDescriber
@@ -301,3 +302,89 @@ def answers(house: House, agent: Agent, method: str) -> list[Message]:
     """The 2xx that a phone got to its requests of that method."""
     found = [Message.parse(packet.data) for packet in house.sent("SIP/2.0 2", to=agent)]
     return [message for message in found if message.method == method]
+
+
+@pytest.mark.parametrize("offers", [True, False], ids=["offered", "not offered"])
+@pytest.mark.parametrize("agrees", [True, False], ids=["agreed", "refused"])
+def test_one_port_for_rtp_and_rtcp_is_offered_where_it_is_set_and_used_where_it_is_agreed(
+    offers: bool, agrees: bool
+) -> None:
+    """RFC 5761 §5.1.1."""
+
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.parties["bob"] = replace(house.parties["bob"], rtcp_mux=offers)
+        house.route(to_bob)
+
+        def strip(packet: Packet) -> int:
+            if not agrees and b"a=rtcp-mux\r\n" in packet.data and packet.source[0] == bob.address:
+                without = packet.data.replace(b"a=rtcp-mux\r\n", b"")
+                length = len(without.split(b"\r\n\r\n", 1)[1])
+                before = len(packet.data.split(b"\r\n\r\n", 1)[1])
+                without = without.replace(b"Content-Length: %d\r\n" % before, b"Content-Length: %d\r\n" % length)
+                house.host.driver.receive_datagram(replace(packet, data=without))
+                return 0
+            return 1
+
+        house.network.filters.append(strip)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        assert at_bob.invite is not None
+        assert (b"a=rtcp-mux" in at_bob.invite.body) is offers
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        one = house.calls[0].one
+        assert one is not None
+        assert one.plan is not None
+        assert one.plan.remote_rtp is not None
+        host, port = one.plan.remote_rtp
+        assert one.plan.rtcp_mux is (offers and agrees)
+        assert one.plan.remote_rtcp == (host, port if offers and agrees else port + 1)
+        # the caller's leg is a matter of its own
+        assert house.calls[0].zero.plan is not None
+        assert not house.calls[0].zero.plan.rtcp_mux
+        # a later offer of ours says the same
+        assert one.describer is not None
+        assert (b"a=rtcp-mux" in (one.describer.offer_again() or b"")) is offers
+
+    on_the_network(scenario)
+
+
+def test_a_caller_who_offers_nothing_is_offered_one_port_too_where_that_is_set() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.parties["alice"] = replace(house.parties["alice"], rtcp_mux=True)
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob", offerless=True)
+        (await bob.next_call()).answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        zero = house.calls[0].zero
+        assert zero.plan is not None
+        assert zero.plan.rtcp_mux
+        assert zero.plan.remote_rtcp == zero.plan.remote_rtp
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("over_tcp", [True, False])
+def test_a_request_too_large_for_udp_goes_over_tcp_unless_its_party_is_set_otherwise(over_tcp: bool) -> None:
+    """RFC 3261 §18.1.1."""
+
+    async def scenario(house: House) -> None:
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        house.parties["bob"] = replace(house.parties["bob"], large_over_tcp=over_tcp)
+
+        async def route(call: CallSession) -> None:
+            await call.accept(to_user="bob", headers={"X-Long": "x" * 1_400})
+
+        house.route(route)
+        for host, address in ((house.host, ADDRESS), (house.network.hosts[bob.address], bob.address)):
+            host.driver.listen("tcp", address, 5060)
+        house.call(alice, "bob")
+        await bob.next_call()
+        datagrams = [packet for packet in house.sent("INVITE sip:bob@10", to=bob) if packet.transport == "udp"]
+        assert len(datagrams) == (0 if over_tcp else 1)
+
+    on_the_network(scenario)

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.calls.house import House, on_the_network
+from tests.calls.house import REALM, House, on_the_network
 from tests.calls.test_accept import to_bob
 from trunkline.calls.peers import Target
 from trunkline.calls.plan import Failed
 from trunkline.calls.redirect import Redirections
+from trunkline.calls.session import CallSession
 from trunkline.constants import ClosedReason
 from trunkline.events import CallSessionFailed
 from trunkline.sip.authenticate import ClientCredentials
@@ -103,6 +104,97 @@ def test_a_3xx_is_followed_and_the_password_stays_here() -> None:
         await at_carol.wait_ended()
         await house.settle(40)
         house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_a_phone_that_forwards_to_a_user_of_ours_has_all_phones_of_that_user_called() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, first = await redirected(house, follow=3, headers=[("Contact", f"<sip:carol@{REALM}>")])
+        second = await house.phone("carol")
+        at_first = await first.next_call()
+        at_first.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        call = house.calls[0]
+        assert call.one is not None
+        assert call.one.party is not None
+        assert call.one.party.name == "carol"
+        assert house.events.names()[-1] == "Connected"
+        assert "AttemptFailed" not in house.events.names()
+        assert second.calls == []
+        at_alice.hangup()
+        await at_first.wait_ended()
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_what_becomes_of_a_forwarded_call_is_told_of_whom_it_went_to() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, carol = await redirected(house, follow=1, headers=[("Contact", f"<sip:carol@{REALM}>")])
+        (await carol.next_call()).reject(486)
+        with pytest.raises(CallRefused) as refused:
+            await at_alice.wait_answered()
+        assert refused.value.status == 486
+        assert house.calls[0].closed_reason is ClosedReason.FAILED
+
+    on_the_network(scenario)
+
+
+def test_two_phones_that_forward_to_each_other_are_left_after_as_many_times_as_is_set() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, carol = await redirected(house, follow=2, headers=[("Contact", f"<sip:carol@{REALM}>")])
+        (await carol.next_call()).reject(302, headers=[("Contact", f"<sip:bob@{REALM}>")])
+        bob = house.places["bob"][0]
+        (await bob.next_call()).reject(302, headers=[("Contact", f"<sip:carol@{REALM}>")])
+        with pytest.raises(CallRefused):
+            await at_alice.wait_answered()
+        assert house.calls[0].closed_reason is ClosedReason.MOVED
+        assert house.events.only(CallSessionFailed).contact == f"sip:carol@{REALM}"
+        assert carol.incoming.empty()
+
+    on_the_network(scenario)
+
+
+def test_a_phone_is_not_asked_for_an_address_that_it_only_names() -> None:
+    """Its 302 to a number of ours is for the application: a phone is no proxy."""
+
+    async def scenario(house: House) -> None:
+        at_alice, _ = await redirected(house, follow=3, headers=[("Contact", f"<sip:0170123@{REALM}>")])
+        with pytest.raises(CallRefused):
+            await at_alice.wait_answered()
+        assert house.events.only(CallSessionFailed).contact == f"sip:0170123@{REALM}"
+        assert house.calls[0].closed_reason is ClosedReason.MOVED
+        assert house.places["bob"][0].incoming.empty()
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize(("of_user", "of_call", "followed"), [(0, 2, True), (2, 0, False), (2, None, True)])
+def test_a_call_may_say_otherwise_whether_redirections_are_followed(
+    of_user: int, of_call: int | None, followed: bool
+) -> None:
+    async def scenario(house: House) -> None:
+        async def route(call: CallSession) -> None:
+            with pytest.raises(ValueError, match="follow_redirects: 0 to 10"):
+                call.accept(to_user="bob", follow_redirects=11)
+            await call.accept(to_user="bob", follow_redirects=of_call)
+
+        alice, bob = await house.phone("alice"), await house.phone("bob")
+        carol = await house.phone("carol")
+        house.parties["bob"] = replace(house.parties["bob"], follow_redirects=of_user)
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        (await bob.next_call()).reject(302, headers=[("Contact", f"<sip:carol@{REALM}>")])
+        if followed:
+            (await carol.next_call()).answer()
+            await at_alice.wait_answered()
+        else:
+            with pytest.raises(CallRefused):
+                await at_alice.wait_answered()
+        assert carol.incoming.empty()
 
     on_the_network(scenario)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
 from tests.calls.test_accept import to_bob
+from trunkline.calls.codecs import theirs
 from trunkline.constants import ClosedReason
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, Reliable
@@ -575,6 +577,48 @@ def test_early_offers_of_ours_survive_loss_duplicates_and_an_answer_that_hurries
         assert call.one.plan is not None
         assert call.zero.plan.direction == call.one.plan.direction == "sendrecv"
         at_bob.hangup()
+        await house.settle(120)
+        house.check_over()
+
+    on_the_network(scenario, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_offered_early_and_lost_both_sides_end_up_the_same(seed: int) -> None:
+    async def scenario(house: House) -> None:
+        link = house.network.default_link
+        link.duplicate, link.jitter_s = 0.15, 0.03
+        alice, bob = await house.phone("alice", reliable="supported"), await house.phone("bob")
+        house.route(to_bob)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call(60)
+        at_bob.ring(183, early_media=True, reliable=True)
+        await house.settle(2)
+        link.loss = 0.2
+        draw = Random(seed)
+        offers: list[asyncio.Future[Message]] = []
+        for direction in draw.choices(["sendonly", "sendrecv", "inactive"], k=3):
+            offers.append(asyncio.ensure_future(at_bob.offer_early(direction, timeout_s=60)))  # type: ignore[arg-type]
+            if draw.random() < 0.5:
+                await asyncio.wait(offers[-1:], timeout=40)
+            else:
+                await house.settle(draw.random() * draw.choice([0.15, 2]))
+                break
+        at_bob.answer()
+        await at_alice.wait_answered(60)
+        await asyncio.gather(*offers, return_exceptions=True)
+        link.loss = 0.0
+        await house.settle(60)
+        call = house.calls[0]
+        assert call.one is not None
+        assert call.zero.plan is not None
+        assert call.one.plan is not None
+        assert call.zero.plan.direction == theirs(call.one.plan)
+        for scripted, channel in ((at_alice, call.zero), (at_bob, call.one)):
+            assert scripted._describer.plan is not None
+            assert channel.plan is not None
+            assert scripted._describer.plan.direction == theirs(channel.plan)
+        at_alice.hangup()
         await house.settle(120)
         house.check_over()
 

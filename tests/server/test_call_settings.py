@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from trunkline.server.config import FileSettings, ServerSettings, UserOptions, l
 from trunkline.server.line import Line
 from trunkline.server.line_server import LineServer
 from trunkline.server.line_settings import LineSettings
+from trunkline.server.users import User
 from trunkline.sip.session_timer import SessionTimes
 
 TOML = """
@@ -23,6 +25,10 @@ reliable = "never"
 [users.alice]
 password = "secret"
 reliable = "required"
+session_expires_s = 0
+follow_redirects = 2
+rtcp_mux = true
+large_over_tcp = false
 
 [users.bob]
 password = "secret"
@@ -37,6 +43,8 @@ server = "192.0.2.1"
 session_expires_s = 0
 reliable = "supported"
 follow_redirects = 3
+rtcp_mux = true
+large_over_tcp = false
 """
 
 
@@ -56,13 +64,24 @@ def test_a_line_has_its_own_or_the_servers(settings: FileSettings) -> None:
     plain, own = line(settings, "plain").party(), line(settings, "own").party()
     assert (plain.timers, plain.reliable, plain.follow_redirects) == (SessionTimes(600, 120), "never", 0)
     assert (own.timers, own.reliable, own.follow_redirects) == (SessionTimes(0, 120), "supported", 3)
+    assert (plain.rtcp_mux, plain.large_over_tcp) == (False, True)
+    assert (own.rtcp_mux, own.large_over_tcp) == (True, False)
 
 
 def test_a_user_has_its_own_or_the_servers(settings: FileSettings) -> None:
     parties = {name: user.user(name, settings.server).party() for name, user in settings.users.items()}
-    assert parties["alice"].reliable == "required"
-    assert parties["bob"].reliable == "never"
-    assert parties["bob"].timers is None
+    alice, bob = parties["alice"], parties["bob"]
+    assert (alice.timers, alice.reliable, alice.follow_redirects) == (SessionTimes(0, 120), "required", 2)
+    assert (alice.rtcp_mux, alice.large_over_tcp) == (True, False)
+    assert (bob.timers, bob.reliable, bob.follow_redirects) == (SessionTimes(600, 120), "never", 0)
+    assert (bob.rtcp_mux, bob.large_over_tcp) == (False, True)
+
+
+def test_a_user_that_an_older_server_stored_has_the_servers_times() -> None:
+    user = User.with_password("bob", "secret", realm="x", stored=True)
+    old = User.of_record(dataclasses.replace(user.record(), settings={}))
+    assert old == user
+    assert old.party().timers is None
 
 
 @pytest.mark.parametrize(
@@ -80,9 +99,14 @@ def test_what_is_wrong_is_said_in_one_line(values: dict[str, object], problem: s
     assert str(error.value) == problem
 
 
-def test_a_users_setting_is_checked_too() -> None:
-    with pytest.raises(ConfigurationError, match="reliable"):
-        validated(UserOptions, {"password": "x", "reliable": "perhaps"})
+@pytest.mark.parametrize(
+    "values",
+    [{"reliable": "perhaps"}, {"session_expires_s": 89}, {"min_se_s": 1}, {"follow_redirects": 11}, {"rtcp_mux": "x"}],
+)
+def test_a_users_setting_is_checked_too(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        validated(UserOptions, {"password": "x", **values}, key="users.bob")
+    assert error.value.key == f"users.bob.{next(iter(values))}"
 
 
 def test_a_line_follows_a_few_targets_at_most() -> None:

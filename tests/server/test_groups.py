@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from decimal import Decimal
 from random import Random
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from trunkline.errors import ConfigurationError, UnknownPeer
 from trunkline.server.groups import LineGroup, LineGroups
+from trunkline.storage.records import GroupRecord
 
 NUMBER = "+4930123"
 
@@ -146,3 +148,42 @@ def test_a_group_is_found_by_its_name_until_it_is_removed() -> None:
     assert "g" not in groups
     with pytest.raises(UnknownPeer):
         groups.remove("g")
+
+
+def test_what_the_store_keeps_of_a_group_makes_the_same_group_again() -> None:
+    group = LineGroup(
+        "g", ("a", "b"), "least_cost", rates={"a": {"49": Decimal("0.010"), "": Decimal("1")}}, max_calls=3,
+        calls_per_second=1.5, silence_s=4.0, stored=True,
+    )  # fmt: skip
+    record = group.record()
+    kept = GroupRecord(record.name, json.loads(json.dumps(record.settings)))
+    assert LineGroup.of_record(kept) == group
+    assert LineGroup.of_record(kept).rates["a"]["49"] == Decimal("0.010")
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"lines": 3}, {"lines": ["a"], "rates": {"a": {"1": "dear"}}}, {"lines": ["a"], "rates": [1]}]
+)
+def test_what_the_store_kept_badly_is_no_group(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"^line_groups\.g: cannot be read from the store"):
+        LineGroup.of_record(GroupRecord("g", settings))
+
+
+@pytest.mark.parametrize("number", ["+49 170 1234567", "0049 170 1234567", "0170 1234567", "0170/1234567"])
+def test_a_price_is_found_however_the_number_is_dialled(number: str) -> None:
+    group = least_cost(a={"49": "0.02", "4917": "0.10"}, b={"4917": "0.05"})
+    choices = group.order(number, Random(1), {"a": "DE", "b": "DE"}.__getitem__)
+    assert [choice.line for choice in choices if not choice.unfit] == ["b", "a"]
+
+
+def test_each_line_reads_a_number_in_its_own_country() -> None:
+    group = least_cost(a={"49": "0.02"}, b={"43": "0.01"})
+    choices = group.order("0664 1234567", Random(1), {"a": "DE", "b": "AT"}.__getitem__)
+    assert [choice.line for choice in choices if not choice.unfit] == ["b", "a"]
+    unknown = group.order("0664 1234567", Random(1))
+    assert all(choice.unfit for choice in unknown)
+
+
+def test_what_is_no_number_of_a_country_is_compared_as_dialled() -> None:
+    group = least_cost(a={"112": "0"}, b={"11": "1"})
+    assert [choice.line for choice in group.order("112", Random(1), lambda line: "DE")] == ["a", "b"]

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +110,53 @@ def test_a_wrong_password_is_refused_and_told() -> None:
 def test_what_is_added_before_the_start_is_stored_where_it_is_to_be(tmp_path: Path) -> None:
     async def scenario(t: Town) -> None:
         first = t.server()
-        first.add_user("bob", password="secret of bob", stored=True, media_timeout_s=7)
+        own = {
+            "session_expires_s": 600,
+            "min_se_s": 120,
+            "follow_redirects": 3,
+            "rtcp_mux": True,
+            "large_over_tcp": False,
+        }
+        first.add_user("bob", password="secret of bob", stored=True, media_timeout_s=7, **own)
         first.add_line("itsp", username="15551234", server="itsp.example", register=False, stored=True)
+        first.add_line_group("trunks", lines=["itsp"], max_calls=3, stored=True)
         async with first:
-            pass
+            first.add_line_group(
+                "late", lines=["itsp"], strategy="least_cost", rates={"itsp": {"49": "0.01"}}, stored=True
+            )
+            first.add_line_group("kept not", lines=["itsp"])
+            first.add_line_group("gone", lines=["itsp"], stored=True)
+            first.remove_line_group("gone")
         async with t.server() as second:
             assert second.has_user("bob")
             assert second._users["bob"].media_timeout_s == 7
+            assert {key: getattr(second._users["bob"], key) for key in own} == own
             assert [line.name for line in second.lines] == ["itsp"]
+            groups = {group.name: group for group in second.line_groups}
+            assert sorted(groups) == ["late", "trunks"]
+            assert groups["trunks"].max_calls == 3
+            assert groups["late"].rates["itsp"] == {"49": Decimal("0.01")}
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
+def test_a_stored_user_that_is_removed_while_the_server_is_stopped_stays_away(tmp_path: Path) -> None:
+    async def scenario(t: Town) -> None:
+        first = t.server()
+        first.add_user("bob", password="secret of bob", stored=True)
+        first.add_user("carol", password="secret of carol", stored=True)
+        async with first:
+            pass
+        first.remove_user("bob")
+        first.remove_user("carol")
+        first.add_user("carol", password="another", stored=True)
+        first._platform = t.network.host(SERVER)
+        async with first:
+            assert not first.has_user("bob")
+            assert first.has_user("carol")
+        async with t.server() as second:
+            assert not second.has_user("bob")
+            assert second.has_user("carol")
 
     town(scenario, storage=tmp_path / "pbx.db")
 
@@ -303,6 +343,9 @@ def test_without_a_store_nothing_can_be_stored() -> None:
         server.add_user("bob", password="x", stored=True)
     with pytest.raises(ConfigurationError, match=r"lines\.itsp\.stored: nothing is stored"):
         server.add_line("itsp", username="1", server="itsp.example", stored=True)
+    server.add_line("itsp", username="1", server="itsp.example")
+    with pytest.raises(ConfigurationError, match=r"line_groups\.g\.stored: nothing is stored"):
+        server.add_line_group("g", lines=["itsp"], stored=True)
     assert not server.has_user("bob")
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from trunkline.errors import StorageError
-from trunkline.storage import BindingRecord, LineRecord, Store, TokenRecord, UserRecord
+from trunkline.storage import BindingRecord, GroupRecord, LineRecord, Store, TokenRecord, UserRecord
 from trunkline.storage.database import Batch
 from trunkline.storage.migrations import migrate
 from trunkline.storage.schema import METADATA
@@ -26,6 +26,7 @@ from trunkline.storage.store import BATCH_ROWS
 USER = UserRecord(
     "alice", "pbx.example", "a" * 32, "b" * 64, "Alice", ({"name": "PCMU", "clock_rate": 8000},), 10, 5.0, ("1555",)
 )
+GROUP = GroupRecord("trunks", {"lines": ["itsp"], "rates": {"itsp": {"49": "0.01"}}})
 LINE = LineRecord("itsp", "s3cret", {"username": "15551234", "numbers": ["+15551234"]})
 BINDING = BindingRecord(
     "alice", "sip:alice@192.0.2.7", "", 1.0, "c1", 2**31, 2000.5, 1000.5, ("<sip:edge.example;lr>",), True, "phone/1",
@@ -36,7 +37,7 @@ BINDING = BindingRecord(
 def test_what_is_put_is_there_after_a_restart(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = await Store.open(tmp_path / "pbx.db")
-        for record in (USER, LINE, TokenRecord("itsp", "tok"), BINDING):
+        for record in (USER, LINE, GROUP, TokenRecord("itsp", "tok"), BINDING):
             store.put(record)
         await store.close()
         again = await Store.open(tmp_path / "pbx.db")
@@ -46,6 +47,7 @@ def test_what_is_put_is_there_after_a_restart(tmp_path: Path) -> None:
             USER
         ]
         assert [(line.password, line.settings) for line in snapshot.lines] == [("s3cret", LINE.settings)]
+        assert snapshot.groups == [GROUP]
         assert [token.token for token in snapshot.tokens] == ["tok"]
         assert [dataclasses.replace(b, path=tuple(b.path)) for b in snapshot.bindings] == [BINDING]
 

@@ -17,9 +17,10 @@ from trunkline.calls.environment import Environment
 from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
 from trunkline.calls.redirect import Redirections
+from trunkline.constants import PeerType
 from trunkline.media.engine import Leg
 from trunkline.sip.description import Description
-from trunkline.sip.dialog import Dialog, next_hop
+from trunkline.sip.dialog import Dialog, next_hop, reaches
 from trunkline.sip.early_update import EarlyUpdate
 from trunkline.sip.endpoint import (
     Codec,
@@ -72,6 +73,9 @@ class AttemptOwner(Protocol):
 
     def on_attempt_failed(self, attempt: Attempt, failure: Failure) -> None:
         """Its final failure."""
+
+    def on_attempt_forwarded(self, attempt: Attempt, user: str, hops_left: int) -> None:
+        """A phone has sent us on to a user of ours; so many further redirections are followed."""
 
 
 class Attempt:
@@ -162,6 +166,7 @@ class Attempt:
             reliable=party.reliable,
             on_offer=self._on_early_offer,
             discreet=party.anonymous,
+            over_tcp=party.large_over_tcp,
         )
 
     @property
@@ -239,10 +244,23 @@ class Attempt:
             return False
         if failure.message is not None:
             self._redirections.take(failure.message)
-        uri = self._redirections.next()
-        if uri is None:
-            return False
-        target = self.target
+        while (uri := self._redirections.next()) is not None:
+            if self._goes_to(uri):
+                return True
+        return False
+
+    def _goes_to(self, uri: Uri) -> bool:
+        """Go on to where a 3xx sends us; False where that leads nowhere from here."""
+        target, owner = self.target, self._owner
+        if target.party.peer_type is PeerType.USER:
+            user = self._env.directory.user_of(uri, target.flow)
+            if user is not None and owner is not None:
+                self._owner = None
+                owner.on_attempt_forwarded(self, user, self._redirections.left)
+                return True
+            if not reaches(uri, target.flow):
+                # a phone is no proxy: an address that is not its own is not asked for there
+                return False
         routed = any(name.lower() == "route" for name, _ in target.headers)
         try:
             self._prepare(uri, target.flow if routed else next_hop(uri, target.flow))

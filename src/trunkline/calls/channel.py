@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from trunkline.calls import answering
+from trunkline.calls import answering, informing
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
@@ -79,16 +79,14 @@ class Channel(Secured):
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
         self.outgoing: Outgoing | None = None
-        self.early: Attempt | None = None
-        """Who is heard before the answer."""
+        self.early: Attempt | None = None  # who is heard before the answer
         self._alignment: Alignment | None = None
         self._crossing: Crossing | None = None
         self._watched = False
         self._translated = False
         self.awaits_answer = False
         """Our offer went out, and the ACK of the 200 is to bring the answer."""
-        self.behind = False
-        """The other side has agreed to something else early, of which this one is told when both are up."""
+        self.behind = False  # the other side has agreed to something else early: this one is told when both are up
 
     def __repr__(self) -> str:
         return f"<Channel {self.id.name} {self.stage.name.lower()}>"
@@ -119,6 +117,7 @@ class Channel(Secured):
             timer=self.env.session_timer(party),
             reliable=party.reliable,
         )
+        self.incoming.dialog.over_tcp = party.large_over_tcp
         self.stage = Stage.RINGING
 
     def place(self, wanted: Wanted, offering: Offering, timeout_s: float) -> None:
@@ -476,6 +475,7 @@ class Channel(Secured):
             theirs=theirs,
             keeper=journal.of(party) if journal is not None and party is not None else None,
         )
+        self.invite.on_info = partial(informing.take_info, self)
         self.invite.refers.on_refer = lambda request, refer: self.owner.on_refer(self, request, refer)
         if confirmed:
             # what we answered ourselves was applied with the answer

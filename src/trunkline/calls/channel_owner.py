@@ -55,3 +55,6 @@ class ChannelOwner(Protocol):
 
     def on_refer(self, channel: Channel, request: RequestReceived, refer: Refer) -> None:
         """Its party asks for a transfer; the REFER is to be answered."""
+
+    def on_info(self, channel: Channel, message: Message) -> None:
+        """Its party sent an INFO."""

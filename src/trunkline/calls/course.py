@@ -46,6 +46,7 @@ from trunkline.events import (
     CallSessionCreated,
     CallSessionFailed,
     CallSessionHangUp,
+    CallSessionInfo,
     CallSessionLost,
     CallSessionTimeout,
     FailedAttempt,
@@ -288,19 +289,7 @@ class Course:
         """From a channel."""
         self.ledger.attempt_failed(channel.id, attempt, self.env.endpoint.now_s)
         self.log.info("%s failed: %d %s", attempt.target or attempt.peer_name, attempt.status, attempt.reason)
-        self.emit(
-            AttemptFailed(
-                self.call,
-                channel.id,
-                target=attempt.target,
-                status=attempt.status,
-                reason=attempt.reason,
-                peer_type=attempt.peer_type,
-                peer_name=attempt.peer_name,
-                server=attempt.server,
-                explanation=attempt.explanation,
-            )
-        )
+        self.emit(AttemptFailed.of(self.call, channel.id, attempt))
 
     def on_placed(self, channel: Channel) -> None:
         """From a channel: it was answered."""
@@ -369,6 +358,10 @@ class Course:
     def on_refer(self, channel: Channel, request: RequestReceived, refer: Refer) -> None:
         """From a channel: its party asks for a transfer."""
         self.transfers.on_refer(channel, request, refer)
+
+    def on_info(self, channel: Channel, message: Message) -> None:
+        """From a channel: its party sent an INFO."""
+        self.emit(CallSessionInfo(self.call, channel.id, message.header("Content-Type") or "", message.body))
 
     def on_linked(self) -> None:
         """From the link: the two hear each other."""

@@ -173,7 +173,8 @@ class Environment:
     def describer(self, party: Party, flow: Flow) -> Description:
         """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2), for a peer over that flow.
 
-        Its `s=` line tells nothing where the caller stays anonymous (RFC 3323 §4.1).
+        Its `s=` line tells nothing where the caller stays anonymous (RFC 3323 §4.1); its offers propose one port for RTP
+        and RTCP where the peer's settings say so (RFC 5761).
         """
         describer = SessionDescriber(
             session_id=random.getrandbits(62),
@@ -181,7 +182,7 @@ class Environment:
             srtp=party.srtp,
             keys_may_cross=party.srtp_in_clear or flow.transport in SECURE_TRANSPORTS,
         )
-        return Description(describer)
+        return Description(describer, rtcp_mux=party.rtcp_mux)
 
     def session_timer(self, party: Party) -> SessionTimer:
         """The timer of a dialog with that peer."""

@@ -16,7 +16,7 @@ from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.explanation import explain_unplaced
 from trunkline.calls.failure import COMPLETED_ELSEWHERE
 from trunkline.calls.peers import Party, Target
-from trunkline.calls.plan import Ending, Failed, best_of, plan_of
+from trunkline.calls.plan import Ending, Failed, Turns, best_of, plan_of
 from trunkline.calls.turn import NothingInCommon, Turn
 from trunkline.constants import PeerType
 from trunkline.events import FailedAttempt
@@ -189,6 +189,11 @@ class Outgoing:
         self._finish(won.attempt.leg, [COMPLETED_ELSEWHERE])
         self._env.directory.note_success(won.attempt.target)
         self._owner.on_placed(won)
+
+    def forwarded(self, user: str, hops_left: int) -> Turns:
+        """From a turn: the call goes on as it is, to another user."""
+        placing = self._first._replace(peer_type=PeerType.USER, peer_name=user, follow_redirects=hops_left)
+        return self._env.directory.plan(placing)
 
     def on_failed(self, turn: Turn, failed: Failed) -> None:
         """From a turn. What the only step does not find is no attempt: `on_not_placed` tells it."""

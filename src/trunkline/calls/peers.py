@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trunkline.constants import PeerType
@@ -62,6 +62,10 @@ class Party:
     """How many targets of its redirections are tried; 0 for none: the application is told of the 3xx."""
     timers: SessionTimes | None = None
     """How long its sessions last unless they are refreshed; as the server's unless given."""
+    rtcp_mux: bool = False
+    """Whether it is offered one port for RTP and RTCP (RFC 5761)."""
+    large_over_tcp: bool = True
+    """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1)."""
     srtp: Srtp = "never"
     """Whether its audio is SRTP (RFC 3711, RFC 4568)."""
     srtp_in_clear: bool = False
@@ -116,6 +120,12 @@ class Placing(NamedTuple):
     """The call that it is placed for; None for one of the application's own."""
     emergency: bool = False
     """An emergency call: its number goes out as it was dialled."""
+    follow_redirects: int | None = None
+    """How many targets of redirections are tried; None for as the user or line has it."""
+
+    def redirecting(self, party: Party) -> Party:
+        """The party as this call has it."""
+        return party if self.follow_redirects is None else replace(party, follow_redirects=self.follow_redirects)
 
 
 class PlacementError(Exception):

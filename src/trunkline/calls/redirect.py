@@ -44,6 +44,11 @@ class Redirections:
                 fresh.append(contact.uri)
         self._waiting[:0] = fresh
 
+    @property
+    def left(self) -> int:
+        """How many more may be tried."""
+        return self._left
+
     def next(self) -> Uri | None:
         """The next one to try; None when none is left, or enough were tried."""
         if not self._waiting or self._left == 0:

@@ -17,6 +17,7 @@ from trunkline.calls.destinations import Destination, ToLine, ToUser, Wanted, pl
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.forwarding import Diverted, diversions
 from trunkline.calls.headers import GivenHeaders, checked_headers
+from trunkline.calls.informing import Informing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.securing import renew_keys
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["CallSession", "CallState"]
 
 DIAL_TIMEOUT_S = 60.0
+
+MAX_REDIRECTS = 10
+"""Targets of redirections that one call may follow."""
 
 _BREAKS = re.compile(r"[\r\n\x00]")
 
@@ -57,6 +61,8 @@ def checked_wanted(to: Destination, said: Placing) -> Wanted:
         said: What the application said of the call, for every destination alike.
     """
     whole = wanted(to, said)
+    if not 0 <= (said.follow_redirects or 0) <= MAX_REDIRECTS:
+        raise ValueError(f"follow_redirects: 0 to {MAX_REDIRECTS} targets are sensible")
     _check_line("caller_name", said.caller_name)
     _check_line("caller_id", said.caller_id)
     for placing in placings(whole):
@@ -72,7 +78,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
-class CallSession(Transferring):
+class CallSession(Transferring, Informing):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.
@@ -189,6 +195,7 @@ class CallSession(Transferring):
         caller_id: str | None = None,
         privacy: bool | None = None,
         headers: GivenHeaders | None = None,
+        follow_redirects: int | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> Placement:
         """Call a user or a number through a line, and connect the caller with whoever answers.
@@ -213,6 +220,7 @@ class CallSession(Transferring):
             given.
             headers: Header fields for the INVITE, as `{"User-to-User": "..."}` (RFC 7433); pairs where a name comes several
             times.
+            follow_redirects: How many targets of a 3xx are tried, 0 to 10; as the user or line has it unless given.
             timeout_s: Seconds until it is given up, however many were tried by then.
 
         Returns:
@@ -226,7 +234,7 @@ class CallSession(Transferring):
             field is not for the application to set.
         """
         to = _destination(to_user, to_line, to)
-        placing = self._wanted(to, dial_number, caller_name, caller_id, privacy, headers)
+        placing = self._wanted(to, dial_number, caller_name, caller_id, privacy, headers, follow_redirects)
         if timeout_s <= 0:
             raise ValueError("timeout_s: must be more than 0")
         placement = Placement(lambda: self._env.here)
@@ -353,6 +361,7 @@ class CallSession(Transferring):
         caller_id: str | None = None,
         privacy: bool | None = None,
         headers: GivenHeaders | None = None,
+        follow_redirects: int | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a user on behalf of this caller, as a session of its own; `bridge` lets the two talk.
@@ -366,6 +375,7 @@ class CallSession(Transferring):
             caller_id: Instead of this caller's number.
             privacy: Whether this caller stays anonymous; as on this call unless given.
             headers: Header fields for the INVITE.
+            follow_redirects: How many targets of a 3xx are tried, 0 to 10; as the user has it unless given.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -376,7 +386,8 @@ class CallSession(Transferring):
             CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another failure.
             ValueError: A text has a line break, or a header field is not for the application to set.
         """
-        placing = self._wanted(ToUser(name), dial_number or name, caller_name, caller_id, privacy, headers)
+        number = dial_number or name
+        placing = self._wanted(ToUser(name), number, caller_name, caller_id, privacy, headers, follow_redirects)
         return await self._exchange.dial(placing, timeout_s=timeout_s, on_behalf_of=self)
 
     async def bridge(self, other: CallSession) -> BridgeOutcome:
@@ -413,6 +424,7 @@ class CallSession(Transferring):
         caller_id: str | None,
         privacy: bool | None,
         headers: GivenHeaders | None,
+        follow_redirects: int | None = None,
     ) -> Wanted:
         said = Placing(
             peer_type=PeerType.USER,
@@ -423,6 +435,7 @@ class CallSession(Transferring):
             privacy=(True if self.anonymous else None) if privacy is None else privacy,
             headers=checked_headers(headers),
             origin=self._origin(),
+            follow_redirects=follow_redirects,
         )
         return checked_wanted(to, said)
 

@@ -157,6 +157,10 @@ class Transfer:
         """From a channel: not while this transfer runs."""
         self.course.env.endpoint.respond(request.tx, 491)
 
+    def on_info(self, channel: Channel, message: Message) -> None:
+        """From a channel: told like any other."""
+        self.course.on_info(channel, message)
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _give_up(self) -> None:

@@ -46,6 +46,9 @@ class Works(Protocol):
     def on_won(self, won: Won) -> None:
         """Answered."""
 
+    def forwarded(self, user: str, hops_left: int) -> Turns:
+        """The steps in which a user is called whom a phone has sent the call on to."""
+
     def on_failed(self, turn: Turn, failed: Failed) -> None:
         """An attempt failed, or one was passed over; others may go on."""
 
@@ -228,6 +231,18 @@ class Turn:
         if failure.status >= 600:
             self._silence_others()
         self._settle()
+
+    def on_attempt_forwarded(self, attempt: Attempt, user: str, hops_left: int) -> None:
+        """From an attempt: its phone's place is taken by another user's phones (RFC 3261 §21.3.3)."""
+        if self._over:
+            return
+        self._log.info("%s sends the call on to user %s", attempt.target.uri, user)
+        self._live.remove(attempt)
+        alone = self._alone and not self._many
+        turns = self._works.forwarded(user, hops_left)
+        turn = Turn(self._env, self._works, turns, self, alone=alone, log=self._log)
+        self._live.append(turn)
+        turn.start()
 
     def on_turn_over(self, turn: Turn, failed: Sequence[Failed]) -> None:
         """From a turn below; the placing knows of these failures."""

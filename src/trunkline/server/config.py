@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -33,7 +32,19 @@ from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
 from trunkline.server.environment import PREFIX, SpelledEnvironment
 from trunkline.server.line_settings import RULE_LISTS, LineSettings
 from trunkline.server.numbers import NumberRule, rule_of
-from trunkline.server.option_addresses import advertised, is_address, local_address
+from trunkline.server.option_addresses import advertised, local_address
+from trunkline.server.option_values import (
+    codec_names,
+    expiry_bounds,
+    hep_server,
+    listen_url,
+    metrics_url,
+    parse_listen,
+    parse_url,
+    port_range,
+    profile_name,
+    session_expires,
+)
 from trunkline.server.options import Options
 from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
@@ -55,88 +66,15 @@ __all__ = [
     "validated",
 ]
 
-TRANSPORTS = ("udp", "tcp")
-DEFAULT_SIP_PORT = 5060
+Given = TypeVar("Given")
 
 
-def parse_url(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of `SCHEME://ADDRESS:PORT`, all three given. ValueError for anything else."""
-    parts = urlsplit(url)
-    if not parts.hostname or parts.port is None or parts.path or parts.query or parts.username is not None:
-        raise ValueError(f"{url!r} needs the form {parts.scheme or 'SCHEME'}://ADDRESS:PORT")
-    return parts.scheme, parts.hostname, parts.port
-
-
-def parse_listen(url: str) -> tuple[str, str, int]:
-    """Transport, host and port of a listening URL such as `udp://0.0.0.0:5060` or `tcp://[::]:5060`.
-
-    Raises:
-        ValueError: It is none; the text says what would be right.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in TRANSPORTS:
-        raise ValueError(f"{url!r} needs a transport in front: udp://{url.rpartition('//')[2]} or tcp://…")
-    if not parts.hostname or parts.path or parts.query:
-        raise ValueError(f"{url!r} needs the form {parts.scheme}://ADDRESS:PORT")
-    return parts.scheme, parts.hostname, DEFAULT_SIP_PORT if parts.port is None else parts.port
-
-
-def _listen(url: str) -> str:
-    parse_listen(url)
-    return url
-
-
-def _hep_server(url: str) -> str:
-    scheme, host, _ = parse_url(url)
-    if scheme != "udp" or not is_address(host):
-        raise ValueError(f"{url!r} is no capture server: udp://ADDRESS:PORT with a literal address is needed")
-    return url
-
-
-def _metrics(url: str) -> str:
-    scheme, host, _ = parse_url(url)
-    if scheme != "http" or not is_address(host):
-        raise ValueError(f"{url!r} needs the form http://ADDRESS:PORT, with an address of this machine")
-    return url
-
-
-def _codecs(names: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        codecs_named(names)
-    except ConfigurationError as error:
-        raise ValueError(error.problem) from error
-    return names
-
-
-def _ports(ports: tuple[int, int]) -> tuple[int, int]:
-    first, last = ports
-    if last - first < 3:
-        raise ValueError("the last port must lie at least 3 above the first: a call takes 4")
-    return ports
-
-
-def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
-    lowest, usual, highest = bounds
-    if lowest < 1:
-        raise ValueError("a registration lasts at least a second")
-    if not lowest <= usual <= highest:
-        raise ValueError("the three values are lowest, default and highest, in this order")
-    return bounds
-
-
-def _profile(name: str) -> str:
-    return profile(name).name
-
-
-def _session_expires(seconds: int) -> int:
-    # RFC 4028 §4: no session expires sooner
-    if seconds and not 90 <= seconds <= 86_400:
-        raise ValueError("90 to 86400 seconds, or 0 for no session timers")
-    return seconds
+def _or(given: Given | None, otherwise: Given) -> Given:
+    return otherwise if given is None else given
 
 
 Port = Annotated[int, Field(ge=1024, le=65_535)]
-CodecNames = Annotated[tuple[str, ...], AfterValidator(_codecs)]
+CodecNames = Annotated[tuple[str, ...], AfterValidator(codec_names)]
 
 
 class ServerSettings(Options):
@@ -146,7 +84,7 @@ class ServerSettings(Options):
     """The domain of the users' addresses and the digest realm."""
     domains: tuple[str, ...] = ()
     """Further domains that are ours."""
-    listen: tuple[Annotated[str, AfterValidator(_listen)], ...] = ("udp://0.0.0.0:5060",)
+    listen: tuple[Annotated[str, AfterValidator(listen_url)], ...] = ("udp://0.0.0.0:5060",)
     """Where to listen: `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT`; port 0 lets the system choose."""
     advertise: Annotated[dict[str, str], AfterValidator(advertised)] = {}
     """Public address by local address, for a server behind 1:1 NAT; `0.0.0.0` or `::` stands for all of a family."""
@@ -156,7 +94,7 @@ class ServerSettings(Options):
     """The `s=` line of our session descriptions."""
     codecs: CodecNames = DEFAULT_CODECS
     """What users and lines may use where they say nothing, in order of preference."""
-    media_ports: Annotated[tuple[Port, Port], AfterValidator(_ports)] = (16384, 32767)
+    media_ports: Annotated[tuple[Port, Port], AfterValidator(port_range)] = (16384, 32767)
     """First and last UDP port of RTP and RTCP."""
     media_address: Annotated[str, AfterValidator(local_address)] | None = None
     """The local address to bind RTP on, for peers of its family; the one that signalling came in on unless given.
@@ -165,7 +103,7 @@ class ServerSettings(Options):
     """Threads that relay media; 0 for one a core."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """Silence after which a call counts as lost, where its description says that the party sends; 0 for never."""
-    session_expires_s: Annotated[int, AfterValidator(_session_expires)] = 1_800
+    session_expires_s: Annotated[int, AfterValidator(session_expires)] = 1_800
     """How long a call lasts unless one side refreshes it (session timers, RFC 4028): 90 or more, 0 for no timers."""
     min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
     """The shortest session time that a peer may ask for; less gets 422."""
@@ -178,7 +116,7 @@ class ServerSettings(Options):
     srtp_in_clear: bool = False
     """Whether SRTP keys may cross signalling that is not encrypted. Whoever reads the signalling can then listen; without
     it, `offered` offers plain RTP there, and `required` refuses the call."""
-    registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(_expiry)] = (60, 3600, 7200)
+    registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(expiry_bounds)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
     digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
     """What our challenges name; many phones know MD5 alone."""
@@ -214,13 +152,13 @@ class ServerSettings(Options):
     """Messages and events that the recorder keeps; an event keeps its call, some kilobytes."""
     call_records_days: Annotated[int, Field(ge=0, le=36_500)] = 365
     """How long the records of calls stay in the file of `storage`; 0 keeps none."""
-    hep: Annotated[str, AfterValidator(_hep_server)] | None = None
+    hep: Annotated[str, AfterValidator(hep_server)] | None = None
     """The capture server (Homer) that gets every SIP message as HEP version 3: `udp://ADDRESS:PORT`; none unless given."""
     hep_agent_id: Annotated[int, Field(ge=0, le=4_294_967_295)] = 0
     """The number that the capture server knows us by."""
     hep_password: SecretStr | None = None
     """Proves us to a capture server that asks for one."""
-    metrics: Annotated[str, AfterValidator(_metrics)] | None = None
+    metrics: Annotated[str, AfterValidator(metrics_url)] | None = None
     """Where Prometheus reads `/metrics`: `http://ADDRESS:PORT`, port 0 lets the system choose; nowhere unless given."""
 
 
@@ -243,6 +181,16 @@ class UserOptions(Options):
     """As the server's unless given."""
     reliable: Reliable | None = None
     """Whether provisional responses of its calls are acknowledged; as the server's unless given."""
+    session_expires_s: Annotated[int, AfterValidator(session_expires)] | None = None
+    """As the server's unless given."""
+    min_se_s: Annotated[int, Field(ge=90, le=86_400)] | None = None
+    """As the server's unless given."""
+    follow_redirects: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many targets of a 3xx of its phones are tried; 0 gives it to the application as moved."""
+    rtcp_mux: bool = False
+    """Whether its phones are offered one port for RTP and RTCP (RFC 5761); what they offer is taken in any case."""
+    large_over_tcp: bool = True
+    """Whether a request that is too large for UDP may go over TCP."""
     srtp: Srtp | None = None
     """Whether audio of its calls is SRTP; as the server's unless given."""
     srtp_in_clear: bool | None = None
@@ -263,12 +211,17 @@ class UserOptions(Options):
             display_name=self.display_name,
             codecs=codecs_named(self.codecs or server.codecs, key=f"users.{name}.codecs"),
             max_contacts=self.max_contacts,
-            media_timeout_s=server.media_timeout_s if self.media_timeout_s is None else self.media_timeout_s,
+            media_timeout_s=_or(self.media_timeout_s, server.media_timeout_s),
             numbers=self.numbers,
             reliable=self.reliable or server.reliable,
             srtp=self.srtp or server.srtp,
             srtp_in_clear=server.srtp_in_clear if self.srtp_in_clear is None else self.srtp_in_clear,
             stored=stored,
+            session_expires_s=_or(self.session_expires_s, server.session_expires_s),
+            min_se_s=_or(self.min_se_s, server.min_se_s),
+            follow_redirects=self.follow_redirects,
+            rtcp_mux=self.rtcp_mux,
+            large_over_tcp=self.large_over_tcp,
         )
 
     def arguments(self) -> dict[str, Any]:
@@ -281,9 +234,9 @@ def _line_fields() -> dict[str, Any]:
     replaced = {
         "codecs": (CodecNames | None, None),
         "password": (SecretStr | None, None),
-        "profile": (Annotated[str, AfterValidator(_profile)] | None, None),
+        "profile": (Annotated[str, AfterValidator(profile_name)] | None, None),
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
-        "session_expires_s": (Annotated[int, AfterValidator(_session_expires)] | None, None),
+        "session_expires_s": (Annotated[int, AfterValidator(session_expires)] | None, None),
         "reliable": (Reliable | None, None),
         "srtp": (Srtp | None, None),
         "srtp_in_clear": (bool | None, None),

@@ -6,15 +6,18 @@ name space. What follows on which failure is `calls.plan.TABLE`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from trunkline.errors import ConfigurationError, UnknownPeer
+from trunkline.server.numbers import in_full
 from trunkline.server.rates import price_of
+from trunkline.storage.records import GroupRecord
 
 __all__ = ["Choice", "LineGroup", "LineGroups", "Strategy"]
 
@@ -49,6 +52,8 @@ class LineGroup:
     """Calls a second that are placed over it; None for no limit."""
     silence_s: float = 6.0
     """How long a line may send nothing at all before the next is tried; a line that has said 100 has all the time."""
+    stored: bool = False
+    """Added at run time: the store keeps it."""
 
     def __post_init__(self) -> None:
         for key, good, problem in self._rules():
@@ -69,21 +74,46 @@ class LineGroup:
         needed = 'strategy = "least_cost" and rates go together'
         yield "rates", bool(self.rates) == (self.strategy == "least_cost"), needed
 
-    def order(self, number: str, random: Random) -> list[Choice]:
+    def record(self) -> GroupRecord:
+        """What the store keeps."""
+        kept = (each.name for each in dataclasses.fields(self) if each.name not in ("name", "stored", "rates"))
+        rates = {line: {prefix: str(price) for prefix, price in prices.items()} for line, prices in self.rates.items()}
+        return GroupRecord(self.name, {**{name: getattr(self, name) for name in kept}, "rates": rates})
+
+    @classmethod
+    def of_record(cls, record: GroupRecord) -> LineGroup:
+        """The group that the store kept. ConfigurationError where its settings are not valid any more."""
+        known = {each.name for each in dataclasses.fields(cls)} - {"name", "stored"}
+        settings: dict[str, Any] = {key: value for key, value in record.settings.items() if key in known}
+        try:
+            settings["lines"] = tuple(settings["lines"])
+            settings["rates"] = {
+                line: {prefix: Decimal(price) for prefix, price in prices.items()}
+                for line, prices in settings.get("rates", {}).items()
+            }
+            return cls(record.name, stored=True, **settings)
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            raise ConfigurationError(f"line_groups.{record.name}", f"cannot be read from the store: {error}") from error
+
+    def order(self, number: str, random: Random, country_of: Callable[[str], str] = lambda line: "") -> list[Choice]:
         """The lines in the order in which they are tried for a call.
 
         Args:
             number: What is dialled.
             random: The lot, where weights decide.
+            country_of: Where a line's numbers without country code are, as "DE", for prices; "" where that is not known.
         """
-        return _ORDERS[self.strategy](self, number, random)
+        return _ORDERS[self.strategy](self, number, random, country_of)
 
 
-def _as_written(group: LineGroup, number: str, random: Random) -> list[Choice]:
+CountryOf = Callable[[str], str]
+
+
+def _as_written(group: LineGroup, number: str, random: Random, country_of: CountryOf) -> list[Choice]:
     return [Choice(line) for line in group.lines]
 
 
-def _by_lot(group: LineGroup, number: str, random: Random) -> list[Choice]:
+def _by_lot(group: LineGroup, number: str, random: Random, country_of: CountryOf) -> list[Choice]:
     """Drawn one after the other without putting back, each with the chance that its weight has among those left.
 
     The smallest of exponentially distributed times with these rates comes first with that chance (Efraimidis and
@@ -99,14 +129,16 @@ def _by_lot(group: LineGroup, number: str, random: Random) -> list[Choice]:
     return [Choice(line) for line in sorted(group.lines, key=times.__getitem__)]
 
 
-def _cheapest_first(group: LineGroup, number: str, random: Random) -> list[Choice]:
-    prices = {line: price_of(group.rates.get(line, {}), number) for line in group.lines}
+def _cheapest_first(group: LineGroup, number: str, random: Random, country_of: CountryOf) -> list[Choice]:
+    prices = {
+        line: price_of(group.rates.get(line, {}), in_full(number, country_of(line)) or number) for line in group.lines
+    }
     priced = {line: price for line, price in prices.items() if price is not None}
     dear = [Choice(line) for line in sorted(priced, key=priced.__getitem__)]
     return [*dear, *(Choice(line, f"line {line} has no rate for {number}") for line in prices if line not in priced)]
 
 
-_ORDERS: dict[str, Callable[[LineGroup, str, Random], list[Choice]]] = {
+_ORDERS: dict[str, Callable[[LineGroup, str, Random, CountryOf], list[Choice]]] = {
     "order": _as_written,
     "weight": _by_lot,
     "least_cost": _cheapest_first,
@@ -125,10 +157,12 @@ class LineGroups:
             raise ConfigurationError(f"line_groups.{group.name}", "there is a line group of that name already")
         self._groups[group.name] = group
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> LineGroup:
         """Remove a group; its lines stay. UnknownPeer where there is none."""
-        if self._groups.pop(name, None) is None:
+        group = self._groups.pop(name, None)
+        if group is None:
             raise UnknownPeer(f"no line group {name}")
+        return group
 
     def find(self, name: str) -> LineGroup | None:
         """The group of that name."""

@@ -21,6 +21,7 @@ from trunkline.events import (
     CallSessionCreated,
     CallSessionFailed,
     CallSessionHangUp,
+    CallSessionInfo,
     CallSessionLost,
     CallSessionTimeout,
     ChatMessageFailed,
@@ -147,6 +148,8 @@ class Handlers:
     """Nobody answered in time; the handler may accept another target or answer."""
     on_call_session_cancelled = On[CallSessionCancelled](CallSessionCancelled)
     """The caller gave up."""
+    on_call_session_info = On[CallSessionInfo](CallSessionInfo)
+    """A party sent an INFO inside the call."""
     on_call_session_lost = On[CallSessionLost](CallSessionLost)
     """A party fell silent, or its dialog is dead."""
     on_call_session_hangup = On[CallSessionHangUp](CallSessionHangUp)

@@ -122,6 +122,8 @@ def dialog_of(record: DialogRecord, listens: Callable[[Flow], bool]) -> Dialog |
         local_cseq=min(record.local_cseq + CSEQ_GAP, MAX_CSEQ),
         remote_cseq=record.remote_cseq,
         nat=record.nat,
+        # whether the call hid its caller is not kept: its BYE says nothing of us in any case
+        discreet=True,
     )
 
 

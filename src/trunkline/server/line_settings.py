@@ -183,6 +183,11 @@ class LineSettings:
     unless given."""
     follow_redirects: int = 0
     """How many targets of a 3xx are tried, in the order of their q; 0 gives it to the application as moved."""
+    rtcp_mux: bool = False
+    """Whether the provider is offered one port for RTP and RTCP (RFC 5761); what it offers is taken in any case."""
+    large_over_tcp: bool = True
+    """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1); `False` for providers whose TCP port
+    swallows what it is sent."""
     transfer: TransferHow = "inside"
     """Who carries out the transfers of its calls: the server, so that the provider never sees them, or with `"refer"` the
     provider, by REFER, where its party is to talk to a number outside."""

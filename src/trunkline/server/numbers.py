@@ -16,7 +16,7 @@ from typing import Any, Literal
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumber
 
-__all__ = ["MAX_NUMBER", "NumberFormat", "NumberRule", "is_country", "rewritten", "rule_of"]
+__all__ = ["MAX_NUMBER", "NumberFormat", "NumberRule", "in_full", "is_country", "rewritten", "rule_of"]
 
 NumberFormat = Literal["", "plus", "e164", "international", "national"]
 """+4930123456, 4930123456, 004930123456 (with the country's own prefix) or 030123456."""
@@ -138,6 +138,19 @@ def rewritten(number: str, rules: Iterable[NumberRule], country: str = "") -> st
         return number
     rule = next((rule for rule in rules if rule.applies(number)), None)
     return number if rule is None else rule.apply(number, country) or number
+
+
+def in_full(number: str, country: str = "") -> str:
+    """A number with its country code, by which prices and places are compared (E.164); "" where it has none.
+
+    Args:
+        number: As it is dialled: +4930123456, 004930123456 or 030123456.
+        country: Where numbers without country code are, as "DE"; "" where that is not known.
+    """
+    if not number.startswith("+") and not country:
+        return ""
+    full = _formatted(number, "plus", country)
+    return full if full.startswith("+") else ""
 
 
 def _pattern_problems(pattern: str) -> Iterable[str]:

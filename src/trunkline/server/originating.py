@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from trunkline.calls.destinations import Destination, ToLine
+from trunkline.calls.destinations import Destination, ToLine, ToUser
 from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.peers import Placing
 from trunkline.calls.session import CallSession, checked_wanted
@@ -56,6 +56,7 @@ class Originating(Handlers):
         caller_id: str = "",
         privacy: bool | None = None,
         headers: GivenHeaders | None = None,
+        follow_redirects: int | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a number through a line or line group, or several at once or in turn, as a session of its own.
@@ -69,6 +70,7 @@ class Originating(Handlers):
             privacy: Whether the call is anonymous; as the line has it unless given.
             headers: Header fields for the INVITE, as `{"User-to-User": "..."}` (RFC 7433); pairs where a name comes several
             times.
+            follow_redirects: How many targets of a 3xx are tried, 0 to 10; as the line or user has it unless given.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -84,7 +86,16 @@ class Originating(Handlers):
         if destination is None or (line is not None and to is not None):
             raise ValueError("exactly one of line and to is to be given")
         own = checked_headers(headers)
-        said = Placing(PeerType.LINE, "", number, caller_name, caller_id, privacy=privacy, headers=own)
+        said = Placing(
+            PeerType.LINE,
+            "",
+            number,
+            caller_name,
+            caller_id,
+            privacy=privacy,
+            headers=own,
+            follow_redirects=follow_redirects,
+        )
         whole = checked_wanted(destination, said)
         return await self._now.exchange.dial(whole, timeout_s=timeout_s)
 
@@ -95,6 +106,7 @@ class Originating(Handlers):
         caller_name: str = "",
         caller_id: str = "",
         headers: GivenHeaders | None = None,
+        follow_redirects: int | None = None,
         timeout_s: float = DIAL_TIMEOUT_S,
     ) -> CallSession:
         """Call a user, all of whose phones ring, as a session of its own.
@@ -104,6 +116,7 @@ class Originating(Handlers):
             caller_name: The display name that the phone shows.
             caller_id: The number that the phone shows.
             headers: Header fields for the INVITE.
+            follow_redirects: How many targets of a 3xx are tried, 0 to 10; as the user has it unless given.
             timeout_s: Seconds until it is given up.
 
         Returns:
@@ -114,8 +127,11 @@ class Originating(Handlers):
             CallEnded: The session was closed before the answer.
             ValueError: A header field is not for the application to set.
         """
-        placing = Placing(PeerType.USER, name, name, caller_name, caller_id, headers=checked_headers(headers))
-        return await self._now.exchange.dial(placing, timeout_s=timeout_s)
+        own = checked_headers(headers)
+        said = Placing(
+            PeerType.USER, name, name, caller_name, caller_id, headers=own, follow_redirects=follow_redirects
+        )
+        return await self._now.exchange.dial(checked_wanted(ToUser(name), said), timeout_s=timeout_s)
 
     # --- messages and lamps -------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def price_of(prices: Mapping[str, Decimal], number: str) -> Decimal | None:
 
     Args:
         prices: Of one line, by prefix as `digits` leaves it.
-        number: The number that is dialled.
+        number: The number, with its country code where that is known.
     """
     dialled = digits(number)
     for length in range(len(dialled), -1, -1):

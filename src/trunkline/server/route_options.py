@@ -42,8 +42,13 @@ class GroupOptions(Options):
     silence_s: Annotated[float, Field(gt=0, le=32)] = 6.0
     """How long a line may send nothing at all before the next is tried; a line that has said 100 has all the time."""
 
-    def group(self, name: str) -> LineGroup:
-        """The group of these options. ConfigurationError where values do not go together, or the file is no table."""
+    def group(self, name: str, *, stored: bool = False) -> LineGroup:
+        """The group of these options. ConfigurationError where values do not go together, or the file is no table.
+
+        Args:
+            name: Its name.
+            stored: Whether the store keeps it.
+        """
         key = f"line_groups.{name}"
         if self.rates and self.rates_file is not None:
             raise ConfigurationError(f"{key}.rates_file", "give either rates or rates_file")
@@ -53,7 +58,7 @@ class GroupOptions(Options):
             # one file may serve several groups
             rates = {line: prices for line, prices in read.items() if line in self.lines}
         values = self.model_dump(exclude={"rates", "rates_file"})
-        return LineGroup(name=name, rates=rates, **values)
+        return LineGroup(name=name, rates=rates, stored=stored, **values)
 
 
 class DestinationOptions(Options):

@@ -189,7 +189,7 @@ class Routing:
     def _contact_target(self, placing: Placing, user: User, binding: Binding) -> Target:
         local, headers = to_phone(placing, self._domain, from_line=self._line_of_origin(placing))
         return Target(
-            party=user.party(nat=binding.nat),
+            party=placing.redirecting(user.party(nat=binding.nat)),
             uri=binding.uri,
             flow=_flow_to(binding),
             local=local,
@@ -214,10 +214,14 @@ class Routing:
             return Turns([self._line_step(placing, Choice(placing.peer_name))], Turning.LINES)
         self._limits.check_group(group)
         over = _Over(group)
-        choices = group.order(placing.dial_number, self._random)
+        choices = group.order(placing.dial_number, self._random, self._country_of)
         last = [choice for choice in choices if not choice.unfit][-1:]
         steps = [self._line_step(placing, choice, over, last=choice in last) for choice in choices]
         return Turns(steps, Turning.LINES, f"line group {group.name}")
+
+    def _country_of(self, line: str) -> str:
+        settings = self._lines.settings(line)
+        return settings.country if settings is not None else ""
 
     def _line_step(self, placing: Placing, choice: Choice, over: _Over | None = None, *, last: bool = True) -> Step:
         """One line, which is asked whether it can take the call when its turn comes."""
@@ -297,7 +301,9 @@ class Routing:
 
     def _members(self, name: str, number: str) -> list[str]:
         group = self._groups.find(name)
-        return [name] if group is None else [choice.line for choice in group.order(number, self._random)]
+        return (
+            [name] if group is None else [choice.line for choice in group.order(number, self._random, self._country_of)]
+        )
 
     def _emergency_step(self, placing: Placing, line: Line, *, last: bool) -> Step:
         through = placing._replace(peer_name=line.name, emergency=True)
@@ -382,7 +388,7 @@ def _nowhere(line: Line, error: ResolutionError) -> PlacementError:
 def _server_target(placing: Placing, line: Line, flow: Flow, *, from_line: LineSettings | None) -> Target:
     said = over_line(line.settings, placing, from_line=from_line)
     return Target(
-        party=replace(line.party(), anonymous=True) if said.anonymous else line.party(),
+        party=placing.redirecting(replace(line.party(), anonymous=True) if said.anonymous else line.party()),
         uri=said.uri,
         flow=flow,
         local=said.local,

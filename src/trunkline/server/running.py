@@ -22,7 +22,7 @@ from trunkline.server.auth import Authenticator
 from trunkline.server.call_records import CallRecords
 from trunkline.server.config import ServerSettings, parse_listen
 from trunkline.server.dispatch import Dispatcher
-from trunkline.server.groups import LineGroups
+from trunkline.server.groups import LineGroup, LineGroups
 from trunkline.server.identify import Caller, Identifier, Unproven
 from trunkline.server.journal import Journal
 from trunkline.server.lamps import CallLamps
@@ -45,7 +45,7 @@ from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
-from trunkline.storage.records import LineRecord, Snapshot, UserRecord
+from trunkline.storage.records import GroupRecord, LineRecord, Snapshot, UserRecord
 from trunkline.storage.store import Store
 from trunkline.trace.recorder import Recorder
 
@@ -272,7 +272,7 @@ class Running:
             self.lines.add(settings)
         if snapshot is None or self.store is None:
             return
-        for added in self.users:
+        for added in (*self.users, *self._groups):
             if added.stored:
                 self.store.put(added.record())
         # code and files go before the store
@@ -282,6 +282,9 @@ class Running:
         for line in snapshot.lines:
             if line.name not in self.lines:
                 _restored("line", line.name, partial(self._restore_line, line))
+        for group in snapshot.groups:
+            if group.name not in self._groups and group.name not in self.lines:
+                _restored("line group", group.name, partial(self._restore_group, group))
 
     def _check_emergency_line(self) -> None:
         line = self._settings.emergency_line
@@ -294,6 +297,9 @@ class Running:
 
     def _restore_line(self, record: LineRecord) -> None:
         self.lines.add(LineSettings.of_record(record))
+
+    def _restore_group(self, record: GroupRecord) -> None:
+        self._groups.add(LineGroup.of_record(record))
 
     # --- listeners ----------------------------------------------------------------------------------------------------
 

@@ -220,7 +220,8 @@ class SipServer(Originating):
             name: The user part of its address and its digest login.
             stored: Keep it in the store, so that it is there after a restart without being added again.
             options: Those of `UserOptions`: `password`, `display_name`, `codecs`, `max_contacts`, `media_timeout_s`,
-            `reliable`, `srtp`, `srtp_in_clear`, and `numbers`, the caller ids that its phones may show besides its name.
+            `reliable`, `srtp`, `srtp_in_clear`, `session_expires_s`, `min_se_s`, `follow_redirects`, `rtcp_mux`,
+            `large_over_tcp`, and `numbers`, the caller ids that its phones may show besides its name.
 
         Raises:
             ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.
@@ -304,19 +305,22 @@ class SipServer(Originating):
         """All lines."""
         return tuple(self._now.lines)
 
-    def add_line_group(self, name: str, **options: Any) -> None:
+    def add_line_group(self, name: str, *, stored: bool = False, **options: Any) -> None:
         """Put lines together under one name, which stands wherever a line's does: in `accept`, `dial` and routes.
 
         Args:
             name: The group's name; lines and groups share one name space.
+            stored: Keep it in the store, so that it is there after a restart without being added again.
             options: Those of `GroupOptions`: `lines`, `strategy`, `weights`, `rates`, `rates_file`, `max_calls`,
             `calls_per_second` and `silence_s`.
 
         Raises:
-            ConfigurationError: An option is wrong, the name is taken, or there is no such line. Lines that come from
-            the store are there once the server runs; before, they are taken on trust.
+            ConfigurationError: An option is wrong, the name is taken, there is no such line, or it is to be stored and
+            there is no store. Lines that come from the store are there once the server runs; before, they are taken on
+            trust.
         """
-        group = validated(GroupOptions, options, key=f"line_groups.{name}").group(name)
+        group = validated(GroupOptions, options, key=f"line_groups.{name}").group(name, stored=stored)
+        self._check_store(f"line_groups.{name}", stored)
         known = self._running.lines if self._running is not None else self._configured_lines
         if name in known:
             raise ConfigurationError(f"line_groups.{name}", "there is a line of that name")
@@ -324,10 +328,14 @@ class SipServer(Originating):
         if unknown and (self._running is not None or self.settings.storage is None):
             raise ConfigurationError(f"line_groups.{name}.lines", f"there is no line {unknown[0]}; add it first")
         self._groups.add(group)
+        if stored and self._running is not None and self._running.store is not None:
+            self._running.store.put(group.record())
 
     def remove_line_group(self, name: str) -> None:
         """Remove a group; its lines stay, and its calls go on. UnknownPeer where there is none."""
-        self._groups.remove(name)
+        group = self._groups.remove(name)
+        if group.stored and self._running is not None and self._running.store is not None:
+            self._running.store.delete(group.record())
 
     @property
     def line_groups(self) -> tuple[LineGroup, ...]:

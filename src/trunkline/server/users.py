@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, UnknownPeer
 from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.endpoint import Codec, digest_ha1
+from trunkline.sip.session_timer import SessionTimes
 from trunkline.storage.records import UserRecord
 
 __all__ = ["DEFAULT_CODECS", "DEFAULT_MAX_CONTACTS", "User", "Users"]
@@ -23,6 +25,9 @@ DEFAULT_CODECS = (Codec("PCMA", 8000), Codec("PCMU", 8000), Codec("telephone-eve
 
 DEFAULT_MAX_CONTACTS = 10
 """Phones of one user that are registered at a time."""
+
+SETTINGS = ("session_expires_s", "min_se_s", "follow_redirects", "rtcp_mux", "large_over_tcp")
+"""The fields that the store keeps together, as it does those of lines."""
 
 MAX_NAME = 128
 """Characters of a name."""
@@ -57,6 +62,16 @@ class User:
     """Whether audio of its calls is SRTP (RFC 4568)."""
     srtp_in_clear: bool = False
     """Whether SRTP keys may cross signalling that is not encrypted."""
+    session_expires_s: int | None = None
+    """How long its calls last unless they are refreshed (RFC 4028); 0 for no timers, None for as the server has both times."""
+    min_se_s: int = 90
+    """The shortest session time that its phones may ask for."""
+    follow_redirects: int = 0
+    """How many targets of a 3xx of its phones are tried; 0 gives it to the application as moved."""
+    rtcp_mux: bool = False
+    """Whether its phones are offered one port for RTP and RTCP (RFC 5761)."""
+    large_over_tcp: bool = True
+    """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1)."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -85,8 +100,24 @@ class User:
         srtp: Srtp = "never",
         srtp_in_clear: bool = False,
         stored: bool = False,
+        **settings: Any,
     ) -> User:
         """The user whose digest answers are made from `password`; the password itself is not kept.
+
+        Args:
+            name: Its name.
+            password: Its password.
+            realm: Of the digest.
+            display_name: As the field.
+            codecs: As the field.
+            max_contacts: As the field.
+            media_timeout_s: As the field.
+            numbers: As the field.
+            reliable: As the field.
+            srtp: As the field.
+            srtp_in_clear: As the field.
+            stored: As the field.
+            settings: Further fields by name, those of `SETTINGS`.
 
         Raises:
             ConfigurationError: The name or another value cannot be used.
@@ -106,7 +137,8 @@ class User:
             reliable,
             srtp,
             srtp_in_clear,
-            stored,
+            stored=stored,
+            **settings,
         )
 
     @staticmethod
@@ -130,6 +162,10 @@ class User:
             nat=nat,
             media_timeout_s=self.media_timeout_s,
             reliable=self.reliable,
+            timers=None if self.session_expires_s is None else SessionTimes(self.session_expires_s, self.min_se_s),
+            follow_redirects=self.follow_redirects,
+            rtcp_mux=self.rtcp_mux,
+            large_over_tcp=self.large_over_tcp,
             srtp=self.srtp,
             srtp_in_clear=self.srtp_in_clear,
         )
@@ -148,6 +184,7 @@ class User:
             media_timeout_s=self.media_timeout_s,
             numbers=list(self.numbers),
             reliable=self.reliable,
+            settings={name: getattr(self, name) for name in SETTINGS},
             srtp=self.srtp,
             srtp_in_clear=self.srtp_in_clear,
         )
@@ -155,6 +192,7 @@ class User:
     @classmethod
     def of_record(cls, record: UserRecord) -> User:
         """The user that the store kept."""
+        settings: dict[str, Any] = dict(record.settings)
         return cls(
             record.name,
             record.realm,
@@ -169,6 +207,7 @@ class User:
             srtp=_srtp(record.srtp),
             srtp_in_clear=record.srtp_in_clear,
             stored=True,
+            **{name: value for name, value in settings.items() if name in SETTINGS},
         )
 
 

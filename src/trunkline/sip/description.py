@@ -32,10 +32,12 @@ class Description:
 
     Args:
         describer: The extension's state.
+        rtcp_mux: Offers propose one port for RTP and RTCP (RFC 5761 §5.1.1); theirs are agreed to in any case.
     """
 
-    def __init__(self, describer: SessionDescriber) -> None:
+    def __init__(self, describer: SessionDescriber, *, rtcp_mux: bool = False) -> None:
         self._describer = describer
+        self._rtcp_mux = rtcp_mux
         self._offered: _Terms | None = None
         self._stands: _Terms | None = None
 
@@ -64,7 +66,14 @@ class Description:
         ptime_ms: int | None = None,
     ) -> bytes:
         """Our offer, pending until `accept_answer` or `withdraw`. RuntimeError while one is pending."""
-        body = self._describer.offer(address=address, port=port, codecs=codecs, direction=direction, ptime_ms=ptime_ms)
+        body = self._describer.offer(
+            address=address,
+            port=port,
+            codecs=codecs,
+            direction=direction,
+            ptime_ms=ptime_ms,
+            rtcp_mux=self._rtcp_mux,
+        )
         self._offered = _Terms(address, port, tuple(codecs), direction, ptime_ms)
         return body
 
@@ -144,6 +153,6 @@ class Description:
 
     def fork(self) -> Description:
         """A copy with the pending offer, for another early dialog of the same INVITE."""
-        copy = Description(self._describer.fork())
+        copy = Description(self._describer.fork(), rtcp_mux=self._rtcp_mux)
         copy._offered, copy._stands = self._offered, self._stands
         return copy

@@ -59,6 +59,11 @@ def next_hop(uri: Uri, received_over: Flow) -> Flow:
     return Flow(transport, (address, uri.port or 5060), received_over.local if transport == over else None)
 
 
+def reaches(uri: Uri, received_over: Flow) -> bool:
+    """Whether `next_hop` leads to the address that a URI names, rather than to where the peer's last message came from."""
+    return _believed(uri.host, received_over.remote[0]) is not None
+
+
 @lru_cache(4_096)
 def _believed(host: str, source: str) -> str | None:
     """The address that a host is, in its one form, where a peer at `source` can have it; else None."""
@@ -130,6 +135,8 @@ class Dialog:
     """We made the Call-ID."""
     discreet: bool = False
     """Requests in it say nothing of what sends them."""
+    over_tcp: bool = True
+    """A request that is too large for UDP may go over TCP, where the peer can be connected to."""
 
     @classmethod
     def as_callee(cls, request: Message, flow: Flow, local_tag: str) -> Dialog:
@@ -169,6 +176,7 @@ class Dialog:
         target: str,
         nat: bool,
         discreet: bool = False,
+        over_tcp: bool = True,
     ) -> Dialog:
         """The dialog that `response` to our request makes (§12.1.2).
 
@@ -184,6 +192,7 @@ class Dialog:
             target: Stands in for a Contact that is missing.
             nat: The peer is reached over the flow that it opened, whatever its Contact says.
             discreet: Requests in it say nothing of what sends them.
+            over_tcp: A request that is too large for UDP may go over TCP.
         """
         try:
             uri = _target(response) or Uri.parse(target)
@@ -206,6 +215,7 @@ class Dialog:
             nat=nat,
             caller=True,
             discreet=discreet,
+            over_tcp=over_tcp,
         )
         dialog._locate(uri, flow)
         return dialog
@@ -214,6 +224,11 @@ class Dialog:
     def key(self) -> DialogKey:
         """What requests inside the dialog are matched by."""
         return (self.call_id, self.local_tag, self.remote_tag)
+
+    @property
+    def large_over_tcp(self) -> bool:
+        """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1)."""
+        return self.over_tcp and not self.nat
 
     def request(self, method: str) -> tuple[str, list[tuple[str, str]]]:
         """Request-URI and headers of the next request of ours inside the dialog (§12.2.1.1)."""

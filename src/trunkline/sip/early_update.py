@@ -121,7 +121,7 @@ class EarlyUpdates:
             credentials=self._credentials,
             on_response=lambda message, flow: self._answered(message),
             on_failure=self._refused,
-            large_over_tcp=not self._dialog().nat,
+            large_over_tcp=self._dialog().large_over_tcp,
         ).start()
 
     def take(self, request: RequestReceived) -> None:

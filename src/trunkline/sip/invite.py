@@ -66,6 +66,7 @@ class InviteClient:
         reliable: Whether provisional responses are acknowledged (RFC 3262).
         on_offer: Answers an offer by UPDATE in an early dialog; without it there is no answer.
         discreet: Requests of the call say nothing of what sends them.
+        over_tcp: A request that is too large for UDP may go over TCP (RFC 3261 §18.1.1).
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class InviteClient:
         reliable: Reliable = "never",
         on_offer: OnOffer = lambda tag, update: update.reject(491),
         discreet: bool = False,
+        over_tcp: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self._handler: InviteClientHandler | None = handler
@@ -103,6 +105,7 @@ class InviteClient:
         self._credentials = credentials
         self._nat = nat
         self._discreet = discreet
+        self._over_tcp = over_tcp
         self.call_id = endpoint.driver.mint_call_id()
         self.local_tag = endpoint.driver.mint_tag()
         self._local = str(NameAddr(local.uri, local.display_name, (("tag", self.local_tag),)))
@@ -121,7 +124,7 @@ class InviteClient:
             credentials=credentials,
             on_response=self._on_response,
             on_failure=self._on_failure,
-            large_over_tcp=not nat,
+            large_over_tcp=over_tcp and not nat,
         )
 
     @property
@@ -255,6 +258,7 @@ class InviteClient:
             target=str(self.target),
             nat=self._nat,
             discreet=self._discreet,
+            over_tcp=self._over_tcp,
         )
 
 
@@ -275,6 +279,7 @@ def end_unwanted(
         credentials=credentials,
         on_response=lambda message, flow: None,
         on_failure=lambda failure: None,
+        large_over_tcp=dialog.large_over_tcp,
     ).start()
 
 

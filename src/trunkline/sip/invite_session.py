@@ -109,6 +109,10 @@ class InviteSession:
         self._ours_handler: ReofferHandler | None = None
         self._ours_offers = False
         self._alarm: asyncio.TimerHandle | None = None
+        self.on_info: Callable[[RequestReceived], None] = lambda request: answer_info(endpoint, request)
+        """Takes an INFO of theirs, which it answers."""
+        self.open_infos = 0
+        """INFOs of ours that wait for an answer."""
         self.takes_updates = False
         """Whether they say that they take UPDATE (RFC 3311 §4)."""
         self._refuses_updates = False
@@ -201,7 +205,7 @@ class InviteSession:
             credentials=self.credentials,
             on_response=lambda message, flow: self._response(message, flow, confirm),
             on_failure=self._failed,
-            large_over_tcp=not self.dialog.nat,
+            large_over_tcp=self.dialog.large_over_tcp,
         )
         self._ours.start()
 
@@ -358,7 +362,11 @@ class InviteSession:
         answer_options(self.endpoint, request)
 
     def _on_info(self, request: RequestReceived) -> None:
-        answer_info(self.endpoint, request)
+        if self.ended:
+            # our BYE waits for their ACK
+            self._refuse(request, 481)
+        else:
+            self.on_info(request)
 
     def _on_invite(self, request: RequestReceived) -> None:
         # RFC 3261 §14.2: 500 for a second one before the first has its answer, 491 where both sides are at it

@@ -24,6 +24,7 @@ from trunkline.storage.records import (
     BindingRecord,
     CallRecord,
     DialogRecord,
+    GroupRecord,
     Json,
     Key,
     LineRecord,
@@ -82,6 +83,7 @@ class Database:
                     _read(connection, BindingRecord),
                     _read(connection, MessageRecord),
                     _read(connection, DialogRecord),
+                    _read(connection, GroupRecord),
                 )
         except (SQLAlchemyError, TypeError, ValueError) as error:
             raise StorageError(f"the database cannot be read: {_words(error)}") from error

@@ -14,6 +14,7 @@ __all__ = [
     "BindingRecord",
     "CallRecord",
     "DialogRecord",
+    "GroupRecord",
     "Json",
     "Key",
     "LineRecord",
@@ -48,6 +49,8 @@ class UserRecord:
     """What it may show as its caller id besides its name."""
     reliable: str = "supported"
     """Whether provisional responses of its calls are acknowledged: never, supported or required."""
+    settings: Json = field(default_factory=dict)
+    """Further settings, by name."""
     srtp: str = "never"
     """Whether audio of its calls is SRTP: never, offered or required."""
     srtp_in_clear: bool = False
@@ -67,6 +70,20 @@ class LineRecord:
     password: str | None = field(repr=False)
     settings: Json
     """All other settings."""
+
+    @property
+    def key(self) -> Key:
+        """Its name."""
+        return (self.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """A line group added at run time."""
+
+    name: str
+    settings: Json
+    """All other settings; prices as text."""
 
     @property
     def key(self) -> Key:
@@ -256,7 +273,15 @@ class DialogRecord:
 
 
 Record = (
-    UserRecord | LineRecord | TokenRecord | BindingRecord | CallRecord | AttemptRecord | MessageRecord | DialogRecord
+    UserRecord
+    | LineRecord
+    | GroupRecord
+    | TokenRecord
+    | BindingRecord
+    | CallRecord
+    | AttemptRecord
+    | MessageRecord
+    | DialogRecord
 )
 
 
@@ -270,3 +295,4 @@ class Snapshot:
     bindings: Sequence[BindingRecord] = ()
     messages: Sequence[MessageRecord] = ()
     dialogs: Sequence[DialogRecord] = ()
+    groups: Sequence[GroupRecord] = ()

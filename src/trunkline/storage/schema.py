@@ -30,6 +30,7 @@ from trunkline.storage.records import (
     BindingRecord,
     CallRecord,
     DialogRecord,
+    GroupRecord,
     LineRecord,
     MessageRecord,
     Record,
@@ -48,6 +49,7 @@ R = TypeVar(
     "R",
     UserRecord,
     LineRecord,
+    GroupRecord,
     TokenRecord,
     BindingRecord,
     CallRecord,
@@ -69,6 +71,7 @@ USERS = Table(
     Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
     Column("numbers", JSON, nullable=False, server_default="[]"),
     Column("reliable", String, nullable=False, server_default="supported"),
+    Column("settings", JSON, nullable=False, server_default="{}"),
     Column("srtp", String, nullable=False, server_default="never"),
     Column("srtp_in_clear", Boolean, nullable=False, server_default="0"),
 )
@@ -78,6 +81,13 @@ LINES = Table(
     METADATA,
     Column("name", String, primary_key=True),
     Column("password", String),
+    Column("settings", JSON, nullable=False),
+)
+
+LINE_GROUPS = Table(
+    "line_groups",
+    METADATA,
+    Column("name", String, primary_key=True),
     Column("settings", JSON, nullable=False),
 )
 
@@ -192,6 +202,7 @@ DIALOGS = Table(
 TABLES: dict[type[Record], Table] = {
     UserRecord: USERS,
     LineRecord: LINES,
+    GroupRecord: LINE_GROUPS,
     TokenRecord: LINE_TOKENS,
     BindingRecord: BINDINGS,
     CallRecord: CALLS,
