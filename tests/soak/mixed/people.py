@@ -20,6 +20,7 @@ __all__ = [
     "GUESTS",
     "LINES",
     "NAMED_DOMAIN",
+    "PASSING_ACCOUNT",
     "PASSWORD",
     "REALM",
     "SECRET",
@@ -33,6 +34,8 @@ REALM = "soak.example"
 PASSWORD = "phone secret"
 SECRET = "line secret"
 ACCOUNT = "15551234567"
+PASSING_ACCOUNT = "15550000001"
+"""Of the lines that come and go: the test kit's provider knows one contact an account."""
 LINES = ("steady", "shaky", "named")
 NAMED_DOMAIN = "named.example"
 GUESTS = tuple(f"guest{number}" for number in range(80))
@@ -160,7 +163,11 @@ class People:
 
     async def open_provider(self, name: str, *, like: Provider | None = None) -> None:
         """Start a provider; one that was there before keeps its port, and what it knew of its accounts."""
-        provider = Provider({ACCOUNT: SECRET}, realm=f"{name}.example", port=like.port if like is not None else 0)
+        provider = Provider(
+            {ACCOUNT: SECRET, PASSING_ACCOUNT: SECRET},
+            realm=f"{name}.example",
+            port=like.port if like is not None else 0,
+        )
         provider.people = self
         if like is not None:
             provider.accounts, provider.behind = like.accounts, like.behind
