@@ -170,7 +170,7 @@ fn test_a_long_loss_fades_to_silence_within_60_ms() {
 #[test]
 fn test_a_voice_is_nearer_to_itself_than_with_silence_or_repetition() {
     for sample_rate in [8000, 16_000, 48_000] {
-        let pcm = voice(sample_rate, sample_rate as usize * 12, 1);
+        let pcm = voice(sample_rate, sample_rate as usize * 30, 1);
         for loss_percent in [1, 5, 10] {
             let measure = |with| {
                 let (heard, lost) = damage(&pcm, sample_rate, loss_percent, with, 7);
