@@ -38,7 +38,7 @@ def count(server: SipServer) -> Counts:
         "UDP sockets": _udp_sockets(),
         "threads": len(os.listdir("/proc/self/task")),
         "tasks": len(asyncio.all_tasks()),
-        "timers": sum(not timer.cancelled() for timer in loop._scheduled),
+        "timers": sum(not timer.cancelled() for timer in loop._scheduled) + _deadlines(running),
         "sessions": len(server.calls),
         "handlers": dispatcher.running + len(dispatcher._queues) + len(dispatcher._deciding),
         "legs": running.media.open_legs,
@@ -47,6 +47,12 @@ def count(server: SipServer) -> Counts:
         **{f"SIP thread: {name}": sip[name] for name in ("dialogs", "connections", "timers")},
         **{f"media workers: {name}": media[name] for name in ("legs", "ports_used")},
     }
+
+
+def _deadlines(running: Any) -> int:
+    """Deadlines of calls that will happen, less the loop's timers that stand for all of them until they would have been due."""
+    queues = running.exchange._env._deadlines._queues.values()
+    return sum(each.callback is not None for queue in queues for each in queue) - len(queues)
 
 
 async def rest(counted: Callable[[], Counts], start: Counts, before: Counter[str], *, within_s: float = REST_S) -> None:

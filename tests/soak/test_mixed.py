@@ -58,13 +58,15 @@ async def soak(folder: Path, *stages_s: float, t1_s: float, fault_s: float) -> d
     async with open_world(folder, seed=SEED, rate=RATE, t1_s=t1_s, fault_s=fault_s) as world:
         for seconds in stages_s:
             peers = await world.stage(seconds)
-            check_peers(peers)
-            await world.rest()
-            check_sessions(world)
+            try:
+                await world.rest()
+            except AssertionError:
+                check_peers(peers)  # what went wrong there says more
+                raise
             memory.append(resident_bytes())
             objects.append(census())
         used = resource.getrusage(resource.RUSAGE_SELF)
-        return {
+        figures = {
             "seed": SEED,
             "day": datetime.now(UTC).date().isoformat(),
             "minutes": round(sum(stages_s) / 60, 1),
@@ -78,6 +80,16 @@ async def soak(folder: Path, *stages_s: float, t1_s: float, fault_s: float) -> d
             "wall_s": round(time.monotonic() - began, 1),
             "peers": peers,
         }
+        keep(figures)
+        check_peers(peers)
+        check_sessions(world)
+        return figures
+
+
+def keep(figures: dict[str, Any]) -> None:
+    """Write the figures where they are to go."""
+    if FIGURES:
+        Path(FIGURES).write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def check_peers(peers: dict[str, Any]) -> None:
@@ -106,8 +118,6 @@ def test_a_long_mixed_soak_ends_as_it_began(tmp_path: Path, capsys: pytest.Captu
     figures = asyncio.run(soak(tmp_path, first_s, 4 * first_s, t1_s=0.5, fault_s=12.0))
     with capsys.disabled():
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")
-    if FIGURES:
-        Path(FIGURES).write_text(json.dumps(figures, indent=2) + "\n")
     first, last = figures["memory"]
     words = f"{first} bytes after the first fifth, {last} in the end; grown: {figures['grown']}"
     assert last <= first * (1 + GROWTH), words

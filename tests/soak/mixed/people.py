@@ -20,6 +20,7 @@ __all__ = [
     "GUESTS",
     "LINES",
     "NAMED_DOMAIN",
+    "PASSING_ACCOUNT",
     "PASSWORD",
     "REALM",
     "SECRET",
@@ -33,6 +34,8 @@ REALM = "soak.example"
 PASSWORD = "phone secret"
 SECRET = "line secret"
 ACCOUNT = "15551234567"
+PASSING_ACCOUNT = "15550000001"
+"""Of the lines that come and go: the test kit's provider knows one contact an account."""
 LINES = ("steady", "shaky", "named")
 NAMED_DOMAIN = "named.example"
 GUESTS = tuple(f"guest{number}" for number in range(80))
@@ -63,7 +66,11 @@ class Guest(Phone):
         return _contact(self, super().contact, self.behind.back.address if self.behind is not None else None)
 
     async def register(self, expires_s: int = 3600, *, timeout_s: float = 60.0, headers: Headers = ()) -> Message:
-        """As any phone; it knows until when."""
+        """As any phone; it knows until when. A refresh that is on its way does not overtake its end."""
+        self._refresh_no_more()
+        if expires_s == 0:
+            await self.endpoint.wait_quiet(QUIET_S)
+            self._refresh_no_more()
         message = await super().register(expires_s, timeout_s=timeout_s, headers=headers)
         self.registered_until = asyncio.get_running_loop().time() + expires_s
         return message
@@ -71,9 +78,13 @@ class Guest(Phone):
     def vanish(self) -> None:
         """Be gone without a word."""
         self.here = False
-        if self._refresh is not None:
-            self._refresh.cancel()
+        self._refresh_no_more()
         super().vanish()
+
+    def _refresh_no_more(self) -> None:
+        refresh, self._refresh = self._refresh, None
+        if refresh is not None:
+            refresh.cancel()
 
     async def leave(self) -> None:
         """Unregister and be gone in an orderly way; after `vanish`, only wait until the registration has lapsed."""
@@ -160,7 +171,11 @@ class People:
 
     async def open_provider(self, name: str, *, like: Provider | None = None) -> None:
         """Start a provider; one that was there before keeps its port, and what it knew of its accounts."""
-        provider = Provider({ACCOUNT: SECRET}, realm=f"{name}.example", port=like.port if like is not None else 0)
+        provider = Provider(
+            {ACCOUNT: SECRET, PASSING_ACCOUNT: SECRET},
+            realm=f"{name}.example",
+            port=like.port if like is not None else 0,
+        )
         provider.people = self
         if like is not None:
             provider.accounts, provider.behind = like.accounts, like.behind

@@ -16,7 +16,7 @@ from tests.soak import counting
 from tests.soak.counting import Counts, census
 from tests.soak.crowd import Crowd
 from tests.soak.mixed.mix import KINDS
-from tests.soak.mixed.people import ACCOUNT, LINES, PASSWORD, REALM, SECRET, USERS
+from tests.soak.mixed.people import ACCOUNT, LINES, PASSING_ACCOUNT, PASSWORD, REALM, SECRET, USERS
 from tests.soak.world import QuickMachine
 from trunkline import CallSession, ChatMessage, SipServer, ToLine, ToUser, TransferRequest
 from trunkline.constants import ClosedReason
@@ -115,10 +115,10 @@ class MixedWorld:
             stop_timeout_s=2.0,
         )
 
-    def _add_line(self, name: str, server: str) -> None:
+    def _add_line(self, name: str, server: str, *, username: str = ACCOUNT) -> None:
         self.server.add_line(
             name,
-            username=ACCOUNT,
+            username=username,
             password=SECRET,
             server=server,
             domain=f"{name}.example",
@@ -191,7 +191,7 @@ class MixedWorld:
             self._churned += 1
             name = f"passing{self._churned}"
             self.server.add_user(name, password=PASSWORD, stored=True)
-            self._add_line(name, steady)
+            self._add_line(name, steady, username=PASSING_ACCOUNT)
             await asyncio.sleep(CHURN_S)
             await self._put_back()
 
