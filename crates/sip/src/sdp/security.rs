@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::audio::{Audio, is_plain_audio, is_secure_audio};
 use super::crypto::{Crypto, Key, Keyring, SUITES, Suite, best, cryptos};
-use super::description::Media;
+use super::description::{Media, attribute};
 use super::negotiate::{MediaPlan, NegotiationError};
 
 /// Whether audio is to be secure.
@@ -114,7 +114,9 @@ impl Security {
         });
         match taken {
             Some((our, their)) => keys(their, &our.key).map(Some),
-            None if !ours.is_empty() && media.is_some_and(is_secure_audio) => {
+            None if !ours.is_empty()
+                && media.is_some_and(|media| is_secure_audio(media) || attribute(&media.lines, "crypto").is_some()) =>
+            {
                 Err(NegotiationError::new("they answer with SRTP and take no key that we offered"))
             }
             None if self.policy == Policy::Required => Err(NegotiationError::new("they answer with plain RTP and SRTP is required")),

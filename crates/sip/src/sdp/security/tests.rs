@@ -186,6 +186,11 @@ fn test_an_answer_that_takes_no_line_of_ours_is_none_or_plain() {
     );
     let mut offered = leg(Policy::Offered);
     offer(&mut offered).unwrap();
+    // They will send SRTP, on whatever line.
+    assert_eq!(
+        reason(offered.accept_answer(&body(&[PLAIN, &stranger]))),
+        "they answer with SRTP and take no key that we offered"
+    );
     assert!(offered.accept_answer(&body(&[PLAIN])).unwrap().keys.is_none());
     // What was declined is not offered again.
     assert!(lines(&offer(&mut offered).unwrap()).is_empty());
