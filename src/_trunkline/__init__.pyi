@@ -97,6 +97,32 @@ class Parameterized:
     def param(self, name: str) -> str | None: ...  # "" for a parameter without value, None when absent
 
 @final
+class Reason:
+    """One value of Reason; frozen (RFC 3326)."""
+
+    protocol: str  # as written: "SIP", "Q.850", …
+    cause: int | None  # the status or cause value; None where there is none of at most 16 bits
+    text: str | None  # without quotes
+
+@final
+class Replaces:
+    """The dialog whose place an INVITE takes, as seen from whom the INVITE is sent to; frozen (RFC 3891). `str()` writes it."""
+
+    def __new__(cls, call_id: str, to_tag: str, from_tag: str, early_only: bool = False) -> Replaces: ...
+    @staticmethod
+    def parse(text: str) -> Replaces: ...
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def to_tag(self) -> str: ...
+    @property
+    def from_tag(self) -> str: ...
+    @property
+    def early_only(self) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Via:
     """One Via value; frozen (RFC 3261 §20.42, RFC 3581)."""
 
@@ -187,6 +213,15 @@ class Message:
     def header(self, name: str) -> str | None: ...
     def lines(self, name: str) -> list[str]: ...  # each header line of that name, unfolded
     def values(self, name: str) -> list[str]: ...  # split at top-level commas
+    def tokens(
+        self, name: str
+    ) -> list[str]: ...  # the same without their parameters, in lower case: media types of Accept
+    @property
+    def privacy(self) -> list[str]: ...  # what Privacy asks for, in lower case (RFC 3323 §4.2)
+    @property
+    def reasons(self) -> list[Reason]: ...  # without those that cannot be read
+    @property
+    def retry_after_s(self) -> int | None: ...  # Retry-After without its comment and parameters (RFC 3261 §20.33)
     def integer(
         self, name: str
     ) -> int | None: ...  # a header that is one decimal number, as Expires; None when absent, SipParseError when bad
@@ -316,6 +351,12 @@ class NegotiationError(ValueError):
     """An offer or answer that cannot be agreed. `reason` says why in words, for a Warning header with 488 (RFC 3261 §21.4.26)."""
 
     reason: str
+
+def read_capabilities(body: bytes) -> list[Codec]:
+    """The codecs of all audio lines over RTP, each once, of a description that describes no session: port 0, an address or none.
+
+    So it stands in answers to OPTIONS and in 488 (RFC 3264 §9). SipParseError where it is no description.
+    """
 
 @final
 class SrtpKeys:
@@ -649,7 +690,7 @@ class _EndpointCommands:
         timeout_s: float | None = None,
         large_over_tcp: bool = True,
     ) -> int:
-        """Send a request in a new client transaction and return its id.
+        """Send a request in a new client transaction and return its id. An empty User-Agent among `headers` means that it has none.
 
         `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent), User-Agent (where absent)
         are added. `timeout_s` replaces 64*T1 as Timer B or F. Failure to send comes as `TransportFailed`.

@@ -21,6 +21,7 @@ SANS_IO_DEPENDENCIES = {
     "ctr",
     "hmac",
     "md-5",
+    "opus",
     "quick-xml",
     "sha1",
     "sha2",

@@ -8,6 +8,9 @@ use crate::g711::Law;
 /// More codecs than this on one leg are cut off.
 pub const MAX_CODECS: usize = 32;
 
+/// The sampling rates of PCM inside the engine, in Hz.
+pub const PCM_RATES: [u32; 5] = [8000, 16_000, 24_000, 32_000, 48_000];
+
 /// What identifies a codec across legs: a hash over name, clock rate and channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(u64);
@@ -22,12 +25,26 @@ impl Key {
 pub enum Kind {
     /// G.711: can be generated and listened to.
     G711(Law),
+    /// G.722 at 64 kbit/s: sampled at 16 kHz, its RTP clock is 8000 (RFC 3551 §4.5.2).
+    G722,
+    /// Opus (RFC 7587).
+    Opus,
+    /// Uncompressed mono samples at this rate in Hz, one of [`PCM_RATES`].
+    L16(u32),
     /// RFC 4733 events.
     TelephoneEvent,
     /// Comfort noise (RFC 3389).
     ComfortNoise,
     /// Anything else is relayed.
     Other,
+}
+
+impl Kind {
+    /// Whether its packets carry audio, rather than events or the parameters of noise.
+    #[must_use]
+    pub const fn is_audio(self) -> bool {
+        !matches!(self, Kind::TelephoneEvent | Kind::ComfortNoise)
+    }
 }
 
 /// A codec with the payload type that one side writes for it.
@@ -54,6 +71,10 @@ impl Codec {
         let kind = match (clock_rate, channels) {
             (8000, 1) if is("PCMU") => Kind::G711(Law::Mu),
             (8000, 1) if is("PCMA") => Kind::G711(Law::A),
+            (8000, 1) if is("G722") => Kind::G722,
+            // RFC 7587 §7: always written with two channels, whatever is sent
+            (48_000, 2) if is("opus") => Kind::Opus,
+            (rate, 1) if is("L16") && PCM_RATES.contains(&rate) => Kind::L16(rate),
             _ if is("telephone-event") => Kind::TelephoneEvent,
             _ if is("CN") => Kind::ComfortNoise,
             _ => Kind::Other,
@@ -157,7 +178,7 @@ impl SendMap {
     /// The clock rate of the first audio codec, 8000 for none.
     #[must_use]
     pub fn audio_clock_rate(&self) -> u32 {
-        let audio = self.codecs.iter().find(|codec| matches!(codec.kind, Kind::G711(_) | Kind::Other));
+        let audio = self.codecs.iter().find(|codec| codec.kind.is_audio());
         audio.map_or(8000, |codec| codec.clock_rate)
     }
 }
@@ -183,6 +204,18 @@ mod tests {
         let wide = Codec::new("L16", 44_100, 2, 10).unwrap();
         assert_ne!(wide.key, Codec::new("L16", 44_100, 1, 11).unwrap().key);
         assert_ne!(wide.key, Codec::new("L16", 8000, 2, 10).unwrap().key);
+    }
+
+    #[test]
+    fn test_kinds_are_told_by_name_rate_and_channels() {
+        let kind = |name, rate, channels| Codec::new(name, rate, channels, 96).unwrap().kind;
+        assert_eq!(kind("g722", 8000, 1), Kind::G722);
+        assert_eq!(kind("opus", 48_000, 2), Kind::Opus);
+        assert_eq!(kind("L16", 16_000, 1), Kind::L16(16_000));
+        assert_eq!(
+            [kind("L16", 44_100, 1), kind("L16", 16_000, 2), kind("opus", 48_000, 1)],
+            [Kind::Other; 3]
+        );
     }
 
     #[test]

@@ -548,6 +548,13 @@ fn secret() -> PyResult<Zeroizing<[u8; 32]>> {
     Ok(secret)
 }
 
+/// The codecs that a description names which describes no session.
+#[pyfunction]
+fn read_capabilities(py: Python<'_>, body: &[u8]) -> PyResult<Vec<PyCodec>> {
+    let codecs = trunkline_sip::sdp::read_capabilities(body).map_err(|error| raised(py, error.into()))?;
+    Ok(codecs.into_iter().map(PyCodec).collect())
+}
+
 /// Add this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // The stub's alias, so that annotations can be evaluated at run time; stubtest wants a union.
@@ -557,6 +564,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let names = PyTuple::new(module.py(), names.into_iter().collect::<PyResult<Vec<_>>>()?)?;
     module.add("Direction", typing.getattr("Union")?.get_item(names)?)?;
     module.add("NegotiationError", negotiation_error_class(module.py())?)?;
+    module.add_function(wrap_pyfunction!(read_capabilities, module)?)?;
     module.add_class::<PyCodec>()?;
     module.add_class::<PyFax>()?;
     module.add_class::<PySrtpKeys>()?;

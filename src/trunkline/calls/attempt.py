@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
-from trunkline.calls.codecs import fallback, shared
+from trunkline.calls.codecs import fallback
+from trunkline.calls.early_offer import EarlySide, answer_here, refuse_or_answer
 from trunkline.calls.environment import Environment
 from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
 from trunkline.calls.redirect import Redirections
 from trunkline.media.engine import Leg
-from trunkline.sip.capabilities import SDP
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog, next_hop
+from trunkline.sip.early_update import EarlyUpdate
 from trunkline.sip.endpoint import (
     Codec,
     Direction,
@@ -30,6 +31,7 @@ from trunkline.sip.endpoint import (
     NegotiationError,
     SipParseError,
     Uri,
+    read_capabilities,
 )
 from trunkline.sip.invite import InviteClient, end_unwanted
 from trunkline.sip.request import Failure
@@ -48,8 +50,7 @@ class AnswerMissing(Exception):
     reason = "the 200 has no session description"
 
 
-@dataclass(frozen=True, slots=True)
-class Won:
+class Won(NamedTuple):
     """The attempt that was answered, and what its channel goes on with."""
 
     attempt: Attempt
@@ -114,10 +115,12 @@ class Attempt:
         self.answered = False
         """There was a 2xx, whatever came of it."""
         self._early: dict[str, Description] = {}
-        self._sure: set[str] = set()
+        self._sure: frozenset[str] = frozenset()
         self.on_plan: Callable[[MediaPlan], None] = lambda plan: None
         """Told of a plan that an UPDATE in an early dialog changed."""
-        self._said: set[tuple[str, int, bool]] = set()
+        self.on_offer: Callable[[EarlySide, EarlyUpdate], None] | None = None
+        """Takes an offer by UPDATE in its early dialog; None while several are called."""
+        self._said: frozenset[tuple[str, int, bool]] = frozenset()
         party = target.party
         self._redirections = Redirections(target.uri, party.follow_redirects)
         self._fallback: Sequence[Codec] | None = None
@@ -131,7 +134,7 @@ class Attempt:
         party = target.party
         self.timer = env.session_timer(party)
         self._early.clear()
-        self._sure.clear()
+        self._sure = frozenset()
         self._offered = env.describer(party, flow)
         body = self._offered.offer(
             address=self.address,
@@ -157,13 +160,18 @@ class Attempt:
             nat=party.nat,
             timer=self.timer,
             reliable=party.reliable,
-            on_offer=self._answer_early,
+            on_offer=self._on_early_offer,
+            discreet=party.anonymous,
         )
 
     @property
     def heard(self) -> bool:
         """Whether the other side has sent anything, be it a 100."""
         return self._client.heard
+
+    def has_early(self, key: tuple[str, str, str]) -> bool:
+        """Whether a dialog by that key is an early one of it."""
+        return self._client.has_early(key)
 
     @property
     def is_abroad(self) -> bool:
@@ -191,7 +199,7 @@ class Attempt:
         said = (message.to_tag, message.status, plan is not None)
         if said in self._said or len(self._said) >= MAX_EARLY_DIALOGS * 8:
             return  # repeated: every minute while the INVITE waits (RFC 3261 §13.3.1.1)
-        self._said.add(said)
+        self._said |= {said}
         self._owner.on_attempt_progress(self, message, plan)
 
     def on_answered(self, client: InviteClient, dialog: Dialog, message: Message) -> None:
@@ -258,12 +266,12 @@ class Attempt:
         return True
 
     def _their_codecs(self, message: Message) -> Sequence[Codec]:
-        """What the description in a 488 says that they can (RFC 3261 §21.4.26); empty where there is none."""
-        if message.content_type != SDP:
+        """What the description in a 488 says that they can (RFC 3264 §9, RFC 3261 §21.4.26); empty where there is none."""
+        if not message.sdp:
             return ()
         try:
-            return self._env.describer(self.target.party, self._client.flow).read_offer(message.sdp).codecs
-        except (NegotiationError, SipParseError):
+            return read_capabilities(message.sdp)
+        except SipParseError:
             return ()
 
     # --- descriptions -----------------------------------------------------------------------------------------------
@@ -279,7 +287,7 @@ class Attempt:
             return None
         if message.rseq is not None:
             # RFC 3262 §5: an answer that arrives for sure is the answer
-            self._sure.add(message.to_tag)
+            self._sure |= {message.to_tag}
         early = self._offered.fork()
         try:
             plan = early.accept_answer(message.sdp)
@@ -288,21 +296,33 @@ class Attempt:
         self._early[message.to_tag] = early
         return plan
 
-    def _answer_early(self, tag: str, body: bytes) -> bytes | None:
-        """Our answer to an offer by UPDATE in an early dialog, where our own offer has its answer (RFC 3311 §5.2)."""
-        early = self._early.get(tag) if tag in self._sure and self._owner is not None else None
-        if early is None or early.plan is None:
+    @property
+    def plan(self) -> MediaPlan | None:
+        """What its last early answer agreed to; None before one."""
+        return next((early.plan for early in reversed(self._early.values())), None)
+
+    @property
+    def side(self) -> EarlySide | None:
+        """Its early dialog, where there is one alone whose answer arrived for sure."""
+        return self._side(next(iter(self._early))) if len(self._early) == 1 else None
+
+    def _side(self, tag: str) -> EarlySide | None:
+        early, updates = self._early.get(tag), self._client.updates(tag)
+        if tag not in self._sure or early is None or early.plan is None or updates is None or self._owner is None:
             return None
-        try:
-            offer = early.read_offer(body)
-            codecs = shared(offer.codecs, early.plan.receive_codecs)
-            answer, plan = early.answer(
-                offer, address=self.address, port=self.leg.port, codecs=codecs, ptime_ms=early.plan.ptime_ms
-            )
-        except (NegotiationError, SipParseError):
-            return None
-        self.on_plan(plan)
-        return answer
+        usable = self.target.party.codecs
+        return EarlySide(early, updates, self.leg, self.address, usable, lambda plan: self.on_plan(plan))
+
+    def _on_early_offer(self, tag: str, update: EarlyUpdate) -> None:
+        """They offer something else by UPDATE in an early dialog."""
+        side = self._side(tag)
+        if side is None:
+            # RFC 3311 §5.2: our own offer has no answer that counts yet
+            update.reject(491)
+        elif self.side is not None and self.on_offer is not None:
+            self.on_offer(side, update)
+        else:
+            refuse_or_answer(side, update, partial(answer_here, side, update))
 
     def _agree(self, message: Message) -> tuple[Description, MediaPlan]:
         """The answer of the 2xx, or the one of its early dialog where the 2xx repeats none."""

@@ -51,7 +51,7 @@ from trunkline.events import (
     FailedAttempt,
     IncomingCall,
 )
-from trunkline.sip.endpoint import Message, NegotiationError, RequestReceived
+from trunkline.sip.endpoint import Headers, Message, NegotiationError, RequestReceived
 from trunkline.sip.refer import Refer
 from trunkline.sip.request import Failure
 
@@ -100,7 +100,7 @@ class Course:
             handled=lambda: env.sink.decision_pending(call),
             refuse=self._refuse,
         )
-        self._dependents: set[Course] = set()
+        self._dependents: frozenset[Course] = frozenset()
         self._guardian: Course | None = None
         self._watchers: list[asyncio.Future[ClosedReason]] = []
 
@@ -160,7 +160,7 @@ class Course:
         if self.closed_reason is not None:
             placement.settle(self._ended())
             return
-        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link is not None:
+        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link or self.bridge:
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
         self._decision.made()
         self.ledger.placed(wanted)
@@ -176,8 +176,8 @@ class Course:
             return
         one.place(wanted, offering, timeout_s)
 
-    def answer(self) -> None:
-        """Answer channel ZERO with nobody behind it.
+    def answer(self, headers: Headers = ()) -> None:
+        """Answer channel ZERO with nobody behind it; `headers` go with the 200.
 
         Raises:
             CallStateError: It does not wait for an answer.
@@ -188,7 +188,7 @@ class Course:
         if self.zero.stage not in WAITING:
             raise CallStateError(f"the call cannot be answered: it is {self.state.value}")
         try:
-            answered = self.zero.answer_alone()
+            answered = self.zero.answer_alone(headers)
         except NegotiationError as error:
             raise self._unanswerable(488, error.reason) from error
         except NoMediaPorts as error:
@@ -246,20 +246,20 @@ class Course:
             CallStateError: There is none.
         """
         self.check_open()
-        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link is not None:
+        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link or self.bridge:
             raise CallStateError(f"the call has no free answered channel: it is {self.state.value}")
         return self.zero
 
     def depend(self, other: Course) -> None:
         """`other` was dialled for this call: it is given up with it, until the two are bridged."""
-        self._dependents.add(other)
+        self._dependents |= {other}
         other._guardian = self
 
     def stand_alone(self) -> None:
         """It outlives the call that it was dialled for."""
         guardian, self._guardian = self._guardian, None
         if guardian is not None:
-            guardian._dependents.discard(self)
+            guardian._dependents -= {self}
 
     def watch_alone(self, channel: Channel) -> None:
         """A channel stays up alone: silence on it still counts."""
@@ -430,6 +430,7 @@ class Course:
         for channel in self.channels:
             channel.watch(True)
         self.ledger.connected(self.env.endpoint.now_s)
+        self.env.on_up(self.call)
         placement, self._placement = self._placement, None
         self.emit(CallSessionConnected(self.call))
         if placement is not None:
@@ -453,7 +454,7 @@ class Course:
         """End both channels by the table, let go of everything, say `closed`. Once, whatever goes wrong on the way."""
         if self.closed_reason is not None:
             return
-        self._guarded(self.transfers.stop)
+        self._guarded(self.transfers.stop, happening)
         self.closed_reason = closed
         try:
             self._decision.made()
@@ -464,9 +465,8 @@ class Course:
             self.ledger.closed(self.env.endpoint.now_s)
             self._on_over(self.call)
             self.emit(CallSessionClosed(self.call, closed))
-            for watcher in self._watchers:
-                if not watcher.done():
-                    watcher.set_result(closed)
+            for watcher in (each for each in self._watchers if not each.done()):
+                watcher.set_result(closed)
 
     def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self.channels
@@ -484,7 +484,7 @@ class Course:
 
     def _let_go(self) -> None:
         self.stand_alone()
-        dependents, self._dependents = self._dependents, set()
+        dependents, self._dependents = self._dependents, frozenset()
         for dependent in dependents:
             self._guarded(dependent.close)
         if self._placement is not None:

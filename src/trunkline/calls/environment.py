@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trunkline.calls.deadlines import Deadline, Deadlines
 from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
 from trunkline.media.engine import Leg, MediaEngine
 from trunkline.sip.capabilities import SECURE_TRANSPORTS
@@ -95,6 +96,9 @@ class Environment:
         self.journal = journal
         self.sessions: Callable[[], Iterable[CallSession]] = lambda: ()
         """All sessions that are not closed."""
+        self.on_up: Callable[[CallSession], None] = lambda call: None
+        """Hears of each session whose parties hear each other now."""
+        self._deadlines = Deadlines()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -107,9 +111,9 @@ class Environment:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.get_ident()
 
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call `callback` on the loop in `delay_s` seconds unless the handle is cancelled."""
-        return asyncio.get_running_loop().call_later(delay_s, callback)
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Deadline:
+        """Call `callback` on the loop in `delay_s` seconds unless the deadline is cancelled."""
+        return self._deadlines.call_later(delay_s, callback)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` as a task that is owned here until it ends."""
@@ -167,10 +171,13 @@ class Environment:
     # --- media ------------------------------------------------------------------------------------------------------
 
     def describer(self, party: Party, flow: Flow) -> Description:
-        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2), for a peer over that flow."""
+        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2), for a peer over that flow.
+
+        Its `s=` line tells nothing where the caller stays anonymous (RFC 3323 §4.1).
+        """
         describer = SessionDescriber(
             session_id=random.getrandbits(62),
-            session_name=self.options.session_name,
+            session_name="-" if party.anonymous else self.options.session_name,
             srtp=party.srtp,
             keys_may_cross=party.srtp_in_clear or flow.transport in SECURE_TRANSPORTS,
         )

@@ -7,10 +7,10 @@ else as 488. A re-INVITE that offers nothing is offered all that we can, and the
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from trunkline.calls.codecs import codec_keys, common, passed_direction, same_codecs, shared, theirs
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.failure import warning
 from trunkline.calls.link import Happening, News
 from trunkline.calls.renewal import Renewal
@@ -263,7 +263,7 @@ class Crossing:
         self._reoffer = reoffer
         self._offer = offer
         self._renewal: Renewal | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
 
     def start(self) -> None:
         """Offer the other side what this side offers."""

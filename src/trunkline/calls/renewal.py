@@ -6,14 +6,14 @@ codecs.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from trunkline.calls.deadlines import Deadline
 from trunkline.media.engine import Leg
 from trunkline.sip.description import Description, FaxAttributes
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
-from trunkline.sip.request import Failure, retry_after_s
+from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
@@ -68,7 +68,7 @@ class Renewal:
         self._direction = direction
         self._owner = owner
         self._glares_left = MAX_GLARES if patient else 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
         self._update = update
         self._fax = fax
         self._sent = False
@@ -165,5 +165,5 @@ def _retry_after_s(failure: Failure) -> float | None:
     message = failure.message
     if message is None or failure.status != 500:
         return None
-    seconds = retry_after_s(message)
+    seconds = message.retry_after_s
     return max(seconds, 0.5) if seconds is not None and seconds <= LONGEST_RETRY_S else None

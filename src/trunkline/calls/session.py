@@ -37,7 +37,7 @@ _BREAKS = re.compile(r"[\r\n\x00]")
 
 def _check_line(argument: str, text: str | None) -> None:
     """ValueError where a text cannot stand in one line of a message: it has CR, LF or NUL, or is no Unicode."""
-    if text and (_BREAKS.search(text) or not _encodes(text)):
+    if text and (_BREAKS.search(text) or not (text.isascii() or _encodes(text))):
         raise ValueError(f"{argument}: has a line break, or another character that no message can carry")
 
 
@@ -65,14 +65,11 @@ def checked_wanted(to: Destination, said: Placing) -> Wanted:
 
 
 def _destination(to_user: str | None, to_line: str | None, to: Destination | None) -> Destination:
-    given = [
-        *([ToUser(to_user)] if to_user is not None else []),
-        *([ToLine(to_line)] if to_line is not None else []),
-        *([to] if to is not None else []),
-    ]
-    if len(given) != 1:
+    if (to_user, to_line, to).count(None) != 2:
         raise ValueError("exactly one of to_user, to_line and to is to be given")
-    return given[0]
+    if to is not None:
+        return to
+    return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
 class CallSession(Transferring):
@@ -333,15 +330,19 @@ class CallSession(Transferring):
 
     # --- on the loop ------------------------------------------------------------------------------------------------
 
-    async def answer(self) -> None:
+    async def answer(self, *, headers: GivenHeaders | None = None) -> None:
         """Answer the caller with nobody behind: the caller hears silence until `accept` or `bridge` brings somebody.
+
+        Args:
+            headers: Header fields of the 200, as `{"User-to-User": "..."}`.
 
         Raises:
             CallStateError: It does not wait for an answer.
             CallEnded: The caller gave up, or the session is over.
             CallFailed: 488, no codec in common; 503, no media port is free.
+            ValueError: A header field is not for the application to set.
         """
-        self._course.answer()
+        self._course.answer(checked_headers(headers))
 
     async def dial_user(
         self,

@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from trunkline.calls.destinations import MAX_DESTINATIONS
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
+from trunkline.server.environment import PREFIX, SpelledEnvironment
 from trunkline.server.line_settings import RULE_LISTS, LineSettings
 from trunkline.server.numbers import NumberRule, rule_of
 from trunkline.server.option_addresses import advertised, is_address, local_address
@@ -337,7 +338,7 @@ class FileSettings(BaseSettings):
     """A whole configuration file; the environment goes before it (`TRUNKLINE_LINES__ITSP__PASSWORD=…`)."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="TRUNKLINE_", env_nested_delimiter="__", hide_input_in_errors=True
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", hide_input_in_errors=True
     )
 
     server: ServerSettings
@@ -395,7 +396,8 @@ def _load(path: Path) -> tuple[FileSettings | None, list[ConfigurationError]]:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return env_settings, TomlConfigSettingsSource(settings_cls, path)
+            file = TomlConfigSettingsSource(settings_cls, path)
+            return SpelledEnvironment(env_settings, file), file
 
     try:
         path.open("rb").close()

@@ -27,7 +27,6 @@ from trunkline.server.registrar import Registrar
 from trunkline.server.users import User, Users
 from trunkline.sip.dialog import next_hop
 from trunkline.sip.endpoint import Flow, NameAddr, SipParseError, Uri
-from trunkline.sip.request import retry_after_s
 from trunkline.sip.resolver import ResolutionError
 
 __all__ = ["EmergencyCalls", "Routing"]
@@ -131,7 +130,7 @@ class Routing:
         line = self._line_of(target)
         if problem and line is not None:
             message = failed.failure.message
-            pause_s = retry_after_s(message) if message is not None else None
+            pause_s = message.retry_after_s if message is not None else None
             line.server.note_failure(target.flow, problem, retry_after_s=pause_s)
         elif answered:
             self.note_success(target)
@@ -222,7 +221,7 @@ class Routing:
 
     def _line_step(self, placing: Placing, choice: Choice, over: _Over | None = None, *, last: bool = True) -> Step:
         """One line, which is asked whether it can take the call when its turn comes."""
-        through = replace(placing, peer_name=choice.line)
+        through = placing if choice.line == placing.peer_name else placing._replace(peer_name=choice.line)
         hold = object()
         silence_s = over.group.silence_s if over is not None and not last else None
 
@@ -301,7 +300,7 @@ class Routing:
         return [name] if group is None else [choice.line for choice in group.order(number, self._random)]
 
     def _emergency_step(self, placing: Placing, line: Line, *, last: bool) -> Step:
-        through = replace(placing, peer_name=line.name, emergency=True)
+        through = placing._replace(peer_name=line.name, emergency=True)
         hold = object()
         silence_s = None if last else SERVER_SILENCE_S
 

@@ -70,18 +70,26 @@ class _Wanted:
 
 def supports(message: Message, option: str) -> bool:
     """Whether a message lists an option tag in Supported or Require."""
-    return any(tag.lower() == option for name in ("Supported", "Require") for tag in message.values(name))
+    return option in _tags(message, "Supported") or requires(message, option)
 
 
 def requires(message: Message, option: str) -> bool:
     """Whether a message lists an option tag in Require."""
-    return any(tag.lower() == option for tag in message.values("Require"))
+    return option in _tags(message, "Require")
+
+
+def _tags(message: Message, name: str) -> list[str]:
+    """The option tags of a header."""
+    return [tag.lower() for tag in message.values(name)]
 
 
 def _wanted(message: Message) -> _Wanted | None:
     """The Session-Expires of a message; None where it has none, or one that cannot be read."""
+    written = message.header("Session-Expires")
+    if written is None:
+        return None
     try:
-        value = Parameterized.parse(message.header("Session-Expires") or "")
+        value = Parameterized.parse(written)
     except SipParseError:
         return None
     seconds, refresher = value.token, (value.param("refresher") or "").lower()
@@ -174,10 +182,12 @@ class SessionTimer:
     def refusal(self, request: Message) -> list[Header] | None:
         """The headers of the 422 that their INVITE or UPDATE gets; None where it asks for enough (§9).
 
-        One that cannot do timers had a proxy write that Session-Expires, and would not understand 422.
+        One that cannot do timers had a proxy write that Session-Expires, and would not understand 422. What stands, since
+        their 2xx said it, is enough: a refresh that is refused would end the call.
         """
         wanted = _wanted(request) if self.enabled else None
-        if wanted is None or wanted.expires_s >= self._min_se_s or not supports(request, "timer"):
+        enough_s = min(self._min_se_s, self.expires_s or self._min_se_s)
+        if wanted is None or wanted.expires_s >= enough_s or not supports(request, "timer"):
             return None
         return [("Min-SE", str(self._min_se_s))]
 

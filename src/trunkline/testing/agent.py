@@ -66,7 +66,10 @@ class Agent:
         refuse_inside: Methods that are refused inside its calls, and with which status.
         refuse_headers: Go with these refusals.
         challenge_inside: Methods that are challenged inside its calls until they bring credentials.
+        endpoint_class: What its endpoint is made of; one of a test's own may look on.
     """
+
+    endpoint_class: type[Endpoint] = Endpoint
 
     def __init__(
         self,
@@ -113,7 +116,7 @@ class Agent:
     async def start(self) -> None:
         """Open its sockets."""
         driver = self._platform.sip_driver(self._sip_options)
-        self._endpoint = Endpoint(driver)
+        self._endpoint = self.endpoint_class(driver)
         self._endpoint.on_request = self._on_request
         self._media = MediaEngine(self._platform.media_driver(self._media_options))
         self._endpoint.attach()

@@ -438,7 +438,7 @@ impl Ear {
                     self.samples += packet.payload.len() as u64;
                 }
             }
-            Kind::ComfortNoise | Kind::Other => self.digits.audio(now, timestamp),
+            Kind::G722 | Kind::Opus | Kind::L16(_) | Kind::ComfortNoise | Kind::Other => self.digits.audio(now, timestamp),
         }
     }
 }

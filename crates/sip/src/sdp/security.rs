@@ -172,7 +172,7 @@ impl Keeper {
     }
 
     /// The `a=crypto` lines of an offer: those that stand, or fresh ones; none where plain RTP stands or is all we may.
-    pub(super) fn to_offer(&mut self, stands: Option<&MediaPlan>) -> Vec<Crypto> {
+    pub(super) fn offer(&mut self, stands: Option<&MediaPlan>) -> Vec<Crypto> {
         if !self.security.secures() {
             return Vec::new();
         }
