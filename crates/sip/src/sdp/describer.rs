@@ -241,6 +241,7 @@ impl Describer {
         if let Some(open) = self.pending.take() {
             self.numbering = open.numbering.clone();
             self.local = Some(open.local.clone());
+            self.keeper.renew &= open.fax;
             self.answered = Some(open);
         }
         if let Some(open) = &self.answered {

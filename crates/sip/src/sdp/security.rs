@@ -224,7 +224,6 @@ impl Keeper {
         if plan.fax.is_some() {
             return;
         }
-        self.renew = false;
         let before = std::mem::replace(&mut self.keys, plan.keys.clone());
         self.ours = if plan.keys.is_some() { ours.to_vec() } else { Vec::new() };
         // The leg forgets the indices of a key that is no longer in use: it must not come back.

@@ -239,6 +239,17 @@ fn test_a_renewal_that_is_refused_leaves_the_keys_and_never_shows_its_own_again(
 }
 
 #[test]
+fn test_an_offer_of_theirs_between_does_not_put_a_renewal_off() {
+    let key = crypto(1, "AEAD_AES_256_GCM", 8);
+    let mut ours = leg(Policy::Offered);
+    let (first, _) = answer(&mut ours, &body(&[SAVP, &key])).unwrap();
+    ours.renew_keys();
+    let (second, _) = answer(&mut ours, &body(&[SAVP, &key])).unwrap();
+    assert_eq!(lines(&first), lines(&second));
+    assert_ne!(lines(&offer(&mut ours).unwrap())[0].key, lines(&first)[0].key);
+}
+
+#[test]
 fn test_a_key_that_was_given_up_does_not_come_back() {
     let key = crypto(1, "AEAD_AES_256_GCM", 8);
     let mut ours = leg(Policy::Offered);
