@@ -1,5 +1,7 @@
 //! SRTP takes no memory for a packet: a counting allocator watches both directions of every suite, RTP and RTCP, refusals included.
 
+#![allow(clippy::unwrap_used)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
