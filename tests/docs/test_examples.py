@@ -289,11 +289,26 @@ async def hand_over(at: Stage, namespace: Namespace) -> None:
     await bob.stop()
 
 
+async def guarded(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+
+    @at.server.on_incoming_call
+    async def route(call: CallSession) -> None:
+        await call.accept(to_user="alice")
+
+    await call_in(at)
+    ((words, number),) = printed
+    assert words == "somebody may be listening to call"
+    assert number == 1
+
+
 SCENES: dict[str, Scene] = {
     "transfer-request": transfer_request,
     "hand-over": hand_over,
     "chat": chat,
     "recorded": recorded,
+    "guarded": guarded,
     "explained": explained,
     "follow-me": follow_me,
     "trunks": trunks,

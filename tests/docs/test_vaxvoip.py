@@ -108,6 +108,5 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     assert [name for name in absent.split() if hasattr(CallSession, name)] == []
     handlers = "on_dtmf on_siprec_connecting on_attack_detected"
     assert [name for name in handlers.split() if hasattr(SERVER, name)] == []
-    assert "srtp" not in ServerSettings.model_fields
     with pytest.raises(errors.ConfigurationError):
         SipServer(realm="x", listen=["tls://0.0.0.0:5061"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 
 __all__ = ["SETTERS", "LibSrtp", "Refused", "missing"]
 
@@ -61,10 +60,10 @@ class Refused(Exception):
 
 
 def _library() -> ctypes.CDLL | None:
-    name = ctypes.util.find_library("srtp2")
-    if name is None:
+    try:
+        library = ctypes.CDLL("libsrtp2.so.1")
+    except OSError:
         return None
-    library = ctypes.CDLL(name)
     library.srtp_init()
     return library
 

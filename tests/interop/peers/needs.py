@@ -27,6 +27,7 @@ PACKAGES = {
     "tcpdump": "tcpdump",
     "sngrep": "sngrep",
     "libspandsp.so.2": "libspandsp2",
+    "libsrtp2.so.1": "libsrtp2-1",
 }
 
 NAMESPACE = ("ip", "iptables", "setpriv")
@@ -38,6 +39,7 @@ SUITES = {
     "linphone": (*NAMESPACE, "linphonec"),
     "pcap": ("tcpdump",),  # tests/trace reads a trace file with it
     "hep": ("sngrep", "tcpdump"),  # a capture server, and what reads its file
+    "srtp": ("libsrtp2.so.1",),  # tests/media/test_srtp.py has it protect and unprotect
     "spandsp": ("libspandsp.so.2",),  # crates/media/tests/oracle.rs compares codecs with it
 }
 

@@ -26,8 +26,8 @@ pub(super) const TAG_KEY: usize = 20;
 
 /// The block cipher with its round keys.
 enum Aes {
-    Short(Aes128),
-    Long(Aes256),
+    Short(Box<Aes128>),
+    Long(Box<Aes256>),
 }
 
 enum Transform {
@@ -249,16 +249,16 @@ impl Cipher {
 impl Aes {
     fn new(key: &[u8]) -> Option<Self> {
         if key.len() == 16 {
-            Aes128::new_from_slice(key).ok().map(Aes::Short)
+            Aes128::new_from_slice(key).ok().map(|aes| Aes::Short(Box::new(aes)))
         } else {
-            Aes256::new_from_slice(key).ok().map(Aes::Long)
+            Aes256::new_from_slice(key).ok().map(|aes| Aes::Long(Box::new(aes)))
         }
     }
 
     fn apply(&self, iv: &[u8; 16], secret: &mut [u8]) {
         match self {
-            Aes::Short(aes) => counter_mode(aes, iv, secret),
-            Aes::Long(aes) => counter_mode(aes, iv, secret),
+            Aes::Short(aes) => counter_mode(&**aes, iv, secret),
+            Aes::Long(aes) => counter_mode(&**aes, iv, secret),
         }
     }
 }

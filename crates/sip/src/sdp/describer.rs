@@ -191,7 +191,7 @@ impl Describer {
             .map(|stood| stood.media.iter().map(Media::refused).collect())
             .unwrap_or_default();
         let place = before.and_then(|stood| stood.audio).unwrap_or(media.len());
-        let cryptos = self.keeper.to_offer(self.plan.as_ref());
+        let cryptos = self.keeper.offer(self.plan.as_ref());
         let stood_as = media
             .get(place)
             .filter(|line| is_plain_audio(line) || !cryptos.is_empty() && is_secure_audio(line));
@@ -241,6 +241,7 @@ impl Describer {
         if let Some(open) = self.pending.take() {
             self.numbering = open.numbering.clone();
             self.local = Some(open.local.clone());
+            self.keeper.renew &= open.fax;
             self.answered = Some(open);
         }
         if let Some(open) = &self.answered {
@@ -380,7 +381,7 @@ impl Describer {
         }
         let security = &self.keeper.security;
         let mut agreed = negotiate(ours, &offer.description, &offer.audio, &self.stood(), security)?;
-        let enabled = agreed.plan.receive_codecs.first().is_some();
+        let enabled = !agreed.plan.receive_codecs.is_empty();
         let line = agreed.stood.media.get_mut(offer.audio.index);
         let crypto = if enabled { self.keeper.answer(&offer.audio, line)? } else { None };
         agreed.plan.keys = crypto.as_ref().map(|(_, keys)| keys.clone());

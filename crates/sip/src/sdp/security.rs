@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::audio::{Audio, is_plain_audio, is_secure_audio};
 use super::crypto::{Crypto, Key, Keyring, SUITES, Suite, best, cryptos};
-use super::description::Media;
+use super::description::{Media, attribute};
 use super::negotiate::{MediaPlan, NegotiationError};
 
 /// Whether audio is to be secure.
@@ -114,7 +114,9 @@ impl Security {
         });
         match taken {
             Some((our, their)) => keys(their, &our.key).map(Some),
-            None if !ours.is_empty() && media.is_some_and(is_secure_audio) => {
+            None if !ours.is_empty()
+                && media.is_some_and(|media| is_secure_audio(media) || attribute(&media.lines, "crypto").is_some()) =>
+            {
                 Err(NegotiationError::new("they answer with SRTP and take no key that we offered"))
             }
             None if self.policy == Policy::Required => Err(NegotiationError::new("they answer with plain RTP and SRTP is required")),
@@ -170,7 +172,7 @@ impl Keeper {
     }
 
     /// The `a=crypto` lines of an offer: those that stand, or fresh ones; none where plain RTP stands or is all we may.
-    pub(super) fn to_offer(&mut self, stands: Option<&MediaPlan>) -> Vec<Crypto> {
+    pub(super) fn offer(&mut self, stands: Option<&MediaPlan>) -> Vec<Crypto> {
         if !self.security.secures() {
             return Vec::new();
         }
@@ -222,7 +224,6 @@ impl Keeper {
         if plan.fax.is_some() {
             return;
         }
-        self.renew = false;
         let before = std::mem::replace(&mut self.keys, plan.keys.clone());
         self.ours = if plan.keys.is_some() { ours.to_vec() } else { Vec::new() };
         // The leg forgets the indices of a key that is no longer in use: it must not come back.

@@ -186,6 +186,11 @@ fn test_an_answer_that_takes_no_line_of_ours_is_none_or_plain() {
     );
     let mut offered = leg(Policy::Offered);
     offer(&mut offered).unwrap();
+    // They will send SRTP, on whatever line.
+    assert_eq!(
+        reason(offered.accept_answer(&body(&[PLAIN, &stranger]))),
+        "they answer with SRTP and take no key that we offered"
+    );
     assert!(offered.accept_answer(&body(&[PLAIN])).unwrap().keys.is_none());
     // What was declined is not offered again.
     assert!(lines(&offer(&mut offered).unwrap()).is_empty());
@@ -231,6 +236,17 @@ fn test_a_renewal_that_is_refused_leaves_the_keys_and_never_shows_its_own_again(
     let next = offer(&mut ours).unwrap();
     assert!(lines(&next).iter().all(|line| !lines(&refused).contains(line)));
     assert!(lines(&next).iter().all(|line| !lines(&first).contains(line)));
+}
+
+#[test]
+fn test_an_offer_of_theirs_between_does_not_put_a_renewal_off() {
+    let key = crypto(1, "AEAD_AES_256_GCM", 8);
+    let mut ours = leg(Policy::Offered);
+    let (first, _) = answer(&mut ours, &body(&[SAVP, &key])).unwrap();
+    ours.renew_keys();
+    let (second, _) = answer(&mut ours, &body(&[SAVP, &key])).unwrap();
+    assert_eq!(lines(&first), lines(&second));
+    assert_ne!(lines(&offer(&mut ours).unwrap())[0].key, lines(&first)[0].key);
 }
 
 #[test]
