@@ -1,7 +1,8 @@
 //! From one sampling rate to another, a frame at a time: a polyphase filter between any two of [`PCM_RATES`].
 //!
-//! The ear's frames and the mouth's, a player's and a room's may have different rates; what joins two of them owns a [`Resampler`]. It passes up to 0.85
-//! of half the lower rate (3.4 kHz of 8 kHz) and takes away what lies above half, by more than 60 dB; it delays by 28 samples of the lower rate.
+//! The ear's frames and the mouth's, a player's and a room's may have different rates; what joins two of them owns a [`Resampler`]. It
+//! passes up to 0.85 of half the lower rate (3.4 kHz of 8 kHz) and takes away what lies above half, by more than 60 dB; it delays by 28
+//! samples of the lower rate.
 
 use std::time::Duration;
 
@@ -64,8 +65,8 @@ impl Resampler {
         Duration::from_secs(HALF_LENGTH as u64) / self.lowest
     }
 
-    /// Convert a frame of up to 20 ms; how many samples were written. Zero for a frame that is longer, that makes no whole number of samples, or whose output does not
-    /// fit; it is as if it had not been given then.
+    /// Convert a frame of up to 20 ms; how many samples were written. Zero for a frame that is longer, that makes no whole number of
+    /// samples, or whose output does not fit; it is as if it had not been given then.
     pub fn process(&mut self, frame: &[i16], out: &mut [i16]) -> usize {
         let count = frame.len() * self.up / self.down;
         let is_whole = (frame.len() * self.up).is_multiple_of(self.down);

@@ -1,7 +1,7 @@
 //! G.722 at 64 kbit/s (mode 1): 16 kHz audio in two sub-bands of ADPCM, six bits for the lower and two for the upper.
 //!
-//! After Recommendation ITU-T G.722 (09/2012), whose block names stand at the code; bit exact with libspandsp (`tests/oracle.rs`). A byte is
-//! two samples. Coder and decoder together delay by 22 samples (1.4 ms).
+//! After Recommendation ITU-T G.722 (09/2012), whose block names stand at the code; bit exact with libspandsp (`tests/oracle.rs`). A byte
+//! is two samples. Coder and decoder together delay by 22 samples (1.4 ms).
 
 use super::BadPayload;
 

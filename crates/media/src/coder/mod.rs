@@ -1,7 +1,7 @@
 //! Payloads to PCM and back: one decoder for what a peer sends, one encoder for what it is sent, of one codec each.
 //!
-//! A leg's ear owns [`Decoder`]s, its mouth an [`Encoder`]; both speak mono 16-bit PCM at the codec's own rate, and the resampler
-//! joins rates. Everything is allocated by `new`; no packet allocates, and no bytes of a peer make anything panic.
+//! A leg's ear owns [`Decoder`]s, its mouth an [`Encoder`]; both speak mono 16-bit PCM at the codec's own rate, and
+//! [`crate::resample`] joins rates. Everything is allocated by `new`; no packet allocates, and no bytes of a peer make anything panic.
 //! RFC 3551 §4.5 (G.711, G.722, L16), RFC 7587 (Opus).
 
 use crate::codec::{Codec, Kind};
@@ -188,8 +188,8 @@ impl Encoder {
         }
     }
 
-    /// Encode the samples of one packet (10, 20, 40, 60, 80, 100 or 120 ms; other codecs than Opus take any); how many bytes were written. Zero means that there is nothing to send (Opus DTX), or
-    /// that `out` is too small for what there is.
+    /// Encode the samples of one packet (10, 20, 40, 60, 80, 100 or 120 ms; other codecs than Opus take any); how many bytes were
+    /// written. Zero means that there is nothing to send (Opus DTX), or that `out` is too small for what there is.
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> usize {
         match &mut self.0 {
             Encoding::G711(law) => {
