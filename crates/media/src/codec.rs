@@ -152,6 +152,20 @@ impl SendMap {
         }
     }
 
+    /// The codecs.
+    #[must_use]
+    pub fn codecs(&self) -> &[Codec] {
+        &self.codecs
+    }
+
+    /// Whether a codec of ours is telephone-event.
+    #[must_use]
+    pub fn is_event(&self, key: Key) -> bool {
+        self.codecs
+            .iter()
+            .any(|codec| codec.key == key && codec.kind == Kind::TelephoneEvent)
+    }
+
     /// The payload type to write for a codec, or `None` when this side did not agree to it.
     #[must_use]
     pub fn payload_type(&self, key: Key) -> Option<u8> {

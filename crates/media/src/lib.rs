@@ -5,6 +5,7 @@
 //! [`outbound`]), protect; [`leg`] composes them, `trunkline-engine` gives it sockets.
 #![forbid(unsafe_code)]
 
+pub mod audio;
 pub mod codec;
 pub mod coder;
 pub mod demux;

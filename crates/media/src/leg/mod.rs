@@ -21,6 +21,7 @@ use crate::statistics::{Arrival, Reception, RemoteView};
 use crate::time::{Time, WallClock};
 use crate::tone::Tone;
 
+mod audio;
 mod report;
 mod send;
 #[cfg(test)]
@@ -58,6 +59,8 @@ pub struct Configuration {
     pub learn_from: Option<IpAddr>,
     /// Zero for never.
     pub silence_timeout: Duration,
+    /// How long the audio in a packet of ours is to last; 0 for 20 ms.
+    pub ptime_ms: u32,
     /// The RTP port carries UDPTL (T.38) instead of RTP; the codecs are those of nothing then.
     pub udptl: bool,
 }
@@ -206,6 +209,7 @@ pub struct Leg {
     received_bytes: u64,
     refused: u64,
     ear: Ear,
+    audio: audio::Audio,
     silence: Silence,
     outbound: Outbound,
     tone: Option<Tone>,
@@ -243,6 +247,7 @@ impl Leg {
             received_bytes: 0,
             refused: 0,
             ear: Ear::default(),
+            audio: audio::Audio::default(),
             silence: Silence::default(),
             outbound,
             tone: None,
@@ -265,6 +270,7 @@ impl Leg {
         self.sends = plan.sends;
         self.receive_map = ReceiveMap::new(&plan.receive_codecs);
         self.send_map = SendMap::new(&plan.send_codecs);
+        self.audio.configure(self.send_map.codecs(), plan.ptime_ms);
         self.silence.configure(now, plan.receives, plan.silence_timeout);
         self.configure_rtcp(now, plan);
     }
@@ -327,6 +333,7 @@ impl Leg {
             return None;
         }
         self.ear.hear(now, &codec, &packet, arrival);
+        self.audio.hear(now, &codec, &packet);
         let payload = packet.payload_range();
         Some(Frame {
             key: codec.key,
