@@ -78,7 +78,7 @@ fn relays_both_ways(engine: &Engine, beside: bool) {
     let (x, y) = (peer(), peer());
     let (a, to_a) = open(engine, &x, 0, 96);
     let (b, to_b) = open(engine, &y, if beside { a } else { 0 }, 0);
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.statistics(b).unwrap();
     let mut last: [Option<u16>; 2] = [None, None];
     for n in 0..500u16 {
@@ -119,7 +119,7 @@ fn test_a_panic_in_a_leg_closes_that_leg_and_no_other() {
     let (x, y) = (peer(), peer());
     let (a, to_a) = open(&engine, &x, 0, 0);
     let (b, to_b) = open(&engine, &y, a, 0);
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.0.tell(a, Command::Fault { leg: a }).unwrap();
     engine.statistics(a).unwrap();
     x.send_to(&packet(0, 1), to_a).unwrap();
@@ -142,7 +142,7 @@ fn test_a_panic_in_a_leg_closes_that_leg_and_no_other() {
 fn test_commands_to_unknown_legs_do_nothing_and_a_closed_engine_says_so() {
     let engine = engine(1, 22_600);
     engine.play_tone(u64::MAX, 440.0, -10.0).unwrap();
-    engine.link(u64::MAX, u64::MAX - 1).unwrap();
+    engine.link(u64::MAX, u64::MAX - 1, false).unwrap();
     assert_eq!(engine.statistics(u64::MAX).unwrap(), None);
     assert_eq!(engine.close_leg(u64::MAX).unwrap(), None);
     engine.close();
@@ -174,11 +174,11 @@ fn test_relinking_goes_on_with_the_same_stream() {
     let engine = engine(2, 23_000);
     let (x, y, z) = (peer(), peer(), peer());
     let ((a, to_a), (b, _), (c, to_c)) = (open(&engine, &x, 0, 0), open(&engine, &y, 0, 0), open(&engine, &z, 0, 0));
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.statistics(b).unwrap();
     x.send_to(&packet(0, 100), to_a).unwrap();
     let first = receive(&y);
-    engine.link(c, b).unwrap();
+    engine.link(c, b, false).unwrap();
     engine.statistics(c).unwrap();
     engine.statistics(b).unwrap();
     z.send_to(&packet(0, 9000), to_c).unwrap();
@@ -196,7 +196,7 @@ fn test_a_leg_that_ends_tells_its_last_counts_whenever_it_is_asked() {
     let (x, y) = (peer(), peer());
     let (a, to_a) = open(&engine, &x, 0, 0);
     let (b, _) = open(&engine, &y, a, 0);
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.statistics(b).unwrap();
     x.send_to(&packet(0, 1), to_a).unwrap();
     receive(&y);

@@ -125,7 +125,7 @@ impl Room {
         let samples = member.feed.bring(frame).samples();
         for ((voice, sum), sample) in member.voice.iter_mut().zip(self.sum.iter_mut()).zip(samples) {
             // 2^15 * 2^20 does not fit 32 bits.
-            *voice = (i64::from(*sample) * i64::from(member.gain) >> GAIN_BITS) as i32;
+            *voice = ((i64::from(*sample) * i64::from(member.gain)) >> GAIN_BITS) as i32;
             *sum = sum.saturating_add(*voice);
         }
         member.speaks = true;
@@ -143,6 +143,17 @@ impl Room {
         for ((out, sum), own) in out.samples_mut().iter_mut().zip(self.sum.iter()).zip(member.voice.iter()) {
             let own = if member.speaks { *own } else { 0 };
             *out = limit(sum.saturating_sub(own));
+        }
+    }
+}
+
+impl Room {
+    /// What somebody hears who is no member: everybody.
+    pub fn all(&self, out: &mut Pcm) {
+        out.hush(self.rate);
+        let limit = if self.voices == 1 { saturate } else { bend };
+        for (out, sum) in out.samples_mut().iter_mut().zip(self.sum.iter()) {
+            *out = limit(*sum);
         }
     }
 }
