@@ -14,6 +14,7 @@ from ._trunkline import (
     Cancelled,
     FlowClosed,
     FlowOpened,
+    FramesArrived,
     LegFailed,
     LegLatched,
     LegSilent,
@@ -22,6 +23,7 @@ from ._trunkline import (
     RequestReceived,
     ResponseReceived,
     Shed,
+    SourceEnded,
     Traced,
     TransactionTimedOut,
     TransportFailed,
@@ -47,4 +49,4 @@ Event = (
     | Shed
     | Traced
 )
-MediaEvent = LegSilent | LegLatched | LegFailed
+MediaEvent = LegSilent | LegLatched | LegFailed | SourceEnded | FramesArrived

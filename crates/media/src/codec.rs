@@ -129,6 +129,12 @@ impl ReceiveMap {
         map
     }
 
+    /// The codecs.
+    #[must_use]
+    pub fn codecs(&self) -> &[Codec] {
+        &self.codecs
+    }
+
     /// The codec that the peer means by this payload type.
     #[must_use]
     pub fn codec(&self, payload_type: u8) -> Option<&Codec> {

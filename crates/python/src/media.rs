@@ -9,11 +9,13 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use trunkline_engine::media::{Engine, Event, LegEnd, Options};
+use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 
 use crate::flow::{Address, address, socket_addr};
 use crate::sdp::PyCodec;
+use crate::streams::{self, PyPcmSink, PyPcmSource};
 
 /// Counts of one leg; a snapshot.
 #[pyclass(frozen, get_all, module = "_trunkline", name = "LegStatistics")]
@@ -158,6 +160,54 @@ impl PyLegFailed {
     }
 }
 
+/// A source is played no more.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "SourceEnded")]
+struct PySourceEnded {
+    source: u64,
+    complete: bool,
+}
+
+#[pymethods]
+impl PySourceEnded {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new(source: u64, complete: bool) -> Self {
+        PySourceEnded { source, complete }
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "SourceEnded(source={}, complete={})",
+            self.source,
+            if self.complete { "True" } else { "False" }
+        )
+    }
+}
+
+/// Sinks that wake have frames.
+#[pyclass(frozen, module = "_trunkline", name = "FramesArrived")]
+struct PyFramesArrived;
+
+#[pymethods]
+impl PyFramesArrived {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new() -> Self {
+        PyFramesArrived
+    }
+
+    const fn __repr__(&self) -> &'static str {
+        "FramesArrived()"
+    }
+}
+
+fn part(gain: f32, muted: bool, deaf: bool) -> PyResult<Part> {
+    if !gain.is_finite() || !(0.0..=16.0).contains(&gain) {
+        return Err(PyValueError::new_err(format!("gain is a factor from 0 to 16, not {gain}")));
+    }
+    Ok(Part { gain, muted, deaf })
+}
+
 fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
     Ok(match event {
         Event::Silent { leg } => Py::new(py, PyLegSilent { leg })?.into_any(),
@@ -170,6 +220,8 @@ fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         )?
         .into_any(),
         Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
+        Event::SourceEnded { source, complete } => Py::new(py, PySourceEnded { source, complete })?.into_any(),
+        Event::Frames => Py::new(py, PyFramesArrived)?.into_any(),
     })
 }
 
@@ -246,7 +298,7 @@ impl PyMediaEngine {
         Ok(py.detach(|| self.engine.open_leg(address, beside))?)
     }
 
-    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false))]
+    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false, ptime_ms=0))]
     #[expect(clippy::too_many_arguments, reason = "the contract's keywords")]
     fn configure(
         &self,
@@ -260,6 +312,7 @@ impl PyMediaEngine {
         learn_from: Option<&str>,
         silence_timeout_s: f64,
         udptl: bool,
+        ptime_ms: u32,
     ) -> PyResult<()> {
         let plan = Configuration {
             remote_rtp: remote_rtp.map(socket_addr).transpose()?,
@@ -270,13 +323,53 @@ impl PyMediaEngine {
             send_codecs: codecs(&send_codecs)?,
             learn_from: learn_from.map(ip).transpose()?,
             silence_timeout: seconds(silence_timeout_s, "silence_timeout_s")?,
+            ptime_ms,
             udptl,
         };
         Ok(self.engine.configure(leg, plan)?)
     }
 
-    fn link(&self, a: u64, b: u64) -> PyResult<()> {
-        Ok(self.engine.link(a, b)?)
+    #[pyo3(signature = (a, b, *, transcode=false))]
+    fn link(&self, a: u64, b: u64, transcode: bool) -> PyResult<()> {
+        Ok(self.engine.link(a, b, transcode)?)
+    }
+
+    #[pyo3(signature = (*, beside=0))]
+    fn open_room(&self, beside: u64) -> PyResult<u64> {
+        Ok(self.engine.open_room(beside)?)
+    }
+
+    fn close_room(&self, room: u64) -> PyResult<()> {
+        Ok(self.engine.close_room(room)?)
+    }
+
+    #[pyo3(
+        signature = (room, leg, *, gain=1.0, muted=false, deaf=false),
+        text_signature = "(self, room, leg, *, gain=1.0, muted=False, deaf=False)"
+    )]
+    fn join_room(&self, room: u64, leg: u64, gain: f32, muted: bool, deaf: bool) -> PyResult<()> {
+        Ok(self.engine.join_room(room, leg, part(gain, muted, deaf)?)?)
+    }
+
+    fn leave_room(&self, leg: u64) -> PyResult<()> {
+        Ok(self.engine.leave_room(leg)?)
+    }
+
+    #[pyo3(signature = (target, sample_rate, *, frames=100, exclusive=false))]
+    fn open_source(&self, target: u64, sample_rate: u32, frames: u32, exclusive: bool) -> PyResult<PyPcmSource> {
+        let writer = self.engine.open_source(target, sample_rate, frames, exclusive)?;
+        Ok(PyPcmSource { writer })
+    }
+
+    #[pyo3(signature = (target, sample_rate, *, side="heard", frames=100, wakes=false))]
+    fn open_sink(&self, target: u64, sample_rate: u32, side: &str, frames: u32, wakes: bool) -> PyResult<PyPcmSink> {
+        let side = streams::side(side)?;
+        let reader = self.engine.open_sink(target, sample_rate, frames, side, wakes)?;
+        Ok(PyPcmSink { reader })
+    }
+
+    fn end_stream(&self, target: u64, stream: u64) -> PyResult<()> {
+        Ok(self.engine.end_stream(target, stream)?)
     }
 
     fn unlink(&self, leg: u64) -> PyResult<()> {
@@ -341,6 +434,8 @@ impl PyMediaEngine {
         dict.set_item("legs", counters.legs)?;
         dict.set_item("ports_used", counters.ports_used)?;
         dict.set_item("workers", counters.workers)?;
+        dict.set_item("rooms", counters.rooms)?;
+        dict.set_item("late_ticks", counters.late_ticks)?;
         dict.set_item("packets", counters.packets)?;
         Ok(dict)
     }
@@ -358,6 +453,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLegLatched>()?;
     module.add_class::<PyLegFailed>()?;
     module.add_class::<PyLegEnd>()?;
+    module.add_class::<PySourceEnded>()?;
+    module.add_class::<PyFramesArrived>()?;
     module.add_class::<PyMediaEngine>()?;
     Ok(())
 }

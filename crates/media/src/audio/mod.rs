@@ -11,6 +11,7 @@ pub mod feed;
 mod linear;
 pub mod mouth;
 pub mod room;
+mod store;
 
 /// What a frame lasts.
 pub const FRAME: Duration = Duration::from_millis(20);

@@ -9,7 +9,7 @@ use super::{Datagram, Leg, Socket};
 use crate::audio::Pcm;
 use crate::audio::ear::Ear;
 use crate::audio::mouth::Mouth;
-use crate::codec::{Codec, Kind};
+use crate::codec::Codec;
 use crate::rtp;
 use crate::time::Time;
 
@@ -29,17 +29,18 @@ pub(super) struct Audio {
 }
 
 impl Audio {
-    pub(super) fn configure(&mut self, codecs: &[Codec], ptime_ms: u32) {
+    pub(super) fn configure(&mut self, receive: &[Codec], send: &[Codec], ptime_ms: u32) {
         self.ptime_ms = ptime_ms;
+        if let Some(ear) = &mut self.ear {
+            ear.configure(receive);
+        }
         if let Some(mouth) = &mut self.mouth {
-            mouth.configure(codecs, ptime_ms);
+            mouth.configure(send, ptime_ms);
         }
     }
 
     pub(super) fn hear(&mut self, now: Time, codec: &Codec, packet: &rtp::Packet<'_>) {
-        if let Some(ear) = &mut self.ear
-            && codec.kind != Kind::TelephoneEvent
-        {
+        if let Some(ear) = &mut self.ear {
             ear.push(now, &packet.header, codec, packet.payload);
         }
     }
@@ -62,6 +63,7 @@ impl Leg {
     pub fn set_ear(&mut self, on: bool) {
         if on != self.audio.ear.is_some() {
             self.audio.ear = on.then(Box::default);
+            self.arrange();
         }
     }
 
@@ -71,11 +73,16 @@ impl Leg {
             return;
         }
         self.audio.mouth = on.then(Box::default);
-        let ptime_ms = self.audio.ptime_ms;
-        self.audio.configure(self.send_map.codecs(), ptime_ms);
+        self.arrange();
         if !on && self.tone.is_some() {
             self.tick_at.get_or_insert(now);
         }
+    }
+
+    /// Have ear and mouth know what was agreed.
+    fn arrange(&mut self) {
+        let ptime_ms = self.audio.ptime_ms;
+        self.audio.configure(self.receive_map.codecs(), self.send_map.codecs(), ptime_ms);
     }
 
     /// The next 20 ms of what the peer says; silence without an ear.

@@ -270,7 +270,8 @@ impl Leg {
         self.sends = plan.sends;
         self.receive_map = ReceiveMap::new(&plan.receive_codecs);
         self.send_map = SendMap::new(&plan.send_codecs);
-        self.audio.configure(self.send_map.codecs(), plan.ptime_ms);
+        self.audio
+            .configure(self.receive_map.codecs(), self.send_map.codecs(), plan.ptime_ms);
         self.silence.configure(now, plan.receives, plan.silence_timeout);
         self.configure_rtcp(now, plan);
     }
