@@ -16,6 +16,7 @@ from ._trunkline import (
     FlowOpened,
     FramesArrived,
     LegFailed,
+    LegForeign,
     LegLatched,
     LegSilent,
     PrackReceived,
@@ -49,4 +50,4 @@ Event = (
     | Shed
     | Traced
 )
-MediaEvent = LegSilent | LegLatched | LegFailed | SourceEnded | FramesArrived
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived

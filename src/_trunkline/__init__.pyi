@@ -819,6 +819,16 @@ class LegFailed:
     reason: str
 
 @final
+class LegForeign:
+    """A frame of the linked leg could not be relayed: this leg's peer did not agree to its codec. Once a media plan of this leg."""
+
+    def __new__(cls, leg: int) -> LegForeign: ...
+    leg: int
+
+def can_transcode(codec: Codec) -> bool:
+    """Whether audio in this codec can be decoded and encoded here: G.711, L16, and what else the build knows."""
+
+@final
 class SourceEnded:
     """A `PcmSource` is played no more."""
 
@@ -832,7 +842,7 @@ class FramesArrived:
 
     def __new__(cls) -> FramesArrived: ...
 
-MediaEvent = LegSilent | LegLatched | LegFailed | SourceEnded | FramesArrived
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived
 
 @final
 class PcmSource:

@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 use trunkline_engine::media::{Engine, Event, LegEnd, Options};
 use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
+use trunkline_media::coder::Decoder;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 
 use crate::flow::{Address, address, socket_addr};
@@ -160,6 +161,33 @@ impl PyLegFailed {
     }
 }
 
+/// A frame of the linked leg could not be relayed.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "LegForeign")]
+struct PyLegForeign {
+    leg: u64,
+}
+
+#[pymethods]
+impl PyLegForeign {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new(leg: u64) -> Self {
+        PyLegForeign { leg }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("LegForeign(leg={})", self.leg)
+    }
+}
+
+/// Whether audio in this codec can be decoded and encoded here.
+#[pyfunction]
+fn can_transcode(codec: &PyCodec) -> bool {
+    let codec = codec.inner();
+    let made = Codec::new(codec.name(), codec.clock_rate(), u32::from(codec.channels()), 0);
+    made.is_some_and(|codec| Decoder::new(&codec).is_some())
+}
+
 /// A source is played no more.
 #[pyclass(frozen, get_all, module = "_trunkline", name = "SourceEnded")]
 struct PySourceEnded {
@@ -220,6 +248,7 @@ fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         )?
         .into_any(),
         Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
+        Event::Foreign { leg } => Py::new(py, PyLegForeign { leg })?.into_any(),
         Event::SourceEnded { source, complete } => Py::new(py, PySourceEnded { source, complete })?.into_any(),
         Event::Frames => Py::new(py, PyFramesArrived)?.into_any(),
     })
@@ -453,7 +482,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLegLatched>()?;
     module.add_class::<PyLegFailed>()?;
     module.add_class::<PyLegEnd>()?;
+    module.add_class::<PyLegForeign>()?;
     module.add_class::<PySourceEnded>()?;
+    module.add_function(wrap_pyfunction!(can_transcode, module)?)?;
     module.add_class::<PyFramesArrived>()?;
     module.add_class::<PyMediaEngine>()?;
     Ok(())

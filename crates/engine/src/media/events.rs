@@ -34,6 +34,11 @@ pub enum Event {
         /// In words.
         reason: String,
     },
+    /// The linked leg's peer sends in a codec that this leg's did not agree to; told once a media plan.
+    Foreign {
+        /// Which could not relay.
+        leg: u64,
+    },
     /// A source is played no more.
     SourceEnded {
         /// Which.

@@ -323,6 +323,9 @@ impl Worker {
         let before = self.current.replace(place);
         if let Some(datagram) = slot.leg.relay(now, link, frame, &mut self.buffer[..]) {
             slot.send(&datagram, &self.buffer[..]);
+        } else {
+            // It may have something to say of that.
+            self.settle(now, place);
         }
         self.current = before;
     }
@@ -335,6 +338,7 @@ impl Worker {
             let event = match event {
                 LegEvent::Latched(remote) => Event::Latched { leg, remote },
                 LegEvent::Silent => Event::Silent { leg },
+                LegEvent::Foreign => Event::Foreign { leg },
             };
             if let Some(Event::Silent { .. }) = self.events.push(event) {
                 slot.leg.repeat_silence(now);

@@ -70,6 +70,8 @@ pub struct Configuration {
 pub struct Frame {
     /// Its codec.
     pub key: Key,
+    /// Whether the codec carries audio, rather than events or the parameters of noise.
+    pub is_audio: bool,
     /// The codec's clock.
     pub clock_rate: u32,
     /// The fixed header as received.
@@ -96,6 +98,8 @@ pub enum Event {
     Latched(SocketAddr),
     /// Nothing acceptable arrived for the silence timeout while the peer was to send.
     Silent,
+    /// A frame of the linked leg could not be relayed: this side did not agree to its codec. Told once a media plan.
+    Foreign,
 }
 
 /// Counts of a leg. Bytes are payload bytes, as RFC 3550 counts octets.
@@ -219,6 +223,16 @@ pub struct Leg {
     remote: RemoteView,
     latched_event: Option<SocketAddr>,
     silent_event: bool,
+    foreign: Foreign,
+}
+
+/// Whether it was told that a frame could not be relayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Foreign {
+    #[default]
+    Never,
+    Due,
+    Told,
 }
 
 impl Leg {
@@ -257,6 +271,7 @@ impl Leg {
             remote: RemoteView::default(),
             latched_event: None,
             silent_event: false,
+            foreign: Foreign::Never,
         }
     }
 
@@ -272,6 +287,7 @@ impl Leg {
         self.send_map = SendMap::new(&plan.send_codecs);
         self.audio
             .configure(self.receive_map.codecs(), self.send_map.codecs(), plan.ptime_ms);
+        self.foreign = Foreign::Never;
         self.silence.configure(now, plan.receives, plan.silence_timeout);
         self.configure_rtcp(now, plan);
     }
@@ -338,6 +354,7 @@ impl Leg {
         let payload = packet.payload_range();
         Some(Frame {
             key: codec.key,
+            is_audio: codec.kind.is_audio(),
             clock_rate: codec.clock_rate,
             header,
             payload: payload.start + offset..payload.end + offset,
@@ -386,7 +403,14 @@ impl Leg {
         if let Some(address) = self.latched_event.take() {
             return Some(Event::Latched(address));
         }
-        std::mem::take(&mut self.silent_event).then_some(Event::Silent)
+        if std::mem::take(&mut self.silent_event) {
+            return Some(Event::Silent);
+        }
+        if self.foreign == Foreign::Due {
+            self.foreign = Foreign::Told;
+            return Some(Event::Foreign);
+        }
+        None
     }
 
     /// The silence could not be told to anybody: tell it again after another timeout.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Datagram, Frame, Leg, Socket};
+use super::{Datagram, Foreign, Frame, Leg, Socket};
 use crate::codec::{Codec, Key};
 use crate::outbound::Incoming;
 use crate::rtp;
@@ -40,6 +40,9 @@ impl Leg {
         let to = self.latch.target()?;
         let Some(payload_type) = self.send_map.payload_type(frame.key) else {
             self.refused += 1;
+            if self.foreign == Foreign::Never && frame.is_audio {
+                self.foreign = Foreign::Due;
+            }
             return None;
         };
         let rtp::Header {
