@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -not -path '*/target/*' 2>/dev/null) Cargo.toml $(wildcard crates/*/Cargo.toml)
 FUZZ_SECONDS ?= 60
+# libopus is built by CMake: the machine's, or else the one that pip put beside the other tools
+export PATH := $(PATH):$(CURDIR)/$(BIN)
 
 .PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak clean
 .DEFAULT_GOAL := help
@@ -35,7 +37,7 @@ test: peers lint types rust unit fuzz-short ## install what the tests need and r
 unit: build ## the Python tests
 	$(BIN)/python -m pytest
 
-rust: ## the Rust tests
+rust: $(VENV)/.tools ## the Rust tests
 	cargo test --workspace --quiet
 
 types: build ## mypy strict, and the extension against its stub
@@ -64,11 +66,11 @@ docs: build ## the documentation, warnings as errors
 	$(BIN)/pip install --quiet --group docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
-fuzz: ## fuzz each parser for FUZZ_SECONDS
+fuzz: $(VENV)/.tools ## fuzz each parser for FUZZ_SECONDS
 	crates/fuzz/run $(FUZZ_SECONDS)
 
 .PHONY: fuzz-short
-fuzz-short:
+fuzz-short: $(VENV)/.tools
 	crates/fuzz/run 10
 
 soak: build ## 20,000 calls, then nothing may be left; and the faults that take their time

@@ -22,7 +22,9 @@ pub struct Concealer {
     sample_rate: u32,
     /// Samples of 125 µs: 1 at 8 kHz, 6 at 48 kHz.
     scale: usize,
-    /// The last 48.75 ms.
+    /// The last 48.75 ms, good or concealed.
+    heard: Vec<i16>,
+    /// The same as it was when concealment began.
     history: Vec<i16>,
     pitch: usize,
     /// What is repeated.
@@ -43,6 +45,7 @@ impl Concealer {
         Concealer {
             sample_rate,
             scale,
+            heard: vec![0; 390 * scale],
             history: vec![0; 390 * scale],
             pitch: 40 * scale,
             now: Loop::default(),
@@ -60,7 +63,7 @@ impl Concealer {
 
     /// Forget everything.
     pub fn reset(&mut self) {
-        self.history.fill(0);
+        self.heard.fill(0);
         (self.erased, self.before) = (None, None);
     }
 
@@ -79,10 +82,10 @@ impl Concealer {
     }
 
     fn remember(&mut self, pcm: &[i16]) {
-        let kept = self.history.len();
+        let kept = self.heard.len();
         let new = pcm.get(pcm.len().saturating_sub(kept)..).unwrap_or(&[]);
-        self.history.copy_within(new.len().., 0);
-        if let Some(end) = self.history.get_mut(kept - new.len()..) {
+        self.heard.copy_within(new.len().., 0);
+        if let Some(end) = self.heard.get_mut(kept - new.len()..) {
             end.copy_from_slice(new);
         }
     }
@@ -90,9 +93,10 @@ impl Concealer {
     /// Go on for as many samples as `out` has. Full level for 10 ms, then fading, silence from 60 ms on.
     pub fn conceal(&mut self, out: &mut [i16]) {
         self.interrupt();
-        for concealed in out {
+        for concealed in out.iter_mut() {
             *concealed = sample(self.next());
         }
+        self.remember(out);
     }
 
     /// The samples that come do not go on from those before: blend them, though nothing is missing.
@@ -100,6 +104,7 @@ impl Concealer {
         if self.erased.is_some() {
             return;
         }
+        self.history.copy_from_slice(&self.heard);
         let period = pitch::of_end(&self.history, self.sample_rate);
         self.pitch = period.length;
         let pieces = if period.likeness < UNVOICED { 3 } else { 1 };
@@ -173,3 +178,6 @@ const fn advance(at: Loop) -> Loop {
         offset: if offset >= at.length { 0 } else { offset },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,24 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from _trunkline import Codec, Heard, LegFailed, LegLatched, LegSilent, LegStatistics, MediaEvent, MediaPlan
+from _trunkline import (
+    Codec,
+    FramesArrived,
+    Heard,
+    LegFailed,
+    LegForeign,
+    LegLatched,
+    LegSilent,
+    LegStatistics,
+    MediaEvent,
+    MediaPlan,
+    PcmSink,
+    PcmSource,
+    SourceEnded,
+)
 from _trunkline import MediaEngine as NativeMediaEngine
 from trunkline.errors import NoMediaPorts
+from trunkline.media.transcoding import may_transcode, needs_transcoding
 
 __all__ = ["Heard", "Leg", "LegHandler", "LegStatistics", "MediaDriver", "MediaEngine", "NativeMediaEngine"]
 
@@ -46,8 +61,9 @@ class MediaDriver(Protocol):
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
         udptl: bool = False,
+        ptime_ms: int = 0,
     ) -> None: ...
-    def link(self, a: int, b: int) -> None: ...
+    def link(self, a: int, b: int, *, transcode: bool = False) -> None: ...
     def unlink(self, leg: int) -> None: ...
     def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None: ...
     def stop_tone(self, leg: int) -> None: ...
@@ -90,6 +106,9 @@ class Leg:
         self.handler: LegHandler | None = None
         self._plays = False
         self._ending: Ending | None = None
+        self.plan: MediaPlan | None = None
+        self._linked: Leg | None = None
+        self._transcodes = False
 
     def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
         """Make the leg do what an offer and its answer agreed.
@@ -112,14 +131,47 @@ class Leg:
             learn_from=learn_from,
             silence_timeout_s=silence_timeout_s,
             udptl=plan.fax is not None,
+            ptime_ms=plan.ptime_ms or 0,
         )
+        self.plan = plan
+        if self._linked is not None:
+            self._decide(self._linked, False)
 
     def link(self, other: Leg) -> None:
-        """Relay between this leg and another, both ways."""
-        self._driver.link(self.number, other.number)
+        """Let both sides of this leg and another hear each other: relayed, or transcoded where they have no codec in common."""
+        for leg in (self, other):
+            leg.unlink()
+        self._linked, other._linked = other, self
+        self._link(needs_transcoding(self.plan, other.plan))
+
+    @property
+    def transcodes(self) -> bool:
+        """Whether what the linked leg sends is decoded and encoded anew."""
+        return self._transcodes
+
+    def _decide(self, other: Leg, foreign: bool) -> None:
+        """What was agreed has changed, or a side sends (`foreign`) what the other did not agree to."""
+        wanted = may_transcode(self.plan, other.plan) if foreign else needs_transcoding(self.plan, other.plan)
+        if wanted != self._transcodes:
+            self._link(wanted)
+
+    def _link(self, transcode: bool) -> None:
+        other = self._linked
+        if other is not None and self.is_open and other.is_open:
+            self._transcodes = other._transcodes = transcode
+            self._driver.link(self.number, other.number, transcode=transcode)
+
+    def on_foreign(self) -> None:
+        """From the engine: the linked leg's peer sends in a codec that this leg's did not agree to."""
+        if self._linked is not None and not self._transcodes:
+            self._decide(self._linked, True)
 
     def unlink(self) -> None:
         """Stop relaying."""
+        other, self._linked = self._linked, None
+        if other is not None:
+            other._linked = None
+            self._transcodes = other._transcodes = False
         if self.is_open:
             self._driver.unlink(self.number)
 
@@ -160,6 +212,8 @@ class Leg:
         """Have the ports closed; it relays no more. Waits for nobody. Idempotent."""
         if self._engine.forget(self):
             self._ending = self._driver.end_leg(self.number)
+            if self._linked is not None:
+                self._linked._linked, self._linked = None, None
 
 
 class MediaEngine:

@@ -1,12 +1,13 @@
 """What each suite of interop tests needs of the machine: one table for `install`, conftest.py and `tests.skipped`.
 
-A suite is what one of conftest.py's fixtures drives, or a program that other tests need. It is skipped, with a reason,
+A suite is what one of conftest.py's fixtures drives, or a program or library that other tests need. It is skipped, with a reason,
 on a machine that lacks something, unless TRUNKLINE_REQUIRE_INTEROP=1 is set: then that is a failure. Standard library
 alone: `install` runs first of all.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 
 REQUIRED = "TRUNKLINE_REQUIRE_INTEROP"
 
-# Command to Debian 12's package.
+# Command or shared library to Debian 12's package.
 PACKAGES = {
     "ip": "iproute2",
     "iptables": "iptables",
@@ -25,6 +26,7 @@ PACKAGES = {
     "linphonec": "linphone-cli",
     "tcpdump": "tcpdump",
     "sngrep": "sngrep",
+    "libspandsp.so.2": "libspandsp2",
 }
 
 NAMESPACE = ("ip", "iptables", "setpriv")
@@ -36,14 +38,29 @@ SUITES = {
     "linphone": (*NAMESPACE, "linphonec"),
     "pcap": ("tcpdump",),  # tests/trace reads a trace file with it
     "hep": ("sngrep", "tcpdump"),  # a capture server, and what reads its file
+    "spandsp": ("libspandsp.so.2",),  # crates/media/tests/oracle.rs compares codecs with it
 }
 
 
 def missing_programs() -> list[str]:
-    """The commands of the table that this machine does not have."""
+    """The commands and libraries of the table that this machine does not have."""
+    return [name for name in PACKAGES if not (has_library(name) if ".so." in name else has_command(name))]
+
+
+def has_library(name: str) -> bool:
+    """Whether this shared library can be loaded."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def has_command(program: str) -> bool:
+    """Whether this program is installed."""
     # An ordinary user's PATH leaves out the folders of system programs.
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    return [program for program in PACKAGES if shutil.which(program, path=path) is None]
+    return shutil.which(program, path=path) is not None
 
 
 @functools.cache

@@ -7,7 +7,11 @@
 use crate::codec::{Codec, Kind};
 use crate::g711::Law;
 
+mod g722;
 mod l16;
+mod opus;
+#[cfg(test)]
+pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +32,7 @@ pub struct EncoderOptions {
     pub fec: bool,
     /// Opus: send next to nothing during silence (`usedtx`).
     pub dtx: bool,
-    /// Opus: how many packets in a hundred are expected to be lost.
+    /// Opus: how many packets in a hundred are expected to be lost; without any, FEC repeats nothing.
     pub expected_loss_percent: u8,
     /// Opus: the highest sampling rate in Hz that the peer plays (`maxplaybackrate`).
     pub max_playback_rate: u32,
@@ -40,9 +44,28 @@ impl Default for EncoderOptions {
             bitrate: None,
             fec: false,
             dtx: false,
-            expected_loss_percent: 0,
+            expected_loss_percent: 10,
             max_playback_rate: 48_000,
         }
+    }
+}
+
+impl EncoderOptions {
+    /// The options narrowed to what a peer's `a=fmtp` says of what it likes to receive (RFC 7587 §6.1: `maxaveragebitrate`,
+    /// `maxplaybackrate`, `useinbandfec`, `usedtx`); what is not understood is passed over.
+    #[must_use]
+    pub fn for_peer(mut self, fmtp: &str) -> Self {
+        for (name, value) in fmtp.split(';').filter_map(|parameter| parameter.split_once('=')) {
+            let Ok(value) = value.trim().parse::<u32>() else { continue };
+            match name.trim().to_ascii_lowercase().as_str() {
+                "maxaveragebitrate" => self.bitrate = Some(self.bitrate.map_or(value, |ours| ours.min(value))),
+                "maxplaybackrate" => self.max_playback_rate = self.max_playback_rate.min(value),
+                "useinbandfec" => self.fec = value == 1,
+                "usedtx" => self.dtx = value == 1,
+                _ => {}
+            }
+        }
+        self
     }
 }
 
@@ -53,6 +76,8 @@ pub struct Decoder(Decoding);
 #[derive(Debug)]
 enum Decoding {
     G711(Law),
+    G722(Box<g722::Decoder>),
+    Opus(opus::Decoder),
     L16(u32),
 }
 
@@ -62,8 +87,10 @@ impl Decoder {
     pub fn new(codec: &Codec) -> Option<Self> {
         match codec.kind {
             Kind::G711(law) => Some(Decoder(Decoding::G711(law))),
+            Kind::G722 => Some(Decoder(Decoding::G722(Box::new(g722::Decoder::new())))),
+            Kind::Opus => opus::Decoder::new().map(|decoder| Decoder(Decoding::Opus(decoder))),
             Kind::L16(rate) => Some(Decoder(Decoding::L16(rate))),
-            Kind::G722 | Kind::Opus | Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
+            Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
         }
     }
 
@@ -72,6 +99,8 @@ impl Decoder {
     pub const fn sample_rate(&self) -> u32 {
         match self.0 {
             Decoding::G711(_) => 8000,
+            Decoding::G722(_) => 16_000,
+            Decoding::Opus(_) => opus::RATE,
             Decoding::L16(rate) => rate,
         }
     }
@@ -80,7 +109,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// The payload is no frame of the codec or holds more than `out` takes; nothing was changed then.
+    /// The payload is no frame of the codec or holds more than `out` takes.
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Result<usize, BadPayload> {
         match &mut self.0 {
             Decoding::G711(law) => {
@@ -91,6 +120,8 @@ impl Decoder {
                 }
                 Ok(payload.len())
             }
+            Decoding::G722(decoder) => decoder.decode(payload, out),
+            Decoding::Opus(decoder) => decoder.decode(payload, out),
             Decoding::L16(_) => l16::decode(payload, out),
         }
     }
@@ -98,17 +129,17 @@ impl Decoder {
     /// The packet before `next`, which was lost, out of what `next` repeats of it (Opus in-band FEC, RFC 6716 §2.1.7); how many samples
     /// were written, or `None` when the codec or this packet repeats nothing.
     pub fn recover(&mut self, next: &[u8], samples: usize, out: &mut [i16]) -> Option<usize> {
-        let _ = (next, samples, out);
         match &mut self.0 {
-            Decoding::G711(_) | Decoding::L16(_) => None,
+            Decoding::Opus(decoder) => decoder.recover(next, samples, out),
+            Decoding::G711(_) | Decoding::G722(_) | Decoding::L16(_) => None,
         }
     }
 
     /// Go on for `samples` without a packet, by the codec's own concealment; `None` when it has none (then the ear does it).
     pub fn conceal(&mut self, samples: usize, out: &mut [i16]) -> Option<usize> {
-        let _ = (samples, out);
         match &mut self.0 {
-            Decoding::G711(_) | Decoding::L16(_) => None,
+            Decoding::Opus(decoder) => decoder.conceal(samples, out),
+            Decoding::G711(_) | Decoding::G722(_) | Decoding::L16(_) => None,
         }
     }
 }
@@ -120,6 +151,8 @@ pub struct Encoder(Encoding);
 #[derive(Debug)]
 enum Encoding {
     G711(Law),
+    G722(Box<g722::Encoder>),
+    Opus(opus::Encoder),
     L16(u32),
 }
 
@@ -127,11 +160,12 @@ impl Encoder {
     /// An encoder of this codec; `None` for what is only relayed and for what is no voice.
     #[must_use]
     pub fn new(codec: &Codec, options: &EncoderOptions) -> Option<Self> {
-        let _ = options;
         match codec.kind {
             Kind::G711(law) => Some(Encoder(Encoding::G711(law))),
+            Kind::G722 => Some(Encoder(Encoding::G722(Box::new(g722::Encoder::new())))),
+            Kind::Opus => opus::Encoder::new(options).map(|encoder| Encoder(Encoding::Opus(encoder))),
             Kind::L16(rate) => Some(Encoder(Encoding::L16(rate))),
-            Kind::G722 | Kind::Opus | Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
+            Kind::TelephoneEvent | Kind::ComfortNoise | Kind::Other => None,
         }
     }
 
@@ -140,11 +174,20 @@ impl Encoder {
     pub const fn sample_rate(&self) -> u32 {
         match self.0 {
             Encoding::G711(_) => 8000,
+            Encoding::G722(_) => 16_000,
+            Encoding::Opus(_) => opus::RATE,
             Encoding::L16(rate) => rate,
         }
     }
 
-    /// Encode the samples of one packet (10 to 120 ms, a multiple of 10 ms); how many bytes were written. Zero means that there is nothing to send (Opus DTX), or
+    /// Fit the encoding to a share of lost packets that the peer reports, in percent. Opus repeats more at more loss (FEC).
+    pub fn expect_loss(&mut self, percent: u8) {
+        if let Encoding::Opus(encoder) = &mut self.0 {
+            encoder.expect_loss(percent);
+        }
+    }
+
+    /// Encode the samples of one packet (10, 20, 40, 60, 80, 100 or 120 ms; other codecs than Opus take any); how many bytes were written. Zero means that there is nothing to send (Opus DTX), or
     /// that `out` is too small for what there is.
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> usize {
         match &mut self.0 {
@@ -155,6 +198,8 @@ impl Encoder {
                 }
                 pcm.len()
             }
+            Encoding::G722(encoder) => encoder.encode(pcm, out),
+            Encoding::Opus(encoder) => encoder.encode(pcm, out),
             Encoding::L16(_) => l16::encode(pcm, out),
         }
     }

@@ -591,7 +591,7 @@ impl Buffer {
     /// Whether the delay should change by stretching what is played now.
     pub fn advice(&mut self, now: Time) -> Stretch {
         if self.state == State::Playing {
-            self.pace.advise(now, self.arrivals.target())
+            self.pace.advise(now, self.arrivals.target(), self.last.1)
         } else {
             self.pace = Pace::default();
             Stretch::Keep

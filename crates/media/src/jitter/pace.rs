@@ -51,7 +51,8 @@ impl Pace {
         }
     }
 
-    pub(super) fn advise(&mut self, now: Time, target: i64) -> Stretch {
+    /// `packet` is what a packet holds: packets shorter than a tick wait by steps of their own.
+    pub(super) fn advise(&mut self, now: Time, target: i64, packet: i64) -> Stretch {
         let Some(since) = self.since else { return Stretch::Keep };
         let excess = self.waited - target;
         let far = excess < -FRAME_UNITS || excess > FAR;
@@ -63,7 +64,7 @@ impl Pace {
         let most = |units: i64| u32::try_from(units.min(LONGEST)).unwrap_or(0);
         if excess < -SLACK {
             Stretch::Insert(most(LONGEST))
-        } else if excess >= FRAME_UNITS + SLACK {
+        } else if excess >= packet.min(FRAME_UNITS) + SLACK {
             Stretch::Remove(most(LONGEST))
         } else if held >= WASTE {
             Stretch::Remove(most(held))
@@ -78,15 +79,21 @@ mod tests {
     use super::*;
 
     fn advice(waited_ms: i64, held_ms: i64, after_ms: u64) -> Stretch {
+        advice_for(20, waited_ms, held_ms, after_ms)
+    }
+
+    fn advice_for(packet_ms: i64, waited_ms: i64, held_ms: i64, after_ms: u64) -> Stretch {
         let mut pace = Pace::default();
         pace.note(Time::ZERO, waited_ms * 96, held_ms * 96);
-        pace.advise(Time::from_micros(after_ms * 1000), 50 * 96)
+        pace.advise(Time::from_micros(after_ms * 1000), 50 * 96, packet_ms * 96)
     }
 
     #[test]
     fn test_a_delay_within_a_tick_of_its_target_is_kept() {
         assert_eq!(advice(48, 0, 1000), Stretch::Keep);
         assert_eq!(advice(72, 5, 1000), Stretch::Keep);
+        assert_eq!(advice_for(60, 72, 5, 1000), Stretch::Keep);
+        assert_eq!(advice_for(10, 72, 5, 1000), Stretch::Remove(1440));
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn arrivals(network: &Network, seconds: u64, random: &mut Random) -> Vec<(u64, u
             took += ms;
         }
         let sent_us = n * network.ptime_ms * 1000;
-        let sent_us = sent_us - (sent_us as i128 * i128::from(network.drift_ppm) / 1_000_000) as u64;
+        let sent_us = (i128::from(sent_us) * i128::from(1_000_000 - network.drift_ppm) / 1_000_000) as u64;
         let mut at = 1_000_000 + sent_us + (took * 1000.0) as u64;
         if network.ordered {
             at = at.max(before);
@@ -231,7 +231,7 @@ fn test_table_of_networks() {
         let outcome = run(&network, Depth::default(), seconds, 5);
         let buffer = outcome.statistics.buffer;
         println!(
-            "{:30} {:>6.2}% {:>6.2}% {:>7.1} {:>6.1} {:>6.1} {:>5} {:>5} {:>4}+{:<4} step {} level {:.0}..{:.0}",
+            "{:30} {:>6.2}% {:>6.2}% {:>7.1} {:>6.1} {:>6.1} {:>5} {:>5} {:>4}+{:<4} step {} level {:.0}..{:.0} target {:?} held {}",
             network.name,
             100.0 * buffer.lost as f64 / outcome.sent as f64,
             outcome.concealed_percent(),
@@ -245,6 +245,7 @@ fn test_table_of_networks() {
             outcome.step,
             outcome.level.0,
             outcome.level.1,
+            buffer.target, buffer.held,
         );
     }
 }

@@ -136,8 +136,10 @@ impl Stream {
         }
         self.count(header, steps);
         let (extended, position) = self.locate(header.timestamp);
+        // No network turns a sender's clock back while its numbers rise.
+        let back = extended <= self.extended;
         let off = units_at(moment.now) - position - moment.typical;
-        if clock_rate != self.clock_rate || self.is_broken(header, position, off, moment) {
+        if back || clock_rate != self.clock_rate || self.is_broken(header, position, off, moment) {
             return Place::At(self.anchor(header, clock_rate, moment));
         }
         (self.timestamp, self.extended) = (header.timestamp, extended);

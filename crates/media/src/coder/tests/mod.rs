@@ -1,5 +1,7 @@
 use super::*;
 
+mod opus;
+
 fn codec(name: &str, clock_rate: u32) -> Codec {
     Codec::new(name, clock_rate, 1, 96).unwrap()
 }
@@ -48,6 +50,31 @@ fn test_l16_keeps_every_sample_at_each_rate() {
 }
 
 #[test]
+fn test_g722_is_16_khz_at_a_clock_of_8000() {
+    let (mut encoder, mut decoder) = pair("G722", 8000);
+    assert_eq!((encoder.sample_rate(), decoder.sample_rate()), (16_000, 16_000));
+    let (mut bytes, mut pcm) = ([0; 160], [0; MAX_SAMPLES]);
+    assert_eq!(encoder.encode(&[0; 320], &mut bytes), 160);
+    assert_eq!(decoder.decode(&bytes, &mut pcm), Ok(320));
+}
+
+/// Full scale swings past the scale's ends between the filters; the sum stops there instead of wrapping around.
+#[test]
+fn test_g722_keeps_a_loud_tone_without_wrapping_around() {
+    let (mut encoder, mut decoder) = pair("G722", 8000);
+    let tone: Vec<i16> = (0..3200).map(|n| (32_767.0 * (f64::from(n) * 0.2).sin()) as i16).collect();
+    let (mut bytes, mut pcm) = ([0; 1600], [0; MAX_SAMPLES]);
+    assert_eq!(encoder.encode(&tone, &mut bytes), 1600);
+    assert_eq!(decoder.decode(&bytes, &mut pcm), Ok(3200));
+    let delayed = pcm[22..3200].iter().zip(&tone);
+    let worst = delayed
+        .skip(200)
+        .map(|(heard, sent)| (i32::from(*heard) - i32::from(*sent)).abs())
+        .max();
+    assert!(worst < Some(4000), "{worst:?}");
+}
+
+#[test]
 fn test_half_a_sample_is_a_bad_payload() {
     let (_, mut decoder) = pair("L16", 16_000);
     assert_eq!(decoder.decode(&[1, 2, 3], &mut [0; 8]), Err(BadPayload));
@@ -55,16 +82,16 @@ fn test_half_a_sample_is_a_bad_payload() {
 
 #[test]
 fn test_what_does_not_fit_is_refused() {
-    for name in ["PCMU", "L16"] {
+    for name in ["PCMU", "L16", "G722"] {
         let (mut encoder, mut decoder) = pair(name, 8000);
-        assert_eq!(decoder.decode(&[0; 20], &mut [0; 4]), Err(BadPayload), "{name}");
-        assert_eq!(encoder.encode(&[0; 20], &mut [0; 19]), 0, "{name}");
+        assert_eq!(decoder.decode(&[0; 20], &mut [0; 9]), Err(BadPayload), "{name}");
+        assert_eq!(encoder.encode(&[0; 40], &mut [0; 19]), 0, "{name}");
     }
 }
 
 #[test]
 fn test_waveform_codecs_leave_concealment_to_others() {
-    for name in ["PCMU", "L16"] {
+    for name in ["PCMU", "L16", "G722"] {
         let (_, mut decoder) = pair(name, 8000);
         assert_eq!(decoder.conceal(160, &mut [0; 160]), None);
         assert_eq!(decoder.recover(&[0; 160], 160, &mut [0; 160]), None);
