@@ -848,7 +848,8 @@ MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | Fra
 class PcmSource:
     """What is played to a leg or to everybody in a room: mono int16 samples, in a bounded ring that a worker empties, 20 ms at a time.
 
-    Out of samples it is silent and counts `underruns`. Let go of unfinished, it ends when what waits is played."""
+    Out of samples it is silent and counts `underruns`. Let go of unfinished, it ends when what waits is played.
+    """
 
     @property
     def number(self) -> int: ...
@@ -863,7 +864,7 @@ class PcmSource:
     @property
     def is_open(self) -> bool: ...  # somebody still plays it
     def write(self, data: Buffer) -> int:
-        """Play these after what waits: int16 samples, or bytes of them in the machine's order. Returns how many samples there was room for."""
+        """Play these after what waits: int16 samples, or bytes of them in the machine's order. How many samples there was room for."""
     def finish(self) -> None:
         """Nothing more will be written; `SourceEnded` tells when all is played."""
     def clear(self) -> None:
@@ -875,7 +876,7 @@ class PcmSource:
 
 @final
 class PcmSink:
-    """What is taken from a leg or a room: mono int16 samples, one frame of 20 ms each tick, in a bounded ring. Who does not read loses frames."""
+    """What is taken from a leg or a room: mono int16 samples, 20 ms each tick, in a bounded ring. Who does not read loses frames."""
 
     @property
     def number(self) -> int: ...
@@ -886,7 +887,9 @@ class PcmSink:
     @property
     def lost(self) -> int: ...  # frames that found no room
     @property
-    def first_tick(self) -> int | None: ...  # the 20 ms of the engine's clock at which it began, the same clock for all sinks
+    def first_tick(
+        self,
+    ) -> int | None: ...  # the 20 ms of the engine's clock at which it began, the same clock for all sinks
     @property
     def is_open(self) -> bool: ...  # somebody still fills it
     def read(self, samples: int) -> bytearray:
@@ -946,8 +949,8 @@ class MediaEngine:
     def link(self, a: int, b: int, *, transcode: bool = False) -> None:
         """Relay between two legs, both ways, mapping payload types by codec; RTCP is relayed under our own CNAME.
 
-        `transcode`: decode each side's audio and encode it for the other in its first send codec; only telephone events are relayed. The same legs
-        linked again change between the two; each peer goes on to see one stream.
+        `transcode`: decode each side's audio and encode it for the other in its first send codec; only telephone events are relayed.
+        The same legs linked again change between the two; each peer goes on to see one stream.
         """
     def open_room(self, *, beside: int = 0) -> int:
         """A room, on the worker of a leg or a room. Each leg in it hears the sum of all others, at the highest rate of those who speak."""
@@ -961,8 +964,8 @@ class MediaEngine:
     def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
         """Something to be played to a leg's peer or to everybody in a room, at 8000, 16000, 24000, 32000 or 48000 Hz.
 
-        `frames` of 20 ms may wait, up to 3000. While a leg has sources nothing is relayed to its peer, but what its room says is mixed in; with
-        `exclusive` even that is not heard while there are samples. OSError for an unknown target.
+        `frames` of 20 ms may wait, up to 3000. While a leg has sources nothing is relayed to its peer, but what its room says is mixed
+        in; with `exclusive` even that is not heard while there are samples. OSError for an unknown target.
         """
     def open_sink(
         self,
@@ -973,9 +976,10 @@ class MediaEngine:
         frames: int = 100,
         wakes: bool = False,
     ) -> PcmSink:
-        """What a leg's peer says, or is said to it by us (`side`); of a room what all say together. What is relayed is heard, and goes on being relayed.
+        """What a leg's peer says, or is said to it by us (`side`); of a room what all say together. Relayed audio is heard and goes on.
 
-        `frames` of 20 ms wait for the reader, up to 3000; with `wakes` there is a `FramesArrived` for each tick. OSError for an unknown target.
+        `frames` of 20 ms wait for the reader, up to 3000; with `wakes` there is a `FramesArrived` for each tick. OSError for an unknown
+        target.
         """
     def end_stream(self, target: int, stream: int) -> None:
         """End a source or a sink, by its number."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from trunkline.calls.codecs import fallback, shared
+from trunkline.calls.codecs import answerable, fallback
 from trunkline.calls.environment import Environment
 from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
@@ -287,7 +287,7 @@ class Attempt:
             return None
         try:
             offer = early.read_offer(body)
-            codecs = shared(offer.codecs, early.plan.receive_codecs)
+            codecs = answerable(offer.codecs, early.plan.receive_codecs, self.target.party.codecs)
             answer, plan = early.answer(
                 offer, address=self.address, port=self.leg.port, codecs=codecs, ptime_ms=early.plan.ptime_ms
             )

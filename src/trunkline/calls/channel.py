@@ -12,7 +12,7 @@ from trunkline.calls import answering
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
-from trunkline.calls.codecs import common, theirs
+from trunkline.calls.codecs import common, offerable, theirs, with_events
 from trunkline.calls.destinations import Wanted
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
@@ -167,8 +167,9 @@ class Channel:
 
     def codecs_for(self, party: Party) -> list[Codec]:
         """What another party may be offered so that it can talk to this side: what stands first, else what could."""
-        plan = self.plan
-        return (plan and common(plan.receive_codecs, party.codecs)) or common(self.usable, party.codecs)
+        stands = self.plan.receive_codecs if self.plan is not None else ()
+        relayed = common(stands, party.codecs) or common(self.usable, party.codecs)
+        return offerable(relayed, stands or self.usable, with_events(party.codecs))
 
     # --- what the link asks -----------------------------------------------------------------------------------------
 
@@ -212,10 +213,10 @@ class Channel:
         )
         return True
 
-    def align(self, source: Channel, owner: LinkOwner | None = None) -> None:
-        """Bring both sides to the same codecs, then relay; not before both have answered our offers."""
+    def align(self, source: Channel, owner: LinkOwner | None = None, *, fresh: bool = False) -> None:
+        """Bring both sides to the same codecs, then relay; not before both have answered. `fresh`: see `Alignment`."""
         if self.link is not None and self.plan is not None and source.plan is not None:
-            self._alignment = Alignment(self, source, owner or self.link.owner)
+            self._alignment = Alignment(self, source, owner or self.link.owner, fresh=fresh)
             self._alignment.start()
 
     def join(self, source: Channel) -> None:

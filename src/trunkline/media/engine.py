@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from _trunkline import (
     Codec,
@@ -27,14 +28,63 @@ from _trunkline import (
     SourceEnded,
 )
 from _trunkline import MediaEngine as NativeMediaEngine
+from _trunkline import can_transcode as native_can_transcode
 from trunkline.errors import NoMediaPorts
-from trunkline.media.transcoding import may_transcode, needs_transcoding
 
-__all__ = ["Heard", "Leg", "LegHandler", "LegStatistics", "MediaDriver", "MediaEngine", "NativeMediaEngine"]
+__all__ = [
+    "Heard",
+    "Leg",
+    "LegHandler",
+    "LegStatistics",
+    "MediaDriver",
+    "MediaEngine",
+    "NativeMediaEngine",
+    "PcmSink",
+    "PcmSource",
+    "can_transcode",
+    "may_transcode",
+    "needs_transcoding",
+]
 
 log = logging.getLogger("trunkline.media")
 
 Address = tuple[str, int]
+
+
+Key = tuple[str, int, int]
+
+_NO_VOICE = frozenset({"telephone-event", "cn"})
+
+
+@lru_cache(1_024)
+def _can(key: Key) -> bool:
+    name, clock_rate, channels = key
+    return native_can_transcode(Codec(name, clock_rate, channels))
+
+
+def can_transcode(codec: Codec) -> bool:
+    """Whether audio in this codec can be decoded and encoded here."""
+    return _can((codec.name.lower(), codec.clock_rate, codec.channels))
+
+
+def voice_keys(codecs: Iterable[Codec]) -> frozenset[Key]:
+    """What the codecs for voice among these are compared by."""
+    keys = ((codec.name.lower(), codec.clock_rate, codec.channels) for codec in codecs)
+    return frozenset(key for key in keys if key[0] not in _NO_VOICE)
+
+
+def may_transcode(here: MediaPlan | None, there: MediaPlan | None) -> bool:
+    """Whether each side has agreed to a codec that we can speak."""
+    if here is None or there is None or here.fax is not None or there.fax is not None:
+        return False
+    return all(any(map(_can, voice_keys(plan.send_codecs))) for plan in (here, there))
+
+
+def needs_transcoding(here: MediaPlan | None, there: MediaPlan | None) -> bool:
+    """Whether two sides can hear each other in no other way."""
+    if here is None or there is None or not may_transcode(here, there):
+        return False
+    return not voice_keys(here.send_codecs) & voice_keys(there.send_codecs)
 
 
 class Ending(Protocol):
@@ -65,6 +115,23 @@ class MediaDriver(Protocol):
     ) -> None: ...
     def link(self, a: int, b: int, *, transcode: bool = False) -> None: ...
     def unlink(self, leg: int) -> None: ...
+    def open_room(self, *, beside: int = 0) -> int: ...
+    def close_room(self, room: int) -> None: ...
+    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None: ...
+    def leave_room(self, leg: int) -> None: ...
+    def open_source(
+        self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False
+    ) -> PcmSource: ...
+    def open_sink(
+        self,
+        target: int,
+        sample_rate: int,
+        *,
+        side: Literal["heard", "said"] = "heard",
+        frames: int = 100,
+        wakes: bool = False,
+    ) -> PcmSink: ...
+    def end_stream(self, target: int, stream: int) -> None: ...
     def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None: ...
     def stop_tone(self, leg: int) -> None: ...
     def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None: ...
@@ -139,9 +206,10 @@ class Leg:
 
     def link(self, other: Leg) -> None:
         """Let both sides of this leg and another hear each other: relayed, or transcoded where they have no codec in common."""
-        for leg in (self, other):
-            leg.unlink()
-        self._linked, other._linked = other, self
+        if self._linked is not other:
+            for leg in (self, other):
+                leg.unlink()
+            self._linked, other._linked = other, self
         self._link(needs_transcoding(self.plan, other.plan))
 
     @property
@@ -227,11 +295,16 @@ class MediaEngine:
         self.driver = driver
         self._legs: dict[int, Leg] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._dispatch: dict[type, Callable[[LegHandler, MediaEvent], None]] = {
-            LegSilent: lambda handler, event: handler.on_leg_silent(),
-            LegFailed: lambda handler, event: handler.on_leg_failed(getattr(event, "reason", "")),
-            LegLatched: lambda handler, event: None,
+        self._dispatch: dict[type, Callable[[Any], None]] = {
+            LegSilent: self._on_silent,
+            LegFailed: self._on_failed,
+            LegLatched: lambda event: None,
+            LegForeign: self._on_foreign,
+            SourceEnded: self._on_source_ended,
+            FramesArrived: self._on_frames,
         }
+        self._sources: dict[int, Callable[[bool], None]] = {}
+        self._waiting: set[Callable[[], None]] = set()
 
     def attach(self) -> None:
         """Start taking events on the running loop."""
@@ -253,13 +326,71 @@ class MediaEngine:
     def pump(self) -> None:
         """Dispatch the events that wait."""
         for event in self.driver.drain():
-            leg = self._legs.get(event.leg)
-            if leg is None or leg.handler is None:
-                continue
             try:
-                self._dispatch[type(event)](leg.handler, event)
+                self._dispatch[type(event)](event)
             except Exception:
                 log.exception("error while handling %s", type(event).__name__)
+
+    def _handler(self, leg: int) -> LegHandler | None:
+        found = self._legs.get(leg)
+        return found.handler if found is not None else None
+
+    def _on_silent(self, event: LegSilent) -> None:
+        if handler := self._handler(event.leg):
+            handler.on_leg_silent()
+
+    def _on_failed(self, event: LegFailed) -> None:
+        if handler := self._handler(event.leg):
+            handler.on_leg_failed(event.reason)
+
+    def _on_foreign(self, event: LegForeign) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None:
+            leg.on_foreign()
+
+    def _on_source_ended(self, event: SourceEnded) -> None:
+        ended = self._sources.pop(event.source, None)
+        if ended is not None:
+            ended(event.complete)
+
+    def _on_frames(self, event: FramesArrived) -> None:
+        for wake in list(self._waiting):
+            wake()
+
+    # --- streams of PCM ---------------------------------------------------------------------------------------------
+
+    def open_source(
+        self,
+        target: int,
+        sample_rate: int,
+        on_end: Callable[[bool], None],
+        *,
+        frames: int = 100,
+        exclusive: bool = False,
+    ) -> PcmSource:
+        """Something to be played to a leg or a room, by its number.
+
+        Args:
+            target: A leg's or a room's number.
+            sample_rate: 8000, 16000, 24000, 32000 or 48000 Hz.
+            on_end: Called when it is played no more; with True when all of it was played.
+            frames: How many frames of 20 ms may wait, 1 to 3000.
+            exclusive: Nothing else is heard while there are samples.
+
+        Raises:
+            OSError: There is no such leg or room, or no such rate.
+        """
+        source = self.driver.open_source(target, sample_rate, frames=frames, exclusive=exclusive)
+        self._sources[source.number] = on_end
+        return source
+
+    def watch_frames(self, wake: Callable[[], None]) -> None:
+        """Call `wake` for each batch of frames until `unwatch_frames`; all watchers share one wake-up of the loop."""
+        self._waiting.add(wake)
+
+    def unwatch_frames(self, wake: Callable[[], None]) -> None:
+        """Call it no longer."""
+        self._waiting.discard(wake)
 
     def open_leg(self, address: str, *, beside: Leg | None = None) -> Leg:
         """Open an RTP and an RTCP port on `address`, on the worker of `beside` if given.
