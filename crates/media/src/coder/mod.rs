@@ -7,6 +7,7 @@
 use crate::codec::{Codec, Kind};
 use crate::g711::Law;
 
+pub mod comfort;
 mod g722;
 mod l16;
 mod opus;
