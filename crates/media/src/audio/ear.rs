@@ -82,14 +82,14 @@ pub struct Ear {
 
 impl Default for Ear {
     fn default() -> Self {
-        Ear::new(Settings::default())
+        Ear::new(Settings::default(), 0)
     }
 }
 
 impl Ear {
-    /// An ear with a buffer of these bounds.
+    /// An ear with a buffer of these bounds. `seed` gives its comfort noise, which should differ from that of others.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, seed: u64) -> Self {
         Ear {
             buffer: Buffer::new(settings),
             known: Vec::with_capacity(MAX_CODECS),
@@ -305,6 +305,8 @@ impl Ear {
     fn codec_conceals(&mut self, samples: usize) -> Option<usize> {
         let known = self.current.and_then(|index| self.known.get_mut(index))?;
         let decoder = known.decoder.as_mut()?;
+        // Opus goes by steps of 2.5 ms (RFC 6716 §2.1.4).
+        let samples = samples.next_multiple_of((self.rate / 400) as usize).min(MAX_SAMPLES);
         decoder.conceal(samples, &mut self.scratch).filter(|samples| *samples > 0)
     }
 
@@ -313,6 +315,10 @@ impl Ear {
         let fresh = self.kind != Sort::Noise;
         self.kind = Sort::Noise;
         let samples = self.samples(span);
+        if let Some(samples) = self.codec_conceals(samples) {
+            // A codec with silence of its own (Opus DTX) goes on with its noise.
+            return self.give(samples, false);
+        }
         let Some(pcm) = self.scratch.get_mut(..samples) else { return };
         pcm.fill(0);
         self.give(samples, fresh);
@@ -368,3 +374,6 @@ fn position(known: &[Known], packet: &Packet<'_>) -> Option<usize> {
 fn concealer(concealers: &mut [Concealer], rate: u32) -> Option<&mut Concealer> {
     concealers.iter_mut().find(|concealer| concealer.sample_rate() == rate)
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,6 +232,8 @@ pub struct Buffer {
     sequence: i64,
     /// How much was concealed since the last packet.
     concealed: i64,
+    /// The sender was seen to stop without a word (silence suppression).
+    pauses: bool,
     /// What was played since does not lead to the next packet.
     torn: bool,
     statistics: Statistics,
@@ -253,6 +255,7 @@ impl Buffer {
             last: (i64::MIN / 4, FRAME_UNITS),
             sequence: i64::MIN / 4,
             concealed: 0,
+            pauses: false,
             torn: false,
             statistics: Statistics::default(),
         }
@@ -486,7 +489,7 @@ impl Buffer {
 
     fn pop_empty(&mut self, want: i64) -> Playout<'_> {
         if self.state == State::Playing && self.concealed >= OUTAGE {
-            self.state = State::Waiting;
+            self.state = if self.pauses { State::Silent } else { State::Waiting };
         }
         if self.state != State::Playing {
             return self.idle(want);
@@ -537,6 +540,8 @@ impl Buffer {
         // Numbers that follow and time between them: the sender was silent, which only now can be seen.
         if lost > 0 || entry.position + ROUNDING < self.cursor {
             self.statistics.concealed += duration(self.concealed);
+        } else if self.concealed > 0 && !entry.restart {
+            self.pauses = true;
         }
         let waited = units_at(now) - entry.position - self.arrivals.least();
         self.statistics.depth = duration(waited + held);

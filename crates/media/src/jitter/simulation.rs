@@ -110,7 +110,7 @@ pub(super) fn run(network: &Network, depth: Depth, seconds: u64, seed: u64) -> O
     let mut ear = Ear::new(Settings {
         depth,
         ..Settings::default()
-    });
+    }, 1);
     ear.configure(&[codec]);
     // A whole number of periods a packet, so that each packet is the same.
     let samples = network.ptime_ms as usize * 8;
