@@ -81,5 +81,8 @@ fn test_packets_and_ticks_allocate_nothing() {
         assert!(kinds[kind as usize] > 0, "{kinds:?}");
     }
     let statistics = ear.statistics().buffer;
-    assert!(statistics.lost > 0 && statistics.restarts > 0 && statistics.removals > 0, "{statistics:?}");
+    assert!(
+        statistics.lost > 0 && statistics.restarts > 0 && statistics.removals > 0,
+        "{statistics:?}"
+    );
 }

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from _trunkline import (
     Codec,
@@ -49,6 +50,10 @@ __all__ = [
 log = logging.getLogger("trunkline.media")
 
 Address = tuple[str, int]
+T = TypeVar("T")
+
+FILE_THREADS = 4
+"""Threads that read what is played and write what is recorded."""
 
 
 Key = tuple[str, int, int]
@@ -176,6 +181,7 @@ class Leg:
         self.plan: MediaPlan | None = None
         self._linked: Leg | None = None
         self._transcodes = False
+        self._wants_audio = 0
 
     def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
         """Make the leg do what an offer and its answer agreed.
@@ -210,7 +216,18 @@ class Leg:
             for leg in (self, other):
                 leg.unlink()
             self._linked, other._linked = other, self
-        self._link(needs_transcoding(self.plan, other.plan))
+        self._link(self._wants(other))
+
+    def want_audio(self, wanted: bool) -> None:
+        """Have what is linked transcoded even with a codec in common, so that it is mixed and heard; as often wanted as let go."""
+        self._wants_audio += 1 if wanted else -1
+        if self._linked is not None:
+            self._decide(self._linked, False)
+
+    def _wants(self, other: Leg) -> bool:
+        if self._wants_audio + other._wants_audio > 0:
+            return may_transcode(self.plan, other.plan)
+        return needs_transcoding(self.plan, other.plan)
 
     @property
     def transcodes(self) -> bool:
@@ -219,7 +236,7 @@ class Leg:
 
     def _decide(self, other: Leg, foreign: bool) -> None:
         """What was agreed has changed, or a side sends (`foreign`) what the other did not agree to."""
-        wanted = may_transcode(self.plan, other.plan) if foreign else needs_transcoding(self.plan, other.plan)
+        wanted = self._wants(other) or (foreign and may_transcode(self.plan, other.plan))
         if wanted != self._transcodes:
             self._link(wanted)
 
@@ -305,6 +322,7 @@ class MediaEngine:
         }
         self._sources: dict[int, Callable[[bool], None]] = {}
         self._waiting: set[Callable[[], None]] = set()
+        self._files: ThreadPoolExecutor | None = None
 
     def attach(self) -> None:
         """Start taking events on the running loop."""
@@ -321,6 +339,9 @@ class MediaEngine:
         if isinstance(self.driver, NativeMediaEngine) and self._loop is not None:
             self._loop.remove_reader(self.driver.fileno())
         self.driver.close()
+        if self._files is not None:
+            self._files.shutdown(wait=False, cancel_futures=True)
+            self._files = None
         self._loop = None
 
     def pump(self) -> None:
@@ -383,6 +404,12 @@ class MediaEngine:
         source = self.driver.open_source(target, sample_rate, frames=frames, exclusive=exclusive)
         self._sources[source.number] = on_end
         return source
+
+    async def on_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Do what waits for a disk on a thread for that."""
+        if self._files is None:
+            self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="trunkline-audio")
+        return await asyncio.get_running_loop().run_in_executor(self._files, work, *args)
 
     def watch_frames(self, wake: Callable[[], None]) -> None:
         """Call `wake` for each batch of frames until `unwatch_frames`; all watchers share one wake-up of the loop."""

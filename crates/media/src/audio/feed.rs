@@ -1,7 +1,7 @@
 //! A stream of frames brought to the rate that its taker wants; the resampler is made anew only when a rate changes.
 
 use super::Pcm;
-use super::linear::Resampler;
+use crate::resample::Resampler;
 
 /// Brings frames of any rate to one.
 #[derive(Debug)]
@@ -48,7 +48,8 @@ impl Feed {
         }
         self.out.hush(self.to);
         if let Some(resampler) = &mut self.resampler {
-            resampler.convert(frame.samples(), self.out.samples_mut());
+            // silence stays where nothing is written
+            resampler.process(frame.samples(), self.out.samples_mut());
         }
         &self.out
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 pub mod ear;
 pub mod feed;
-mod linear;
 pub mod mouth;
 pub mod room;
 mod store;

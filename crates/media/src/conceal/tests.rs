@@ -83,7 +83,9 @@ fn segmental_snr(pcm: &[i16], heard: &[i16], lost: &[bool], sample_rate: u32) ->
 fn spectral_distance(pcm: &[i16], heard: &[i16], lost: &[bool], sample_rate: u32) -> f64 {
     let frame = sample_rate as usize / 50;
     let level = |samples: &[i16], band: usize| {
-        let power: f64 = (0..8).map(|n| goertzel(samples, sample_rate, 200.0 + 400.0 * band as f64 + 50.0 * f64::from(n))).sum();
+        let power: f64 = (0..8)
+            .map(|n| goertzel(samples, sample_rate, 200.0 + 400.0 * band as f64 + 50.0 * f64::from(n)))
+            .sum();
         10.0 * (power + 1e3).log10()
     };
     let mut squares = Vec::new();
@@ -118,13 +120,24 @@ fn level(pcm: &[i16]) -> f64 {
 
 #[test]
 fn test_a_lost_frame_of_a_sine_is_hardly_missed() {
-    for (sample_rate, frequency_hz) in [(8000, 400.0), (8000, 1000.0), (8000, 437.0), (16_000, 700.0), (48_000, 437.0), (48_000, 3000.0)] {
+    for (sample_rate, frequency_hz) in [
+        (8000, 400.0),
+        (8000, 1000.0),
+        (8000, 437.0),
+        (16_000, 700.0),
+        (48_000, 437.0),
+        (48_000, 3000.0),
+    ] {
         let frame = sample_rate as usize / 50;
         let pcm = sine(sample_rate, frequency_hz, 20 * frame);
         let mut concealer = Concealer::new(sample_rate);
         let mut heard = pcm.clone();
         for (number, piece) in heard.chunks_exact_mut(frame).enumerate() {
-            if number == 10 { concealer.conceal(piece) } else { concealer.good(piece) }
+            if number == 10 {
+                concealer.conceal(piece)
+            } else {
+                concealer.good(piece)
+            }
         }
         let lost = &heard[10 * frame..11 * frame];
         let dip = 20.0 * (level(&lost[..frame / 2]) / level(&pcm)).log10();
@@ -132,7 +145,10 @@ fn test_a_lost_frame_of_a_sine_is_hardly_missed() {
         let dip = 20.0 * (level(&lost[frame / 2..]) / level(&pcm)).log10();
         assert!(dip > -2.5, "{sample_rate} {frequency_hz}: {dip} dB");
         let (most, plain) = (largest_step(&heard), largest_step(&pcm));
-        assert!(f64::from(most) <= f64::from(plain) * 1.3 + 2.0, "{sample_rate} {frequency_hz}: step {most} for {plain}");
+        assert!(
+            f64::from(most) <= f64::from(plain) * 1.3 + 2.0,
+            "{sample_rate} {frequency_hz}: step {most} for {plain}"
+        );
         assert_eq!(heard[12 * frame..], pcm[12 * frame..], "nothing is left of it after 20 ms");
     }
 }
@@ -166,8 +182,14 @@ fn test_a_voice_is_nearer_to_itself_than_with_silence_or_repetition() {
                 )
             };
             let [ours, silence, repetition] = [With::Concealment, With::Silence, With::Repetition].map(measure);
-            println!("{sample_rate} Hz, {loss_percent} %: ours {ours:.1?}, silence {silence:.1?}, repetition {repetition:.1?}, itself {}", largest_step(&pcm));
-            assert!(ours.0 > silence.0 + 2.0 && ours.0 > repetition.0 + 2.0, "{ours:?} {silence:?} {repetition:?}");
+            println!(
+                "{sample_rate} Hz, {loss_percent} %: ours {ours:.1?}, silence {silence:.1?}, repetition {repetition:.1?}, itself {}",
+                largest_step(&pcm)
+            );
+            assert!(
+                ours.0 > silence.0 + 2.0 && ours.0 > repetition.0 + 2.0,
+                "{ours:?} {silence:?} {repetition:?}"
+            );
             assert!(ours.1 < 6.0 && ours.1 < silence.1 / 3.0, "{ours:?} {silence:?} {repetition:?}");
             assert!(f64::from(ours.2) <= 1.4 * f64::from(largest_step(&pcm)), "{ours:?}");
         }

@@ -107,10 +107,13 @@ fn arrivals(network: &Network, seconds: u64, random: &mut Random) -> Vec<(u64, u
 pub(super) fn run(network: &Network, depth: Depth, seconds: u64, seed: u64) -> Outcome {
     let mut random = Random::new(seed);
     let codec = Codec::new("PCMA", 8000, 1, 8).unwrap();
-    let mut ear = Ear::new(Settings {
-        depth,
-        ..Settings::default()
-    }, 1);
+    let mut ear = Ear::new(
+        Settings {
+            depth,
+            ..Settings::default()
+        },
+        1,
+    );
     ear.configure(&[codec]);
     // A whole number of periods a packet, so that each packet is the same.
     let samples = network.ptime_ms as usize * 8;
@@ -245,7 +248,8 @@ fn test_table_of_networks() {
             outcome.step,
             outcome.level.0,
             outcome.level.1,
-            buffer.target, buffer.held,
+            buffer.target,
+            buffer.held,
         );
     }
 }

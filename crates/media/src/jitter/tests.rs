@@ -153,7 +153,10 @@ fn test_the_packet_behind_a_loss_is_offered_for_recovery() {
     line.push(0, 77);
     line.wait(2);
     match line.buffer.pop(at(line.now_ms + 1), 0, 1920) {
-        Playout::Lost { span: 1920, next: Some(next) } => assert_eq!(next.payload, [77]),
+        Playout::Lost {
+            span: 1920,
+            next: Some(next),
+        } => assert_eq!(next.payload, [77]),
         other => panic!("{other:?}"),
     }
     assert_eq!(line.tick(), Voice(77));
@@ -197,7 +200,11 @@ fn test_another_source_follows_without_a_gap() {
     let before = line.heard.len();
     line.talk(10);
     // One tick: the second packet of it shows that it is meant, while the old one still plays.
-    assert!(line.heard[before..].iter().filter(|heard| !matches!(heard, Voice(_))).count() <= 1, "{:?}", line.heard);
+    assert!(
+        line.heard[before..].iter().filter(|heard| !matches!(heard, Voice(_))).count() <= 1,
+        "{:?}",
+        line.heard
+    );
     assert_eq!(line.marks()[..13], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]);
     let statistics = line.buffer.statistics();
     assert_eq!((statistics.restarts, statistics.lost), (1, 0));
@@ -208,7 +215,11 @@ fn test_a_stranger_among_the_packets_is_not_followed() {
     let mut line = Line::new();
     for mark in 0..20u8 {
         line.talk(1);
-        let header = Header { ssrc: 9, sequence: u16::from(mark), ..line.header(0) };
+        let header = Header {
+            ssrc: 9,
+            sequence: u16::from(mark),
+            ..line.header(0)
+        };
         assert_eq!(line.buffer.push(at(line.now_ms), &header, 8000, &[200]), Pushed::Suspect);
     }
     assert!(line.marks().iter().all(|mark| *mark == 0));
@@ -218,7 +229,15 @@ fn test_a_stranger_among_the_packets_is_not_followed() {
 
 #[test]
 fn test_jumps_of_the_timestamp_are_followed_at_once() {
-    for jump in [5_000_000u32, 20_000, 5000, 3_000_000_000, 0u32.wrapping_sub(30_000), 0u32.wrapping_sub(3200), 0u32.wrapping_sub(160)] {
+    for jump in [
+        5_000_000u32,
+        20_000,
+        5000,
+        3_000_000_000,
+        0u32.wrapping_sub(30_000),
+        0u32.wrapping_sub(3200),
+        0u32.wrapping_sub(160),
+    ] {
         let mut line = Line::new();
         line.talk(10);
         line.timestamp = line.timestamp.wrapping_add(jump);
@@ -236,7 +255,11 @@ fn test_a_jump_of_the_numbers_is_followed_from_the_second_packet_on() {
     line.sequence = line.sequence.wrapping_add(20_000);
     let before = line.heard.len();
     line.talk(10);
-    assert!(line.heard[before..].iter().filter(|heard| !matches!(heard, Voice(_))).count() <= 1, "{:?}", line.heard);
+    assert!(
+        line.heard[before..].iter().filter(|heard| !matches!(heard, Voice(_))).count() <= 1,
+        "{:?}",
+        line.heard
+    );
     assert_eq!(line.marks()[10..13], [0, 1, 2]);
 }
 
@@ -259,7 +282,10 @@ fn test_a_marked_packet_after_a_clock_that_stood_still_is_played() {
     let mut line = Line::new();
     line.talk(10);
     line.wait(25);
-    let header = Header { marker: true, ..line.header(0) };
+    let header = Header {
+        marker: true,
+        ..line.header(0)
+    };
     line.buffer.push(at(line.now_ms), &header, 8000, &[100]);
     line.step();
     let before = line.heard.len();
@@ -303,7 +329,10 @@ fn test_telephone_events_are_no_loss() {
     let event = line.header(0);
     for _ in 0..10 {
         // RFC 4733 §2.5.1.2: the numbers go on, the timestamp stays.
-        let header = Header { sequence: line.sequence, ..event };
+        let header = Header {
+            sequence: line.sequence,
+            ..event
+        };
         line.buffer.push_event(at(line.now_ms), &header);
         line.step();
         line.tick();
@@ -343,7 +372,11 @@ fn test_packets_that_were_held_up_for_seconds_are_skipped() {
     line.talk(50);
     let statistics = line.buffer.statistics();
     assert!(statistics.held < 20, "{statistics:?}");
-    assert!(line.heard.iter().rev().take(40).all(|heard| matches!(heard, Voice(_))), "{:?}", line.heard);
+    assert!(
+        line.heard.iter().rev().take(40).all(|heard| matches!(heard, Voice(_))),
+        "{:?}",
+        line.heard
+    );
 }
 
 #[test]
@@ -352,18 +385,29 @@ fn test_a_codec_of_another_clock_follows_without_a_gap() {
     line.talk(10);
     let before = line.heard.len();
     for mark in 0..10 {
-        let header = Header { timestamp: u32::from(mark) * 960, ..line.header(0) };
+        let header = Header {
+            timestamp: u32::from(mark) * 960,
+            ..line.header(0)
+        };
         assert_eq!(line.buffer.push(at(line.now_ms), &header, 48_000, &[mark]), Pushed::Held);
         line.step();
         line.tick();
     }
-    assert!(line.heard[before..].iter().all(|heard| matches!(heard, Voice(_))), "{:?}", line.heard);
+    assert!(
+        line.heard[before..].iter().all(|heard| matches!(heard, Voice(_))),
+        "{:?}",
+        line.heard
+    );
     assert_eq!((line.buffer.statistics().restarts, line.buffer.statistics().lost), (1, 0));
 }
 
 #[test]
 fn test_what_does_not_fit_is_refused_and_the_oldest_gives_way() {
-    let settings = Settings { packets: 4, payload_bytes: 10, ..Settings::default() };
+    let settings = Settings {
+        packets: 4,
+        payload_bytes: 10,
+        ..Settings::default()
+    };
     let mut line = Line::with(settings);
     let header = line.header(0);
     assert_eq!(line.buffer.push(at(0), &header, 8000, &[0; 11]), Pushed::TooLong);
@@ -392,17 +436,42 @@ fn test_no_more_time_is_held_than_allowed() {
 /// A packet, or a tick, of a stream that does anything.
 #[derive(Clone, Debug)]
 enum Act {
-    Packet { steps: i32, timestamp: i32, ssrc: u32, marker: bool, clock_rate: u32, event: bool },
-    Tick { played: u32, held: u32 },
-    Pass { ms: u64 },
+    Packet {
+        steps: i32,
+        timestamp: i32,
+        ssrc: u32,
+        marker: bool,
+        clock_rate: u32,
+        event: bool,
+    },
+    Tick {
+        played: u32,
+        held: u32,
+    },
+    Pass {
+        ms: u64,
+    },
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let small = prop_oneof![8 => -5i32..6, 1 => -200i32..4000, 1 => any::<i32>()];
     let clock = prop_oneof![8 => Just(8000u32), 1 => Just(48_000), 1 => 1u32..u32::MAX];
-    let packet = (small.clone(), small, prop_oneof![9 => Just(1u32), 1 => 0u32..4], any::<bool>(), clock, prop::bool::weighted(0.05)).prop_map(
-        |(steps, timestamp, ssrc, marker, clock_rate, event)| Act::Packet { steps, timestamp, ssrc, marker, clock_rate, event },
-    );
+    let packet = (
+        small.clone(),
+        small,
+        prop_oneof![9 => Just(1u32), 1 => 0u32..4],
+        any::<bool>(),
+        clock,
+        prop::bool::weighted(0.05),
+    )
+        .prop_map(|(steps, timestamp, ssrc, marker, clock_rate, event)| Act::Packet {
+            steps,
+            timestamp,
+            ssrc,
+            marker,
+            clock_rate,
+            event,
+        });
     let tick = (prop_oneof![9 => Just(1920u32), 1 => 0u32..20_000], 0u32..1920).prop_map(|(played, held)| Act::Tick { played, held });
     let pass = prop_oneof![9 => 0u64..40, 1 => 0u64..5000].prop_map(|ms| Act::Pass { ms });
     prop::collection::vec(prop_oneof![4 => packet, 3 => tick, 3 => pass], 1..300)

@@ -30,11 +30,14 @@ impl Line {
     }
 
     fn with(codecs: &[Codec], depth: Depth) -> Self {
-        let mut ear = Ear::new(Settings {
-            depth,
-            payload_bytes: 12_000,
-            ..Settings::default()
-        }, 1);
+        let mut ear = Ear::new(
+            Settings {
+                depth,
+                payload_bytes: 12_000,
+                ..Settings::default()
+            },
+            1,
+        );
         ear.configure(codecs);
         Line {
             ear,
@@ -109,8 +112,16 @@ fn test_packets_of_any_length_come_out_as_they_went_in() {
             line.pass(200_000);
             // The first samples lead over from silence.
             let second = &pcm[samples..samples + 32];
-            let start = line.heard.windows(32).position(|window| window == second).unwrap_or_else(|| panic!("{rate} {ptime_ms} {:?} {:?}", line.kinds, line.ear.statistics()));
-            assert_eq!(line.heard[start..start + pcm.len() - samples], pcm[samples..], "{rate} Hz, {ptime_ms} ms");
+            let start = line
+                .heard
+                .windows(32)
+                .position(|window| window == second)
+                .unwrap_or_else(|| panic!("{rate} {ptime_ms} {:?} {:?}", line.kinds, line.ear.statistics()));
+            assert_eq!(
+                line.heard[start..start + pcm.len() - samples],
+                pcm[samples..],
+                "{rate} Hz, {ptime_ms} ms"
+            );
             assert!(line.kinds.iter().any(|kind| *kind == Sort::Nothing) && line.rates.iter().all(|count| *count == rate as usize / 50));
         }
     }
@@ -121,7 +132,8 @@ fn test_lost_packets_are_concealed_without_a_click() {
     let mut line = Line::new(&[codec("L16", 8000, 96)]);
     let mut random = Random::new(4);
     let pcm = sine(210.0, 8000 * 20);
-    pcm.chunks_exact(160).for_each(|piece| line.linear(piece, 8000, 96, random.below(10) == 0));
+    pcm.chunks_exact(160)
+        .for_each(|piece| line.linear(piece, 8000, 96, random.below(10) == 0));
     assert!(line.count(Sort::Concealed) > 60 && line.count(Sort::Noise) == 0, "{:?}", line.kinds);
     assert!(line.largest_step() < 1700, "{}", line.largest_step());
     assert_eq!(line.ear.statistics().frames[1], line.count(Sort::Concealed) as u64);
@@ -155,8 +167,16 @@ fn test_comfort_noise_is_silence_and_no_loss() {
         }
     }
     let statistics = line.ear.statistics();
-    assert_eq!((statistics.buffer.lost, statistics.buffer.concealed.as_micros()), (0, 0), "{statistics:?}");
-    assert!(line.count(Sort::Concealed) == 0 && (148..=152).contains(&line.count(Sort::Voice)), "{:?}", line.kinds);
+    assert_eq!(
+        (statistics.buffer.lost, statistics.buffer.concealed.as_micros()),
+        (0, 0),
+        "{statistics:?}"
+    );
+    assert!(
+        line.count(Sort::Concealed) == 0 && (148..=152).contains(&line.count(Sort::Voice)),
+        "{:?}",
+        line.kinds
+    );
     assert!(line.count(Sort::Noise) > 140, "{:?}", line.kinds);
     assert!(line.largest_step() < 3500, "{}", line.largest_step());
 }
@@ -174,7 +194,12 @@ fn test_a_telephone_event_is_heard_as_silence() {
     line.pass(40_000);
     // Stretching may have saved a frame.
     assert!((39..=40).contains(&line.count(Sort::Voice)), "{:?}", line.kinds);
-    assert_eq!((line.count(Sort::Noise), line.ear.statistics().buffer.lost), (10, 0), "{:?}", line.kinds);
+    assert_eq!(
+        (line.count(Sort::Noise), line.ear.statistics().buffer.lost),
+        (10, 0),
+        "{:?}",
+        line.kinds
+    );
 }
 
 #[test]
@@ -183,7 +208,11 @@ fn test_a_packet_that_is_no_frame_of_its_codec_is_concealed() {
     let mut line = Line::new(&[voice]);
     let pcm = sine(300.0, 160);
     for number in 0..40 {
-        if number == 20 { line.send(&voice, &[1, 2, 3], 160, 20_000, false) } else { line.linear(&pcm, 8000, 96, false) }
+        if number == 20 {
+            line.send(&voice, &[1, 2, 3], 160, 20_000, false)
+        } else {
+            line.linear(&pcm, 8000, 96, false)
+        }
     }
     assert_eq!((line.count(Sort::Concealed), line.ear.statistics().malformed), (1, 1));
     line.send(&voice, &[], 160, 20_000, false);
@@ -241,7 +270,10 @@ fn opus(fec: bool, loss_percent: u64) -> (Line, f64) {
         line.send(&codec, &payload[..length], 960, 20_000, random.below(100) < loss_percent);
     }
     let shift = (0..6000).max_by_key(|shift| {
-        let pairs = pcm[96_000..120_000].iter().step_by(2).zip(line.heard[96_000 + shift..].iter().step_by(2));
+        let pairs = pcm[96_000..120_000]
+            .iter()
+            .step_by(2)
+            .zip(line.heard[96_000 + shift..].iter().step_by(2));
         pairs.map(|(a, b)| i64::from(*a) * i64::from(*b)).sum::<i64>()
     });
     let heard = &line.heard[96_000 + shift.unwrap()..];
@@ -267,7 +299,11 @@ fn test_opus_restores_lost_packets_from_the_next() {
 #[test]
 fn test_opus_conceals_by_itself_and_its_silence_is_no_loss() {
     let (line, _) = opus(false, 5);
-    assert!(line.count(Sort::Concealed) > 5 && line.largest_step() < 3000, "{}", line.largest_step());
+    assert!(
+        line.count(Sort::Concealed) > 5 && line.largest_step() < 3000,
+        "{}",
+        line.largest_step()
+    );
     let codec = Codec::new("opus", 48_000, 2, 111).unwrap();
     let options = EncoderOptions {
         dtx: true,
