@@ -9,8 +9,12 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -not -path '*/target/*' 2>/dev/
 FUZZ_SECONDS ?= 60
 # libopus is built by CMake: the machine's, or else the one that pip put beside the other tools
 export PATH := $(PATH):$(CURDIR)/$(BIN)
+WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 
-.PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak clean
+MINUTES ?= 30
+FIGURES ?= docs/soaks/quiet.json
+
+.PHONY: help build demo test unit rust types lint format bench docs fuzz peers soak soak-mixed wheels clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,8 +38,12 @@ demo: build ## a provider, a server and two phones on loopback: both calls of th
 test: peers lint types rust unit fuzz-short ## install what the tests need and run everything
 	@$(BIN)/python -m tests.skipped
 
-unit: build ## the Python tests
-	$(BIN)/python -m pytest
+unit: build ## the Python tests; those with real SIP programs mostly wait, so they run beside the others
+	@log=$$(mktemp); status=0; \
+	$(BIN)/python -m pytest tests/interop >"$$log" 2>&1 & interop=$$!; \
+	$(BIN)/python -m pytest --ignore=tests/interop || status=1; \
+	wait $$interop || status=1; \
+	cat "$$log"; rm "$$log"; exit $$status
 
 rust: $(VENV)/.tools ## the Rust tests
 	cargo test --workspace --quiet
@@ -74,8 +82,18 @@ fuzz-short: $(VENV)/.tools
 	crates/fuzz/run 10
 
 soak: build ## 20,000 calls, then nothing may be left; and the faults that take their time
-	PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak -m soak
+	PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak/test_calls.py -m soak
 	$(BIN)/python -m pytest tests/interop/test_faults.py -m soak
+
+soak-mixed: build ## everything at once beside faults, for MINUTES; the figures go to FIGURES
+	SOAK_MINUTES=$(MINUTES) SOAK_FIGURES=$(FIGURES) PYTHONMALLOC=malloc MALLOC_ARENA_MAX=1 $(BIN)/python -m pytest tests/soak/test_mixed.py -m soak
+
+wheels: $(VENV)/.tools ## wheels for Linux on x86_64 and aarch64, into dist/ (needs rustup for the second)
+	$(BIN)/pip install --quiet --group wheels
+	rustup target add $(WHEEL_TARGETS)
+	for target in $(WHEEL_TARGETS); do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --zig --target $$target --out dist; \
+	done
 
 clean: ## remove what was built
 	rm -rf target crates/fuzz/target $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,9 +11,11 @@ import dataclasses
 import importlib
 import inspect
 import itertools
+import json
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -54,6 +56,7 @@ __all__ = [
     "option_rows",
     "profile_rows",
     "rule_rows",
+    "soak_rows",
     "state_rows",
     "turn_rows",
 ]
@@ -360,6 +363,67 @@ def rule_rows() -> list[Row]:
     return rows
 
 
+SOAKS = Path(__file__).parent / "soaks"
+"""Where `make soak-mixed` writes its figures."""
+
+RUNS = {"quiet machine": "quiet.json", "machine that others load": "loaded.json"}
+"""What each run is called, and its file."""
+
+NOT_YET = "not run yet"
+
+Figures = Mapping[str, Any]
+
+
+def soak_rows() -> list[list[str]]:
+    """The figures of the mixed soak, a column for each run."""
+    runs = [_figures(SOAKS / name) for name in RUNS.values()]
+    rows = [["", *RUNS]]
+    for title, shown in _SHOWN.items():
+        rows.append([title, *(shown(run) if run is not None else NOT_YET for run in runs)])
+    return rows
+
+
+def _figures(path: Path) -> Figures | None:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _counted(numbers: Mapping[str, int], key: Callable[[str], str]) -> str:
+    counts: Counter[str] = Counter()
+    for name, number in numbers.items():
+        counts[key(name)] += number
+    return ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items(), key=lambda each: -each[1]))
+
+
+def _memory(run: Figures) -> str:
+    first, last = run["memory"][0], run["memory"][-1]
+    return f"{first / 1e6:.1f} MB, {last / 1e6:.1f} MB: {last / first - 1:+.1%}"
+
+
+def _cpu(run: Figures) -> str:
+    server, peers = run["server_cpu_s"] / run["wall_s"], run["peers"]["cpu_s"] / run["wall_s"]
+    return f"{server:.0%} and {peers:.0%} of a core"
+
+
+_SHOWN: dict[str, Callable[[Figures], str]] = {
+    "Day, minutes, errands a second, seed": lambda run: (
+        f"{run['day']}, {run['minutes']:g}, {run['rate']:g}, {run['seed']}"
+    ),
+    "Errands": lambda run: f"{run['peers']['errands']:,}",
+    "Errands that went wrong or were stuck": lambda run: str(run["peers"]["failed"]),
+    "Sessions, each closed once and recorded": lambda run: f"{run['sessions']:,}",
+    "How they closed": lambda run: _counted(run["closed"], lambda name: name.partition(": ")[2].lower()),
+    "Requests of peers that were answered": lambda run: _counted(
+        run["peers"]["answered"], lambda name: name.partition(" ")[0]
+    ),
+    "Requests of peers that were not": lambda run: str(run["peers"]["unanswered"]),
+    "Faults": lambda run: _counted(run["peers"]["faults"], str),
+    "Packets that were lost on purpose": lambda run: f"{run['peers']['packets_lost']:,}",
+    "Memory of the server after the first fifth and in the end": _memory,
+    "CPU of the server and of all peers": _cpu,
+    "Left over in the end": lambda run: "nothing",
+}
+
+
 def _named(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
@@ -383,5 +447,6 @@ TABLES: dict[str, Callable[[str], list[Row]]] = {
     "profiles": lambda argument: profile_rows(),
     "number-rules": lambda argument: rule_rows(),
     "back-off": lambda argument: back_off_rows(),
+    "soak": lambda argument: soak_rows(),
 }
 """By name, as the directive `generated` has it."""

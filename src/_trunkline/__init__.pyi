@@ -97,6 +97,32 @@ class Parameterized:
     def param(self, name: str) -> str | None: ...  # "" for a parameter without value, None when absent
 
 @final
+class Reason:
+    """One value of Reason; frozen (RFC 3326)."""
+
+    protocol: str  # as written: "SIP", "Q.850", …
+    cause: int | None  # the status or cause value; None where there is none of at most 16 bits
+    text: str | None  # without quotes
+
+@final
+class Replaces:
+    """The dialog whose place an INVITE takes, as seen from whom the INVITE is sent to; frozen (RFC 3891). `str()` writes it."""
+
+    def __new__(cls, call_id: str, to_tag: str, from_tag: str, early_only: bool = False) -> Replaces: ...
+    @staticmethod
+    def parse(text: str) -> Replaces: ...
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def to_tag(self) -> str: ...
+    @property
+    def from_tag(self) -> str: ...
+    @property
+    def early_only(self) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Via:
     """One Via value; frozen (RFC 3261 §20.42, RFC 3581)."""
 
@@ -187,6 +213,15 @@ class Message:
     def header(self, name: str) -> str | None: ...
     def lines(self, name: str) -> list[str]: ...  # each header line of that name, unfolded
     def values(self, name: str) -> list[str]: ...  # split at top-level commas
+    def tokens(
+        self, name: str
+    ) -> list[str]: ...  # the same without their parameters, in lower case: media types of Accept
+    @property
+    def privacy(self) -> list[str]: ...  # what Privacy asks for, in lower case (RFC 3323 §4.2)
+    @property
+    def reasons(self) -> list[Reason]: ...  # without those that cannot be read
+    @property
+    def retry_after_s(self) -> int | None: ...  # Retry-After without its comment and parameters (RFC 3261 §20.33)
     def integer(
         self, name: str
     ) -> int | None: ...  # a header that is one decimal number, as Expires; None when absent, SipParseError when bad
@@ -306,6 +341,8 @@ class MediaPlan:
     @property
     def fax(self) -> Fax | None: ...  # T.38 in place of audio: no codecs, no remote_rtp; configure the leg with `udptl`
     @property
+    def keys(self) -> SrtpKeys | None: ...  # SRTP with these; None for plain RTP
+    @property
     def rtcp_mux(
         self,
     ) -> bool: ...  # RTCP shares the RTP ports (RFC 5761); `remote_rtcp` is `remote_rtp` then, which is all a leg needs
@@ -315,15 +352,45 @@ class NegotiationError(ValueError):
 
     reason: str
 
+def read_capabilities(body: bytes) -> list[Codec]:
+    """The codecs of all audio lines over RTP, each once, of a description that describes no session: port 0, an address or none.
+
+    So it stands in answers to OPTIONS and in 488 (RFC 3264 §9). SipParseError where it is no description.
+    """
+
+@final
+class SrtpKeys:
+    """The master keys of a leg, for `MediaEngine.configure`; frozen. Nothing shows them: no attribute, no repr."""
+
+    @property
+    def suite(self) -> str: ...  # as SDES names it: "AES_CM_128_HMAC_SHA1_80"
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 @final
 class SessionDescriber:
     """One leg's offer/answer state (RFC 3264): own o= identity and version, own payload types. Not shared between legs.
 
     Audio is negotiated; every other media line is answered with port 0, in order. An offer or answer equal to the one that stands keeps its
     o= version. A failed call changes nothing.
+
+    `srtp` is "never", "offered" or "required" (SDES, RFC 4568); without `keys_may_cross` (signalling in the clear) no key is offered or
+    taken: "offered" is as "never" then, and "required" raises NegotiationError. `suites` are those to use, in order of preference; all
+    unless given. Keys are made inside. Ours stays as long as theirs does; a fresh one of theirs is answered with a fresh one.
     """
 
-    def __new__(cls, *, session_id: int, session_name: str = "-", username: str = "-") -> SessionDescriber: ...
+    def __new__(
+        cls,
+        *,
+        session_id: int,
+        session_name: str = "-",
+        username: str = "-",
+        srtp: str = "never",
+        keys_may_cross: bool = False,
+        suites: Sequence[str] | None = None,
+    ) -> SessionDescriber: ...
+    def renew_keys(self) -> None: ...
+    """Have the next offer bring new keys."""
     def offer(
         self,
         *,
@@ -623,7 +690,7 @@ class _EndpointCommands:
         timeout_s: float | None = None,
         large_over_tcp: bool = True,
     ) -> int:
-        """Send a request in a new client transaction and return its id.
+        """Send a request in a new client transaction and return its id. An empty User-Agent among `headers` means that it has none.
 
         `headers` hold From, To, Call-ID, CSeq and all else; Via, Content-Length, Max-Forwards (70 where absent), User-Agent (where absent)
         are added. `timeout_s` replaces 64*T1 as Timer B or F. Failure to send comes as `TransportFailed`.
@@ -933,6 +1000,7 @@ class MediaEngine:
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
         udptl: bool = False,
+        keys: SrtpKeys | None = None,
         ptime_ms: int = 0,
     ) -> None:
         """Apply a media plan. `sends`: we may send to them; `receives`: they are to send to us (the silence timer runs only then).
@@ -940,6 +1008,9 @@ class MediaEngine:
         Only packets from exactly `remote_rtp` are heard, unless `learn_from` names the IP address (their signalling source, for a peer
         behind NAT) from which one source may be learned. A packet from exactly `remote_rtp` always wins. The same address again keeps
         what was latched.
+
+        `keys`: SRTP and SRTCP both ways (RFC 3711); only an authentic packet is heard, latched on or counted as received. The same keys
+        again go on with their indices; others begin anew, and the ones before are heard until those have settled.
 
         `udptl`: the RTP port carries T.38 over UDPTL; give the address of `MediaPlan.fax` as `remote_rtp` and no codecs. Datagrams up
         to 1400 bytes pass as they are to a linked leg that is in the same mode, latched and counted as RTP is; there is no RTCP.

@@ -13,6 +13,7 @@ from trunkline.calls.session import CallSession, CallState
 from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
 from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
 from trunkline.errors import (
+    AudioError,
     Busy,
     CallEnded,
     CallError,
@@ -41,6 +42,7 @@ from trunkline.storage.records import AttemptRecord, CallRecord
 __all__ = [
     "AtOnce",
     "AttemptRecord",
+    "AudioError",
     "BridgeEnd",
     "BridgeOutcome",
     "Busy",

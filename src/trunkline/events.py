@@ -324,6 +324,8 @@ class LineUnregisterFailed(LineEvent):
 
     status: int
     reason: str
+    explanation: Explanation | None = None
+    """What was sent, what came back, and until when calls may still come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from trunkline.events import (
     TransferRequested,
 )
 from trunkline.media.engine import MediaEngine
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.endpoint import Codec, Endpoint, Flow, NameAddr, RequestReceived, Uri
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.agent import G711, Agent
@@ -165,6 +165,10 @@ class House:
         reliable: Reliable = "never",
         our_reliable: Reliable = "supported",
         transfer: TransferHow = "inside",
+        srtp: Srtp = "never",
+        suites: Sequence[str] | None = None,
+        our_srtp: Srtp = "never",
+        our_srtp_in_clear: bool = True,
     ) -> Agent:
         """A phone (or a provider) of that name; a second one of the same name rings with the first."""
         self._hosts += 1
@@ -177,6 +181,8 @@ class House:
             codecs=codecs,
             timers=timers,
             reliable=reliable,
+            srtp=srtp,
+            suites=suites,
         )
         await agent.start()
         self.agents.append(agent)
@@ -190,6 +196,8 @@ class House:
             timers=our_timers,
             reliable=our_reliable,
             transfer=transfer,
+            srtp=our_srtp,
+            srtp_in_clear=our_srtp_in_clear,
         )
         return agent
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.calls.house import ADDRESS, House, on_the_network
 from tests.calls.test_accept import to_bob
-from trunkline.constants import ClosedReason
+from trunkline.constants import ClosedReason, PeerType
 from trunkline.events import AttemptFailed, CallSessionClosed
-from trunkline.sip.endpoint import Flow, RequestReceived, SessionDescriber
+from trunkline.sip.endpoint import Flow, Message, RequestReceived, SessionDescriber
 from trunkline.testing.agent import G711, Agent
 from trunkline.testing.call import CallRefused
 from trunkline.testing.network import Packet
@@ -220,3 +220,84 @@ def test_an_invite_that_can_make_no_call_makes_no_session(contact: str, body: by
         assert house.endpoint.live == {"clients": 0, "servers": 0, "dialogs": 0}
 
     on_the_network(scenario)
+
+
+BOTH = """v=0
+o=gw 1 {version} IN IP4 10.0.0.2
+s=-
+c=IN IP4 10.0.0.2
+t=0 0
+m=audio 4100 RTP/SAVP 8 0
+a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj
+m=audio 4000 RTP/AVP 8 0
+a={direction}
+m=video 4200 RTP/AVP 31
+"""
+"""What a phone or gateway offers that takes SRTP and does without: both audio lines, the better one first."""
+
+
+def both(version: int, direction: str = "sendrecv") -> bytes:
+    return BOTH.format(version=version, direction=direction).replace("\n", "\r\n").encode()
+
+
+def media_lines(body: bytes) -> list[str]:
+    return [line for line in body.decode().splitlines() if line.startswith("m=")]
+
+
+@pytest.mark.parametrize("caller", [PeerType.USER, PeerType.LINE])
+def test_of_a_savp_and_an_avp_line_together_the_avp_one_is_used_and_the_other_refused_in_order(
+    caller: PeerType,
+) -> None:
+    """RFC 3264 §6: as many lines as the offer, in its order, port 0 for those that are not taken."""
+
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice", peer_type=caller)
+        bob = await house.phone("bob", peer_type=PeerType.LINE if caller is PeerType.USER else PeerType.USER)
+        house.route(to_bob)
+        headers = [
+            ("From", "<sip:alice@pbx.example>;tag=a"),
+            ("To", "<sip:bob@pbx.example>"),
+            ("Call-ID", "c1"),
+            ("Contact", alice.contact),
+            ("Content-Type", "application/sdp"),
+        ]
+        flow = Flow("udp", (ADDRESS, 5060), (alice.address, 5060))
+        alice.endpoint.driver.send_request(
+            "INVITE", "sip:bob@pbx.example", [*headers, ("CSeq", "1 INVITE")], both(1), flow
+        )
+        at_bob = await bob.next_call()
+        assert at_bob.invite is not None
+        (offered,) = media_lines(at_bob.invite.body)
+        assert " RTP/AVP 8 0" in offered
+        at_bob.answer()
+        await house.settle()
+        answer = answers(house, alice, "INVITE")[-1]
+        call = house.calls[0]
+        assert call.zero.leg is not None
+        assert media_lines(answer.body) == [
+            "m=audio 0 RTP/SAVP 8 0",
+            f"m=audio {call.zero.leg.port} RTP/AVP 8 0",
+            "m=video 0 RTP/AVP 31",
+        ]
+        assert b"crypto" not in answer.body
+        assert call.zero.plan is not None
+        assert call.zero.plan.remote_rtp == ("10.0.0.2", 4000)
+        # and so again in the dialog: an UPDATE that holds
+        inside = [("To", answer.header("To") or ""), *(pair for pair in headers if pair[0] != "To")]
+        alice.endpoint.driver.send_request(
+            "UPDATE", str(answer.contacts[0].uri), [*inside, ("CSeq", "2 UPDATE")], both(2, "sendonly"), flow
+        )
+        await house.settle()
+        held = answers(house, alice, "UPDATE")[-1]
+        assert held.status == 200
+        assert [line.split(" ")[1] == "0" for line in media_lines(held.body)] == [True, False, True]
+        assert at_bob.remote_holds == ["sendonly"]
+        assert call.zero.plan.remote_rtp == ("10.0.0.2", 4000)
+
+    on_the_network(scenario)
+
+
+def answers(house: House, agent: Agent, method: str) -> list[Message]:
+    """The 2xx that a phone got to its requests of that method."""
+    found = [Message.parse(packet.data) for packet in house.sent("SIP/2.0 2", to=agent)]
+    return [message for message in found if message.method == method]

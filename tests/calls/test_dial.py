@@ -14,8 +14,9 @@ from trunkline.calls.session import CallSession, CallState
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.errors import Busy, CallEnded, CallFailed, CallStateError, NoAnswer
 from trunkline.events import CallSessionClosed, CallSessionFailed, CallSessionHangUp
-from trunkline.sip.endpoint import Codec
+from trunkline.sip.endpoint import Codec, Message
 from trunkline.testing.call import ScriptedCall
+from trunkline.testing.network import Packet
 
 PCMU, PCMA, G729 = Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("G729", 8000)
 
@@ -139,6 +140,29 @@ def test_answer_gives_the_caller_silence_until_somebody_comes() -> None:
         house.check_over()
 
     on_the_network(scenario)
+
+
+def test_an_answer_takes_headers_along_and_only_those_that_are_to_be_set() -> None:
+    async def scenario(house: House) -> None:
+        alice = await house.phone("alice")
+
+        async def route(call: CallSession) -> None:
+            with pytest.raises(ValueError, match=r"^headers: "):
+                await call.answer(headers={"Contact": "<sip:mallory@evil.example>"})
+            await call.answer(headers=[("User-to-User", "01"), ("User-to-User", "02")])
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        await at_alice.wait_answered()
+        (answer,) = [each for each in map(parsed, house.sent("SIP/2.0 200 ", to=alice)) if each.method == "INVITE"]
+        assert answer.lines("User-to-User") == ["01", "02"]
+        assert house.events.raised == []
+
+    on_the_network(scenario)
+
+
+def parsed(packet: Packet) -> Message:
+    return Message.parse(packet.data)
 
 
 def test_an_answered_caller_gets_the_common_codec_by_reinvite() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,14 +12,14 @@ from tests.calls.house import ADDRESS, House, on_the_network
 from tests.calls.test_accept import to_bob
 from trunkline.constants import ClosedReason
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import ALLOW, Reliable
 from trunkline.sip.dialog import Dialog
-from trunkline.sip.endpoint import Codec, Flow
+from trunkline.sip.endpoint import Codec, Direction, Flow, Message
 from trunkline.testing.call import CallRefused, ScriptedCall
-from trunkline.testing.network import Packet
-from trunkline.testing.scripted import send_in
+from trunkline.testing.network import Packet, VirtualHost
+from trunkline.testing.scripted import send_in, within
 
-PCMA = Codec("PCMA", 8000)
+PCMA, G722 = Codec("PCMA", 8000), Codec("G722", 8000)
 
 
 async def ringing(
@@ -234,27 +236,233 @@ def test_an_update_before_the_early_answer_is_sure_waits() -> None:
     on_the_network(scenario)
 
 
+def early_dialog(at_alice: ScriptedCall) -> Dialog:
+    """The caller's early dialog."""
+    early = at_alice.provisionals[0]
+    flow = Flow("udp", (ADDRESS, 5060), (at_alice.agent.address, 5060))
+    return Dialog.as_caller(
+        early, flow, local=str(early.from_), local_tag=early.from_tag, cseq=7, target="sip:x@y", nat=False
+    )
+
+
+async def offered_by_caller(
+    at_alice: ScriptedCall, direction: Direction, *, codecs: Sequence[Codec] | None = None, timeout_s: float = 5.0
+) -> Message:
+    """Let the caller offer something else by UPDATE before the answer."""
+    agent = at_alice.agent
+    describer = at_alice._describer
+    body = describer.offer(
+        address=agent.address, port=at_alice.leg.port, codecs=codecs or agent.codecs, direction=direction
+    )
+    fields = [("Contact", agent.contact), ("Allow", ALLOW), ("Content-Type", "application/sdp")]
+    answer = await within(send_in(agent, early_dialog(at_alice), "UPDATE", fields, body, None), timeout_s)
+    if answer.status == 200:
+        describer.accept_answer(answer.body)
+    else:
+        describer.withdraw()
+    return answer
+
+
 @pytest.mark.parametrize(("alice", "status"), [("supported", 200), ("never", 500)])
 def test_a_caller_may_offer_something_else_once_its_early_answer_is_sure(alice: Reliable, status: int) -> None:
     async def scenario(house: House) -> None:
         at_alice, at_bob = await ringing(house, alice=alice)
-        early = at_alice.provisionals[0]
-        agent = at_alice.agent
-        flow = Flow("udp", (ADDRESS, 5060), (agent.address, 5060))
-        dialog = Dialog.as_caller(
-            early, flow, local=str(early.from_), local_tag=early.from_tag, cseq=7, target="sip:x@y", nat=False
-        )
-        body = at_alice._describer.offer(
-            address=agent.address, port=at_alice.leg.port, codecs=agent.codecs[:1], direction="sendonly"
-        )
-        fields = [("Contact", agent.contact), ("Content-Type", "application/sdp")]
-        answer = await send_in(agent, dialog, "UPDATE", fields, body, None)
+        answer = await offered_by_caller(at_alice, "sendonly")
         assert answer.status == status
         call = house.calls[0]
         assert call.zero.plan is not None
         assert call.zero.plan.direction == ("recvonly" if status == 200 else "sendrecv")
         assert (b"a=recvonly" in answer.body) is (status == 200)
         assert at_bob.ended is None
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("by_caller", [True, False], ids=["caller", "callee"])
+def test_an_early_offer_crosses_where_both_sides_are_early_for_sure(by_caller: bool) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice="supported", bob=True)
+        asking, told = (at_alice, at_bob) if by_caller else (at_bob, at_alice)
+        offer = offered_by_caller(at_alice, "sendonly") if by_caller else at_bob.offer_early("sendonly")
+        assert (await offer).status == 200
+        assert told.remote_holds == ["sendonly"]
+        assert [request.method for request in told.requests] == ["UPDATE"]
+        call = house.calls[0]
+        assert call.one is not None
+        assert call.one.early is not None
+        assert call.zero.plan is not None
+        assert call.one.early.plan is not None
+        plans = {"zero": call.zero.plan.direction, "one": call.one.early.plan.direction}
+        assert plans == (
+            {"zero": "recvonly", "one": "sendonly"} if by_caller else {"zero": "sendonly", "one": "recvonly"}
+        )
+        assert asking._describer.plan is not None
+        assert asking._describer.plan.direction == "sendonly"
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        assert house.events.names()[-1] == "Connected"
+        assert len(told.requests) == 1
+        at_bob.hangup()
+        await at_alice.wait_ended()
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("by_caller", [True, False], ids=["caller", "callee"])
+def test_another_codec_early_crosses_too(by_caller: bool) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice="supported", bob=True)
+        if by_caller:
+            answer = await offered_by_caller(at_alice, "sendrecv", codecs=[PCMA])
+        else:
+            answer = await at_bob.offer_early("sendrecv", codecs=[PCMA])
+        assert answer.status == 200
+        call = house.calls[0]
+        assert call.one is not None
+        assert call.one.early is not None
+        for plan in (call.zero.plan, call.one.early.plan):
+            assert plan is not None
+            assert [codec.name for codec in plan.send_codecs] == ["PCMA"]
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("by_caller", [True, False], ids=["caller", "callee"])
+def test_what_the_other_side_refuses_early_is_refused(by_caller: bool) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice="supported", bob=True)
+        (at_bob if by_caller else at_alice).agent.codecs = (G722,)
+        offer = offered_by_caller(at_alice, "sendonly") if by_caller else at_bob.offer_early("sendonly")
+        answer = await offer
+        assert answer.status == 488
+        assert answer.header("Warning") is not None
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle()
+        call = house.calls[0]
+        assert call.one is not None
+        assert call.zero.plan is not None
+        assert call.one.plan is not None
+        assert (call.zero.plan.direction, call.one.plan.direction) == ("sendrecv", "sendrecv")
+
+    on_the_network(scenario)
+
+
+def test_an_early_offer_that_nobody_answers_is_refused_in_time_and_the_answer_still_comes_through() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice="supported", bob=True)
+        at_alice.auto_reanswer = False
+        assert (await at_bob.offer_early("sendonly", timeout_s=20)).status == 488
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle(40)
+        call = house.calls[0]
+        assert call.zero.plan is not None
+        assert call.zero.plan.direction == "sendrecv"
+        assert house.events.names()[-1] == "Connected"
+        assert call.closed_reason is None
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["told late", "not told"])
+def test_an_answer_that_overtakes_an_early_offer_ends_in_what_both_know(late: bool) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice="supported", bob=True)
+        at_alice.auto_reanswer = late
+
+        def delay(packet: Packet) -> int:
+            if packet.source[0] == at_alice.agent.address and packet.data.startswith(b"SIP/2.0 200"):
+                asyncio.get_running_loop().call_later(0.4, house.host.driver.receive_datagram, packet)
+                return 0
+            return 1
+
+        house.network.filters.append(delay)
+        offering = asyncio.ensure_future(at_bob.offer_early("sendonly"))
+        await house.settle(0.2)
+        assert len(at_alice.requests) == 1
+        at_bob.answer()
+        answer = await offering
+        assert answer.status == 500
+        assert answer.header("Retry-After") is not None
+        await at_alice.wait_answered()
+        await house.settle(10)
+        call = house.calls[0]
+        assert call.one is not None
+        assert call.zero.plan is not None
+        assert call.one.plan is not None
+        assert (call.zero.plan.direction, call.one.plan.direction) == ("sendrecv", "sendrecv")
+        assert at_alice.remote_holds == (["sendonly", "sendrecv"] if late else [])
+        at_alice.hangup()
+        await at_bob.wait_ended()
+        await house.settle(40)
+        house.check_over()
+
+    on_the_network(scenario)
+
+
+def test_two_early_offers_at_once_get_491_and_a_second_one_500() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice="supported", bob=True)
+        at_alice.auto_reanswer = False
+        first = asyncio.ensure_future(at_bob.offer_early("sendonly", timeout_s=20))
+        await house.settle(0.5)
+        assert (await offered_by_caller(at_alice, "sendonly")).status == 491
+        again = await within(
+            send_in(
+                at_bob.agent,
+                at_bob._early,  # type: ignore[arg-type]
+                "UPDATE",
+                [("Contact", at_bob.agent.contact), ("Content-Type", "application/sdp")],
+                at_bob._describer.local or b"",
+                None,
+            ),
+            5,
+        )
+        assert (again.status, again.header("Retry-After") is not None) == (500, True)
+        assert (await first).status == 488
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("takes", [True, False], ids=["unsure", "no UPDATE"])
+def test_where_the_caller_cannot_be_told_early_a_hold_is_told_when_both_are_up(takes: bool) -> None:
+    async def scenario(house: House) -> None:
+        if not takes:
+            house.network.filters.append(without_update)
+        at_alice, at_bob = await ringing(house, alice="never" if takes else "supported", bob=True)
+        assert (await at_bob.offer_early("sendonly")).status == 200
+        assert at_alice.requests == []
+        at_bob.answer()
+        await at_alice.wait_answered()
+        await house.settle(3)
+        assert at_alice.remote_holds == ["sendonly"]
+
+    def without_update(packet: Packet) -> int:
+        if packet.data.startswith(b"INVITE ") and packet.destination[0] == ADDRESS and b", UPDATE" in packet.data:
+            shorter = packet.data.replace(b", UPDATE", b"", 1)
+            hosts[0].driver.receive_datagram(replace(packet, data=shorter))
+            return 0
+        return 1
+
+    hosts: list[VirtualHost] = []
+
+    async def main(house: House) -> None:
+        hosts.append(house.host)
+        await scenario(house)
+
+    on_the_network(main)
+
+
+def test_another_codec_early_that_the_other_side_cannot_be_asked_for_is_refused() -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob = await ringing(house, alice="supported")
+        answer = await offered_by_caller(at_alice, "sendrecv", codecs=[PCMA])
+        assert answer.status == 488
+        assert at_bob.requests == []
 
     on_the_network(scenario)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.served import ACCOUNT, MOBILE, Served
+from trunkline.storage.call_history import CallQuery, open_history, read_calls
 from trunkline.testing import Itsp, Phone, ScriptedCall
 
 ACKNOWLEDGED_BEFORE_S = 1.1
@@ -67,6 +68,13 @@ def test_calls_of_a_killed_server_are_ended_on_both_sides_and_registrations_are_
                     await incoming.wait_ended()
             finally:
                 await served.kill()
+            with open_history(served.storage) as connection:
+                left = read_calls(connection, CallQuery(closed_reason="session_lost"))
+            assert [record.from_name for record in left] == ["alice", "bob"]
+            for record in left:
+                assert record.answered_at is not None
+                assert record.created_at <= record.answered_at < record.closed_at
+                assert record.explanation["problem"] == "the server was killed while the call was up"
             assert "Traceback" not in "".join(served.log)
             assert "secret" not in "".join(served.log)
 

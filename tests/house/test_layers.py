@@ -14,7 +14,21 @@ PACKAGE = ROOT / "src" / "trunkline"
 MAY_IMPORT_THE_EXTENSION = {"sip/endpoint.py", "media/engine.py"}
 
 SANS_IO_CRATES = ("sip", "media")
-SANS_IO_DEPENDENCIES = {"bytes", "thiserror", "hmac", "md-5", "quick-xml", "sha2"}
+SANS_IO_DEPENDENCIES = {
+    "aes",
+    "aes-gcm",
+    "bytes",
+    "ctr",
+    "hmac",
+    "opus",
+    "md-5",
+    "quick-xml",
+    "sha1",
+    "sha2",
+    "subtle",
+    "thiserror",
+    "zeroize",
+}
 CLOCKS_THREADS_AND_SOCKETS = {
     "std::time::Instant::now",
     "std::time::SystemTime::now",

@@ -41,3 +41,20 @@ def test_baresip_takes_a_message_of_linphone(site: StartSite) -> None:
     here.baresip("bob")
     alice.command(f"chat sip:bob@{REALM} hello")
     here.pbx.wait_event(ChatMessageSuccess, to_peer_name="bob", status=200)
+
+
+def test_linphone_shows_a_message_of_sipp(site: StartSite) -> None:
+    here = site()
+    alice, bob = here.sipp("alice"), here.linphone("bob")
+    alice.run("caller_messages", here.pbx.at(alice.inside), dials="bob")
+    bob.wait_output(r"Message received from .*alice.*: hello from SIPp")
+
+
+def test_sipp_takes_a_message_of_linphone(site: StartSite) -> None:
+    here = site()
+    alice, bob = here.linphone("alice"), here.sipp("bob")
+    bob.register(here.pbx.at(bob.inside))
+    taking = bob.start("callee_messages", here.pbx.at(bob.inside))
+    alice.command(f"chat sip:bob@{REALM} hello")
+    taking.wait_successful()
+    here.pbx.wait_event(ChatMessageSuccess, to_peer_name="bob", status=200)

@@ -1,6 +1,6 @@
 """What trunks do besides calling: reliable provisionals, UPDATE, session timers with either refresher, no description at all.
 
-SIPp plays the phone and the mobile behind Kamailio, and insists on every message.
+SIPp plays the phone and the mobile behind Kamailio, and insists on every message; two Linphones do what they can of it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,11 @@ from __future__ import annotations
 import pytest
 from peers.fixtures import StartSite
 from peers.mobile import NUMBER as MOBILE
+from peers.pbx import REALM
+from peers.process import wait_until
+from peers.scene import Scene
+
+from trunkline.calls.session import CallSession
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
 
@@ -39,3 +44,72 @@ def test_sipp_insists_on_what_trunks_do(site: StartSite, caller: str, says: str,
     answering.wait_successful()
     here.pbx.wait_idle()
     assert here.pbx.story()[-1].startswith("closed ")
+
+
+# --- two Linphones ----------------------------------------------------------------------------------------------------
+
+TIMES = {"session_expires_enabled": 1, "session_expires_value": 6, "session_expires_min_value": 6}
+
+
+async def decide(call: CallSession) -> None:
+    """Users call each other."""
+    await call.accept(to_user=call.dial_number)
+
+
+def wait_message(here: Scene, start: str, cseq: str, *, sent: bool, has: str = "") -> None:
+    """Wait until the server has sent or received a message."""
+
+    def found() -> bool:
+        texts = [one.data.decode() for one in here.pbx.messages(sent=sent)]
+        return any(text.startswith(start) and f" {cseq}\r\n" in text and has in text for text in texts)
+
+    wait_until(found, 10.0, f"{start} of {cseq} with {has!r}")
+
+
+def linphones_talk(here: Scene, alice_has: dict[str, int], bob_has: dict[str, int]) -> None:
+    """Alice's Linphone calls bob's, they talk, and she hangs up when what is due has come."""
+    alice, bob = here.linphone("alice", sip=alice_has), here.linphone("bob", sip=bob_has)
+    alice.dial(f"sip:bob@{REALM}")
+    bob.wait_incoming()
+    alice.wait_ringing()
+    bob.answer()
+    alice.wait_established()
+    bob.wait_established()
+
+
+def test_linphone_sends_180_reliably_and_takes_the_prack(site: StartSite) -> None:
+    here = site(decide)
+    linphones_talk(here, {}, {"100rel_support_level": 2})
+    wait_message(here, "SIP/2.0 180", "INVITE", sent=False, has="RSeq: 1")
+    wait_message(here, "SIP/2.0 200", "PRACK", sent=False)
+
+
+def test_linphone_acknowledges_a_180_that_the_server_sends_reliably(site: StartSite) -> None:
+    here = site(decide, reliable="required")
+    linphones_talk(here, {"100rel_support_level": 1}, {"100rel_support_level": 1})
+    wait_message(here, "SIP/2.0 180", "INVITE", sent=True, has="RSeq: ")
+    wait_message(here, "PRACK ", "PRACK", sent=False)
+    wait_message(here, "SIP/2.0 200", "PRACK", sent=True)
+
+
+def test_linphone_asks_again_after_422_with_the_time_that_it_is_told(site: StartSite) -> None:
+    here = site(decide)
+    linphones_talk(here, TIMES, {})
+    wait_message(here, "SIP/2.0 422", "INVITE", sent=True, has="Min-SE: 90")
+    wait_message(here, "SIP/2.0 200", "INVITE", sent=True, has="Session-Expires: 90;refresher=")
+
+
+def test_linphone_takes_the_update_that_refreshes_its_session(site: StartSite) -> None:
+    here = site(decide)
+    linphones_talk(here, {}, TIMES | {"session_expires_refresher_value": 2})
+    wait_message(here, "UPDATE ", "UPDATE", sent=True, has="Session-Expires: ")
+    wait_message(here, "SIP/2.0 200", "UPDATE", sent=False, has="Session-Expires: ")
+
+
+def test_linphone_refreshes_its_session_by_update_and_the_call_outlasts_its_time(site: StartSite) -> None:
+    here = site(decide)
+    linphones_talk(here, {}, TIMES | {"session_expires_refresher_value": 1})
+    for number in (111, 112):
+        wait_message(here, "UPDATE ", "UPDATE", sent=False, has=f"CSeq: {number} ")
+        wait_message(here, "SIP/2.0 200", "UPDATE", sent=True, has=f"CSeq: {number} ")
+    assert here.pbx.story()[-1] == "connected"

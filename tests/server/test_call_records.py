@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.world import ACCOUNT, MOBILE, PROVIDER, World, world
-from trunkline import AttemptRecord, CallFailed, CallRecord, CallSession, PeerType
+from tests.server.world import ACCOUNT, MOBILE, PROVIDER, REALM, World, world
+from trunkline import AttemptRecord, CallFailed, CallRecord, CallSession, PeerType, ToUser
 from trunkline.events import CallRecorded, CallSessionClosed, CallSessionFailed
 from trunkline.server.call_records import GATHER_S
 from trunkline.server.server import SipServer
@@ -143,6 +143,66 @@ def test_each_phone_that_rang_is_an_attempt(run_virtual: Run, virtual_network: V
             ]
             given_up = next(each for each in event.attempts if not each.answered)
             assert given_up.ended_at is None
+
+    run_virtual(main())
+
+
+def test_each_transfer_is_recorded_with_who_asked_and_what_came_of_it(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            told = record(at)
+            alice = await at.phone("alice")
+            mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+            hers = await alice.next_call()
+            hers.answer()
+            await mobile.wait_answered()
+            assert await hers.refer(f"sip:1900@{REALM}").outcome() == 603
+            second = alice.dial("15550001")
+            third = await at.itsp.next_call()
+            third.answer()
+            await second.wait_answered()
+            assert await hers.refer(f"sip:15550001@{REALM}", replaces=second).outcome() == 200
+            (call,) = at.server.calls
+            outcome = await call.transfer(ToUser("nobody"))
+            assert outcome.status == 404
+            mobile.hangup()
+            await recorded(at)
+            merged, whole = (event.record for event in told)
+            keys = ("how", "by", "whom", "to", "outcome", "status")
+            assert [tuple(each[key] for key in keys) for each in whole.transfers] == [
+                ("blind", "user alice", "line itsp", f"sip:1900@{REALM}", "failed", 603),
+                ("attended", "user alice", "line itsp", f"sip:15550001@{REALM}", "accepted", 200),
+                ("application", "", "line itsp", "user nobody", "failed", 404),
+            ]
+            assert merged.closed_reason == "transferred"
+            assert list(merged.transfers) == [whole.transfers[1]]
+
+    run_virtual(main())
+
+
+def test_a_call_that_was_up_when_the_server_was_killed_is_recorded_by_the_next(
+    run_virtual: Run, virtual_network: VirtualNetwork, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with world(virtual_network, storage=tmp_path / "killed.db") as at:
+            record(at)
+            alice = await at.phone("alice")
+            near = alice.dial(MOBILE)
+            (await at.itsp.next_call()).answer()
+            await near.wait_answered()
+            await asyncio.sleep(1)
+            for suffix in ("", "-wal"):
+                left = tmp_path / f"left.db{suffix}"
+                left.write_bytes((tmp_path / f"killed.db{suffix}").read_bytes())
+            near.hangup()
+        virtual_network.hosts.clear()
+        async with world(virtual_network, storage=tmp_path / "left.db") as at:
+            (event,) = at.events_of(CallRecorded)
+            assert (event.record.from_name, event.record.closed_reason) == ("alice", "session_lost")
+            assert event.record.explanation["problem"] == "the server was killed while the call was up"
+            assert [(each.peer_name, each.answered) for each in event.attempts] == [("itsp", True)]
 
     run_virtual(main())
 

@@ -70,6 +70,7 @@ def test_a_user_has_its_own_or_the_servers(settings: FileSettings) -> None:
     [
         ({"session_expires_s": 89}, "session_expires_s: 90 to 86400 seconds, or 0 for no session timers"),
         ({"min_se_s": 89}, "min_se_s: Input should be greater than or equal to 90"),
+        ({"srtp": "always"}, "srtp: Input should be 'never', 'offered' or 'required'"),
         ({"reliable": "always"}, "reliable: Input should be 'never', 'supported' or 'required'"),
     ],
 )

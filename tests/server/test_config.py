@@ -123,6 +123,27 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert str(problem).endswith("cannot be read: No such file or directory")
 
 
+@pytest.mark.parametrize(
+    ("in_file", "variable", "name"),
+    [
+        ("Alice", "ALICE", "Alice"),
+        ("Alice", "alice", "Alice"),
+        ("alice", "ALICE", "alice"),
+        ("other", "Alice", "Alice"),
+        ("other", "ALICE", "alice"),
+    ],
+)
+def test_a_name_in_the_environment_is_spelled_as_in_the_file_or_as_the_variable_has_it(
+    in_file: str, variable: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"TRUNKLINE_USERS__{variable}__PASSWORD", "from outside")
+    path = tmp_path / "names.toml"
+    path.write_text(f'[server]\nrealm = "pbx.example"\n[users.{in_file}]\npassword = "x"\n')
+    users = load_file(path).users
+    assert set(users) == {in_file, name}
+    assert users[name].password.get_secret_value() == "from outside"
+
+
 def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUNKLINE_USERS__ALICE__PASSWORD", "from outside")
     settings = load_file(write(tmp_path, GOOD))

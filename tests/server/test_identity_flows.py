@@ -25,11 +25,12 @@ def played(
     *,
     line: dict[str, Any] | None = None,
     second: dict[str, Any] | None = None,
+    **options: Any,
 ) -> None:
     """Play a scenario with the line itsp, and a second line at the same provider where settings are given."""
 
     async def main() -> None:
-        async with world(network, line=line) as at:
+        async with world(network, line=line, **options) as at:
             if second is not None:
                 at.server.add_line(
                     "second", username=ACCOUNT, password="line secret", server=f"{PROVIDER}:5060", domain=at.itsp.realm,
@@ -55,7 +56,7 @@ def test_an_anonymous_call_leaks_nothing_in_any_header_or_in_sdp(
 
         @at.server.on_incoming_call
         async def route(call: CallSession) -> None:
-            await call.accept(to_line="itsp")
+            await call.accept(to_line="itsp", headers={"Organization": "Jones & Co"})
 
         carol = await at.phone("alice")
         call = carol.dial(
@@ -65,15 +66,24 @@ def test_an_anonymous_call_leaks_nothing_in_any_header_or_in_sdp(
         )
         invite = answered(await at.itsp.next_call())
         await call.wait_answered()
-        # the digest of the account is between us and the provider
-        told = [
-            (name, value)
-            for name, value in invite.headers()
-            if name != "Proxy-Authorization" and name != "Authorization"
+        await call.hold()
+        call.hangup()
+        await asyncio.sleep(1)
+        requests = [
+            message
+            for packet in virtual_network.delivered
+            if packet.destination[0] == PROVIDER and (message := Message.parse(packet.data)).call_id == invite.call_id
         ]
-        text = "\n".join([*(f"{name}: {value}" for name, value in told), invite.body.decode()]).lower()
-        for secret in ("alice", "jones", ACCOUNT, NUMBER[1:], carol.address):
-            assert secret not in text, text
+        assert {message.method for message in requests} == {"INVITE", "ACK", "BYE"}
+        # the digest of the account is between us and the provider
+        secrets = ("alice", "jones", ACCOUNT, NUMBER[1:], carol.address)
+        for message in requests:
+            told = [(name, value) for name, value in message.headers() if not name.endswith("Authorization")]
+            text = "\n".join([*(f"{name}: {value}" for name, value in told), message.body.decode()]).lower()
+            assert not [secret for secret in secrets if secret in text], text
+            assert not message.lines("User-Agent")
+            assert "@" not in message.call_id
+            assert all(contact.display_name is None for contact in message.contacts)
         assert invite.header("Privacy") == "id"
         assert invite.contacts[0].uri.user == "anonymous"
         assert invite.contacts[0].uri.param("tl")
@@ -85,9 +95,10 @@ def test_an_anonymous_call_leaks_nothing_in_any_header_or_in_sdp(
         "token_in": "parameter",
         "preferred_identity": True,
         "remote_party_id": True,
-        "headers_passed": ["Subject"],
+        "headers_passed": ["Subject", "User-Agent"],
+        "headers_added": ["Organization: Jones"],
     }
-    played(run_virtual, virtual_network, scenario, line=settings)
+    played(run_virtual, virtual_network, scenario, line=settings, user_agent="Jones PBX", session_name="Jones")
 
 
 def test_an_anonymous_caller_stays_so_for_the_phone_and_is_known_to_the_application(

@@ -8,7 +8,7 @@ from tests.server.recording import Sent, response
 from trunkline.server.line_answers import classify, granted_s, refresh_in_s
 from trunkline.server.line_states import Happening
 from trunkline.sip.endpoint import Flow, Message, NameAddr
-from trunkline.sip.request import Failure, retry_after_s
+from trunkline.sip.request import Failure
 
 SENT = Sent(
     1, "REGISTER", "sip:itsp.example",
@@ -110,5 +110,5 @@ def test_silence_and_broken_transport_have_words_and_no_status() -> None:
     ("value", "seconds"), [("120", 120), ("18000;duration=3600", 18000), ("5 (busy)", 5), ("soon", None), ("", None)]
 )
 def test_retry_after_is_read_without_comment_and_parameters(value: str, seconds: float | None) -> None:
-    assert retry_after_s(said(503, "X", ("Retry-After", value))) == seconds
+    assert said(503, "X", ("Retry-After", value)).retry_after_s == seconds
     assert classify(Failure(503, "X", said(503, "X", ("Retry-After", value))), 1).retry_after_s == seconds

@@ -363,6 +363,13 @@ def test_a_provider_that_refuses_to_forget_is_told() -> None:
         (stuck,) = h.events.of(LineUnregisterFailed)
         assert isinstance(stuck, LineUnregisterFailed)
         assert stuck.status == 500
+        assert stuck.explanation is not None
+        assert stuck.explanation.problem == (
+            "line itsp: the provider did not confirm that it forgot us: the provider has an error of its own"
+        )
+        assert stuck.explanation.sent.endswith(", Expires: 0")
+        assert stuck.explanation.received == "500 Broken"
+        assert stuck.explanation.advice.startswith("it forgets us by itself after 1800 s at most")
 
     house(scenario, House)
 

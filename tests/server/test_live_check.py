@@ -279,10 +279,6 @@ def test_each_misconfiguration_is_its_sentence_and_no_other(
             "line itsp: the provider answers no question by REGISTER: the password is not proven",
         ),
         (line(register=False), f"line itsp: {AT} answers OPTIONS; without register nothing is proven"),
-        (
-            provider(options_headers=[("Date", "Tue, 14 Nov 2023 23:13:20 GMT")]),
-            "line itsp: the provider's clock and ours are 3600 s apart: check this machine's",
-        ),
     ],
 )
 def test_what_is_no_problem_is_a_note(
@@ -292,7 +288,15 @@ def test_what_is_no_problem_is_a_note(
     assert problems(found) == []
 
 
-def test_a_clock_that_is_right_is_no_note(run_virtual: Run, virtual_network: VirtualNetwork, tmp_path: Path) -> None:
+def test_a_clock_that_is_off_is_a_problem(run_virtual: Run, virtual_network: VirtualNetwork, tmp_path: Path) -> None:
+    change = provider(options_headers=[("Date", "Tue, 14 Nov 2023 23:13:20 GMT")])
+    assert problems(seen_at(run_virtual, virtual_network, tmp_path, change)) == [
+        "line itsp: the provider's clock and ours are 3600 s apart; "
+        "set this machine's clock, best by NTP: the times of records and traces follow it"
+    ]
+
+
+def test_a_clock_that_is_right_is_not_told(run_virtual: Run, virtual_network: VirtualNetwork, tmp_path: Path) -> None:
     change = provider(options_headers=[("Date", "Tue, 14 Nov 2023 22:13:00 GMT")])
     assert not any("clock" in text for _, text in seen_at(run_virtual, virtual_network, tmp_path, change))
 

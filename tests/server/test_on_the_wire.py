@@ -121,6 +121,27 @@ def test_what_is_added_before_the_start_is_stored_where_it_is_to_be(tmp_path: Pa
     town(scenario, storage=tmp_path / "pbx.db")
 
 
+def test_a_stored_user_that_is_removed_while_the_server_is_stopped_stays_away(tmp_path: Path) -> None:
+    async def scenario(t: Town) -> None:
+        first = t.server()
+        first.add_user("bob", password="secret of bob", stored=True)
+        first.add_user("carol", password="secret of carol", stored=True)
+        async with first:
+            pass
+        first.remove_user("bob")
+        first.remove_user("carol")
+        first.add_user("carol", password="another", stored=True)
+        first._platform = t.network.host(SERVER)
+        async with first:
+            assert not first.has_user("bob")
+            assert first.has_user("carol")
+        async with t.server() as second:
+            assert not second.has_user("bob")
+            assert second.has_user("carol")
+
+    town(scenario, storage=tmp_path / "pbx.db")
+
+
 def test_nobody_can_ask_before_the_server_knows_whom_to_challenge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,17 @@ def test_a_phone_transfers_its_caller_to_a_user_and_the_provider_sees_nothing(
                 ("alice", True),
                 ("bob", True),
             ]
+            (transfer,) = recorded[0].record.transfers
+            assert isinstance(transfer.pop("at") if isinstance(transfer, dict) else None, float)
+            assert transfer == {
+                "how": "blind",
+                "by": "user alice",
+                "whom": "line itsp",
+                "to": f"sip:bob@{REALM}",
+                "outcome": "accepted",
+                "status": 200,
+                "reason": "OK",
+            }
             await bob.stop()
             await at_alice.agent.stop()
 

@@ -90,12 +90,15 @@ def test_a_record_says_the_same_without_the_password() -> None:
         media_timeout_s=7.5,
         numbers=["15551234"],
         reliable="required",
+        srtp="offered",
+        srtp_in_clear=True,
         stored=True,
     )
     again = User.of_record(user.record())
     assert again == user
     assert again.codecs[0].fmtp == "x=1"
     assert again.party().reliable == "required"
+    assert (again.party().srtp, again.party().srtp_in_clear) == ("offered", True)
 
 
 def test_a_user_is_a_party() -> None:

@@ -72,6 +72,15 @@ def test_who_refreshes_goes_on_doing_so() -> None:
     assert timer.asking() == [("Session-Expires", "600;refresher=uac")]
 
 
+def test_a_refresh_may_ask_for_what_stands_however_brief() -> None:
+    timer = SessionTimer(TIMES)
+    timer.agreed(message("Session-Expires: 12;refresher=uas", status=200), 0.0)
+    again = message("Session-Expires: 12;refresher=uac", "Supported: timer")
+    assert timer.refusal(again) is None
+    assert timer.answering(again, 6.0)[-1] == ("Session-Expires", "12;refresher=uac")
+    assert timer.refusal(message("Session-Expires: 11", "Supported: timer")) == [("Min-SE", "90")]
+
+
 def test_a_422_raises_what_is_asked_for_three_times_at_most() -> None:
     timer = SessionTimer(SessionTimes(100))
     for least_s in (200, 300, 400):

@@ -8,6 +8,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Crowd"]
 
@@ -19,30 +20,35 @@ Address = tuple[str, int]
 
 
 class Crowd:
-    """Starts `tests.soak.parties` and gives it orders."""
+    """Starts a module that speaks as `tests.soak.parties` does, and gives it orders.
 
-    def __init__(self) -> None:
+    Args:
+        module: It.
+    """
+
+    def __init__(self, module: str = "tests.soak.parties") -> None:
+        self._module = module
         self._process: Process | None = None
 
-    async def start(self) -> list[Address]:
-        """Start the process. Where the caller, the callee and the phone are."""
+    async def start(self) -> Any:
+        """Start the process. What it says first: where the caller, the callee and the phone are."""
         # its memory is nobody's concern: it runs as Python usually does
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONM", "MALLOC"))}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tests.soak.parties",
+            self._module,
             cwd=ROOT,
             env=environment,
             stdin=PIPE,
             stdout=PIPE,
             limit=LINE_BYTES,
         )
-        return [(host, port) for host, port in json.loads(await self._hear())]
+        return await self.hear()
 
     def meet(self, server: Address) -> None:
         """Say where the server is."""
-        self._say(server)
+        self.say(server)
 
     async def place(self, numbers: range) -> None:
         """Have the calls with these numbers placed, and wait until they are over.
@@ -50,8 +56,8 @@ class Crowd:
         Raises:
             AssertionError: One went another way than its script says.
         """
-        self._say((numbers.start, numbers.stop))
-        if (error := json.loads(await self._hear())) is not None:
+        self.say((numbers.start, numbers.stop))
+        if (error := await self.hear()) is not None:
             raise AssertionError(error)
 
     async def stop(self) -> None:
@@ -61,14 +67,16 @@ class Crowd:
             await self._process.wait()
             self._process = None
 
-    def _say(self, words: object) -> None:
+    def say(self, words: object) -> None:
+        """Give an order."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(words).encode() + b"\n")
 
-    async def _hear(self) -> bytes:
+    async def hear(self) -> Any:
+        """What it says next."""
         assert self._process is not None
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         assert line, "the parties' process has ended"
-        return line
+        return json.loads(line)

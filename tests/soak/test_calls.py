@@ -14,8 +14,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.soak.counting import resident_bytes
 from tests.soak.scripts import KINDS, MIX
-from tests.soak.world import open_world, resident_bytes
+from tests.soak.world import open_world
 
 SHORT, LONG, SETTLED = 1_500, 20_000, 4_000
 GROWTH = 0.02

@@ -35,10 +35,12 @@ CALL = CallRecord(
     zero={"codec": "PCMU/8000", "packets_received": 3_000},
     one={"codec": "PCMU/8000", "packets_received": 2_999},
     explanation={},
+    transfers=[{"at": 1_020.0, "how": "blind", "by": "user alice", "whom": "line itsp", "to": "sip:bob@pbx.example"}],
 )
 FAILED = dataclasses.replace(
     CALL,
     id="b",
+    transfers=[],
     from_type="line",
     from_name="itsp",
     caller_id="+15550199",
@@ -109,6 +111,28 @@ def test_the_time_talked_counts_from_the_answer() -> None:
 def test_a_query_finds_what_it_says(written: Path, query: CallQuery, found: list[str]) -> None:
     with open_history(written) as connection:
         assert [call.id for call in read_calls(connection, query)] == found
+
+
+def test_a_call_that_is_up_is_no_history_until_it_is_ended(written: Path) -> None:
+    up = dataclasses.replace(CALL, id="c", created_at=3_000.0, closed_reason="")
+    attempt = dataclasses.replace(ATTEMPTS[2], call="c")
+
+    async def end() -> list[tuple[CallRecord, tuple[AttemptRecord, ...]]]:
+        store = await Store.open(written)
+        store.put(up)
+        store.put(attempt)
+        await store.flush()
+        with open_history(written) as connection:
+            assert read_calls(connection, CallQuery()) == [CALL, FAILED]
+        ended = await store.end_open_calls(4_000.0, "session_lost", {"problem": "killed"})
+        assert await store.end_open_calls(5_000.0, "session_lost", {}) == []
+        await store.close()
+        return ended
+
+    lost = dataclasses.replace(up, closed_at=4_000.0, closed_reason="session_lost", explanation={"problem": "killed"})
+    assert asyncio.run(end()) == [(lost, (attempt,))]
+    with open_history(written) as connection:
+        assert read_calls(connection, CallQuery()) == [CALL, FAILED, lost]
 
 
 def test_old_calls_are_forgotten_with_their_attempts(written: Path) -> None:

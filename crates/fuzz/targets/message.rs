@@ -32,6 +32,12 @@ fn read_all(message: &Message) {
         message.rseq(),
         message.rack(),
     );
+    let _ = (
+        message.tokens("Accept"),
+        message.privacy(),
+        message.reasons(),
+        message.retry_after_s(),
+    );
     for (name, value) in message.headers() {
         assert!(!name.is_empty() && !value.contains(['\r', '\n']));
         assert!(message.lines(name).count() > 0);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trunkline_sip::sdp::{Codec, Describer, Description, Direction, Ours};
+use trunkline_sip::sdp::{Codec, Describer, Description, Direction, Ours, read_capabilities};
 
 fn answer(body: &[u8], lines: usize) {
     let codecs: Vec<Codec> = [0, 8].iter().filter_map(|number| Codec::of_static_type(*number)).collect();
@@ -38,6 +38,7 @@ fn answer(body: &[u8], lines: usize) {
 fuzz_target!(|body: &[u8]| {
     let Ok(description) = Description::parse(body) else { return };
     assert!(description.origin().is_some());
+    assert!(read_capabilities(body).is_ok());
     let again = Description::parse(description.to_string().as_bytes());
     // Bytes that are no UTF-8 grow when they are replaced, possibly beyond the limit.
     if std::str::from_utf8(body).is_ok() {

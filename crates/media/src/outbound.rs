@@ -58,7 +58,8 @@ impl Outbound {
     /// A stream with random first numbers (RFC 3550 §5.1).
     #[must_use]
     pub fn new(random: &mut Random) -> Self {
-        let highest = 0x1_0000 + u64::from(random.next_u16());
+        // RFC 3711 §3.3.1: in the lower half, so that a lost beginning does not hide a roll-over.
+        let highest = 0x1_0000 + u64::from(random.next_u16() & 0x7fff);
         Outbound {
             ssrc: random.next_u32(),
             feeder: None,

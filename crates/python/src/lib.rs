@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod digest;
 mod endpoint;
+mod fields;
 mod flow;
 mod media;
 mod parts;
@@ -22,6 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     values::register(module)?;
+    fields::register(module)?;
     flow::register(module)?;
     digest::register(module)?;
     sdp::register(module)?;

@@ -13,9 +13,11 @@ use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
 use trunkline_media::coder::Decoder;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
+use trunkline_media::protect::Keys;
+use trunkline_media::srtp::{MasterKey, Suite};
 
 use crate::flow::{Address, address, socket_addr};
-use crate::sdp::PyCodec;
+use crate::sdp::{PyCodec, PySrtpKeys};
 use crate::streams::{self, PyPcmSink, PyPcmSource};
 
 /// Counts of one leg; a snapshot.
@@ -273,6 +275,15 @@ fn media_codec(codec: &trunkline_sip::sdp::Codec) -> PyResult<Codec> {
     made.ok_or_else(|| PyValueError::new_err(format!("codec {:?} has no usable payload type: {payload_type:?}", codec.name())))
 }
 
+fn media_keys(keys: &PySrtpKeys) -> PyResult<Keys> {
+    let keys = keys.inner();
+    let suite = Suite::from_name(keys.suite.name());
+    let master = |key: &trunkline_sip::sdp::Key| MasterKey::new(suite?, key.expose());
+    let both = master(&keys.receive).zip(master(&keys.send));
+    both.map(|(receive, send)| Keys { receive, send })
+        .ok_or_else(|| PyValueError::new_err(format!("no suite of the media workers: {}", keys.suite.name())))
+}
+
 /// What is left of a leg that `MediaEngine.end_leg` closes.
 #[pyclass(frozen, module = "_trunkline", name = "LegEnd")]
 struct PyLegEnd {
@@ -327,7 +338,7 @@ impl PyMediaEngine {
         Ok(py.detach(|| self.engine.open_leg(address, beside))?)
     }
 
-    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false, ptime_ms=0))]
+    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false, keys=None, ptime_ms=0))]
     #[expect(clippy::too_many_arguments, reason = "the contract's keywords")]
     fn configure(
         &self,
@@ -341,6 +352,7 @@ impl PyMediaEngine {
         learn_from: Option<&str>,
         silence_timeout_s: f64,
         udptl: bool,
+        keys: Option<&PySrtpKeys>,
         ptime_ms: u32,
     ) -> PyResult<()> {
         let plan = Configuration {
@@ -354,6 +366,7 @@ impl PyMediaEngine {
             silence_timeout: seconds(silence_timeout_s, "silence_timeout_s")?,
             ptime_ms,
             udptl,
+            keys: keys.map(media_keys).transpose()?,
         };
         Ok(self.engine.configure(leg, plan)?)
     }

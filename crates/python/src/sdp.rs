@@ -10,7 +10,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 use trunkline_sip::message::ParseError;
-use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, Fax, FaxAttribute, MediaPlan, Ours, RemoteOffer};
+use trunkline_sip::sdp::{
+    Codec, DescribeError, Describer, Direction, Fax, FaxAttribute, Keys, MediaPlan, Ours, Policy, RemoteOffer, SUITES, Security, Suite,
+};
+use zeroize::Zeroizing;
 
 use crate::flow::{Address, address};
 use crate::values::parse_error;
@@ -146,6 +149,30 @@ impl PyFax {
     }
 }
 
+/// The master keys of a leg: for `MediaEngine.configure`, and shown to nobody.
+#[pyclass(frozen, eq, module = "_trunkline", name = "SrtpKeys")]
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct PySrtpKeys(Keys);
+
+impl PySrtpKeys {
+    /// The Rust value.
+    pub(crate) fn inner(&self) -> &Keys {
+        &self.0
+    }
+}
+
+#[pymethods]
+impl PySrtpKeys {
+    #[getter]
+    fn suite(&self) -> &'static str {
+        self.0.suite.name()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<SrtpKeys {}>", self.0.suite.name())
+    }
+}
+
 /// What one leg's audio does after an offer and its answer.
 #[pyclass(frozen, module = "_trunkline", name = "MediaPlan")]
 pub(crate) struct PyMediaPlan {
@@ -212,13 +239,20 @@ impl PyMediaPlan {
         self.plan.fax.clone().map(PyFax)
     }
 
+    #[getter]
+    fn keys(&self) -> Option<PySrtpKeys> {
+        self.plan.keys.clone().map(PySrtpKeys)
+    }
+
     fn __repr__(&self) -> String {
         let remote = self
             .plan
             .remote_rtp
             .map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
         let codecs: Vec<String> = self.plan.send_codecs.iter().map(Codec::to_string).collect();
-        format!("<MediaPlan {} to {remote} with {}>", self.plan.direction.name(), codecs.join(" "))
+        let secure = self.plan.keys.as_ref().map(|keys| format!(" over SRTP ({})", keys.suite.name()));
+        let (direction, codecs) = (self.plan.direction.name(), codecs.join(" "));
+        format!("<MediaPlan {direction} to {remote} with {codecs}{}>", secure.unwrap_or_default())
     }
 }
 
@@ -359,10 +393,27 @@ impl PySessionDescriber {
 #[pymethods]
 impl PySessionDescriber {
     #[new]
-    #[pyo3(signature = (*, session_id, session_name="-", username="-"))]
-    fn new(py: Python<'_>, session_id: u64, session_name: &str, username: &str) -> PyResult<Self> {
+    #[pyo3(signature = (*, session_id, session_name="-", username="-", srtp="never", keys_may_cross=false, suites=None))]
+    fn new(
+        py: Python<'_>,
+        session_id: u64,
+        session_name: &str,
+        username: &str,
+        srtp: &str,
+        keys_may_cross: bool,
+        suites: Option<Vec<String>>,
+    ) -> PyResult<Self> {
         let describer = Describer::new(session_id, session_name, username).map_err(|error| raised(py, error))?;
-        Ok(describer.into())
+        let security = security(srtp, keys_may_cross, suites)?;
+        if security.policy == Policy::Never {
+            return Ok(describer.into());
+        }
+        Ok(describer.secured(security, secret()?).into())
+    }
+
+    /// Have the next offer bring new keys.
+    fn renew_keys(&self) {
+        self.with(Describer::renew_keys);
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -468,9 +519,40 @@ impl PySessionDescriber {
     }
 
     /// For another early dialog of the same INVITE.
-    fn fork(&self) -> PySessionDescriber {
-        self.with(|state| state.clone()).into()
+    fn fork(&self) -> PyResult<PySessionDescriber> {
+        let secret = secret()?;
+        Ok(self.with(|state| state.fork(secret)).into())
     }
+}
+
+fn security(srtp: &str, keys_may_cross: bool, suites: Option<Vec<String>>) -> PyResult<Security> {
+    let policy = match srtp {
+        "never" => Policy::Never,
+        "offered" => Policy::Offered,
+        "required" => Policy::Required,
+        _ => return Err(PyValueError::new_err(format!("no policy of SRTP: {srtp:?}"))),
+    };
+    let named = |name: &String| Suite::named(name).ok_or_else(|| PyValueError::new_err(format!("no suite of SRTP: {name:?}")));
+    let suites = suites.map_or_else(|| Ok(SUITES.to_vec()), |names| names.iter().map(named).collect())?;
+    Ok(Security {
+        policy,
+        keys_may_cross,
+        suites,
+    })
+}
+
+/// What the keys of one leg are made of.
+fn secret() -> PyResult<Zeroizing<[u8; 32]>> {
+    let mut secret = Zeroizing::new([0; 32]);
+    rustix::rand::getrandom(secret.as_mut_slice(), rustix::rand::GetRandomFlags::empty()).map_err(std::io::Error::from)?;
+    Ok(secret)
+}
+
+/// The codecs that a description names which describes no session.
+#[pyfunction]
+fn read_capabilities(py: Python<'_>, body: &[u8]) -> PyResult<Vec<PyCodec>> {
+    let codecs = trunkline_sip::sdp::read_capabilities(body).map_err(|error| raised(py, error.into()))?;
+    Ok(codecs.into_iter().map(PyCodec).collect())
 }
 
 /// Add this file's classes and functions to the module.
@@ -482,8 +564,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let names = PyTuple::new(module.py(), names.into_iter().collect::<PyResult<Vec<_>>>()?)?;
     module.add("Direction", typing.getattr("Union")?.get_item(names)?)?;
     module.add("NegotiationError", negotiation_error_class(module.py())?)?;
+    module.add_function(wrap_pyfunction!(read_capabilities, module)?)?;
     module.add_class::<PyCodec>()?;
     module.add_class::<PyFax>()?;
+    module.add_class::<PySrtpKeys>()?;
     module.add_class::<PyMediaPlan>()?;
     module.add_class::<PyRemoteOffer>()?;
     module.add_class::<PySessionDescriber>()

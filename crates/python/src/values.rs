@@ -11,6 +11,7 @@ use trunkline_sip::header::{NameAddr, Parameterized, Params, Via};
 use trunkline_sip::message::{Limits, Message, ParseError};
 use trunkline_sip::uri::{Changes, Uri};
 
+use crate::fields::PyReason;
 use crate::parts::PyBodyPart;
 
 /// The stable interface of Python 3.11 has no way to derive a native class from an exception, so this one is made by Python.
@@ -500,6 +501,25 @@ impl PyMessage {
 
     fn values(&self, name: &str) -> Vec<String> {
         self.0.values(name)
+    }
+
+    fn tokens(&self, name: &str) -> Vec<String> {
+        self.0.tokens(name)
+    }
+
+    #[getter]
+    fn privacy(&self) -> Vec<String> {
+        self.0.privacy()
+    }
+
+    #[getter]
+    fn reasons(&self) -> Vec<PyReason> {
+        self.0.reasons().into_iter().map(PyReason::from).collect()
+    }
+
+    #[getter]
+    fn retry_after_s(&self) -> Option<u32> {
+        self.0.retry_after_s()
     }
 
     fn integer(&self, py: Python<'_>, name: &str) -> PyResult<Option<u32>> {

@@ -101,8 +101,16 @@ impl Writer {
     }
 
     fn given(&mut self, headers: Headers) {
-        for (name, value) in headers.iter().filter(|(name, _)| Name::parse(name) != Some(Name::ContentLength)) {
-            self.line(&[name, ": ", value]);
+        for (name, value) in headers {
+            // RFC 3323 §4.1: an empty User-Agent keeps ours out, and is none itself.
+            let left_out = match Name::parse(name) {
+                Some(Name::ContentLength) => true,
+                Some(Name::UserAgent) => value.is_empty(),
+                _ => false,
+            };
+            if !left_out {
+                self.line(&[name, ": ", value]);
+            }
         }
     }
 
@@ -177,7 +185,8 @@ pub fn check_response(status: u16, reason: Option<&str>, to_tag: Option<&str>, h
     check_headers(headers, &[Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq])
 }
 
-/// Build a request: Via, Max-Forwards (70 where `headers` has none), the headers in their order, User-Agent, Content-Length.
+/// Build a request: Via, Max-Forwards (70 where `headers` has none), the headers in their order, User-Agent (none where `headers` has an
+/// empty one), Content-Length.
 ///
 /// # Errors
 ///

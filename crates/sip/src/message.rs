@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::header::{AddressScan, CSeq, Name, NameAddr, RAck, Via, parse_integer, parse_rseq, split_list, trim};
+use crate::header::{
+    AddressScan, CSeq, Name, NameAddr, RAck, Reason, Via, is_token, leading_integer, parse_integer, parse_rseq, split_list, trim,
+    without_params,
+};
 use crate::multipart::{Fields, Part, parts};
 use index::{Index, Line, Span, Start};
 pub(crate) use index::{content_length, head_lines};
@@ -213,13 +216,47 @@ impl Message {
             .transpose()
     }
 
+    /// The values of a list header without their parameters, in lower case, over all its lines: the media types of Accept (RFC 3261 §20.1).
+    #[must_use]
+    pub fn tokens(&self, name: &str) -> Vec<String> {
+        let mut tokens = Vec::new();
+        for line in self.lines(name) {
+            tokens.extend(split_list(&line).map(without_params).filter(|token| !token.is_empty()));
+        }
+        tokens
+    }
+
+    /// What Privacy asks for, in lower case, over all its lines: its values stand between semicolons (RFC 3323 §4.2).
+    #[must_use]
+    pub fn privacy(&self) -> Vec<String> {
+        let mut wanted = Vec::new();
+        for line in self.lines("Privacy") {
+            let values = line.split([';', ',']).map(trim).filter(|value| is_token(value));
+            wanted.extend(values.map(str::to_ascii_lowercase));
+        }
+        wanted
+    }
+
+    /// The reasons that it gives (RFC 3326), without those that cannot be read.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        for line in self.lines("Reason") {
+            reasons.extend(split_list(&line).filter_map(Reason::read));
+        }
+        reasons
+    }
+
+    /// The seconds of Retry-After, without its comment and parameters (RFC 3261 §20.33).
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u32> {
+        self.header("Retry-After").and_then(|value| leading_integer(&value))
+    }
+
     /// The media type of the body in lower case, without parameters: `application/sdp`.
     #[must_use]
     pub fn content_type(&self) -> Option<String> {
-        let value = self.header(Name::ContentType.as_str())?;
-        let media_type = value.split(';').next().unwrap_or_default();
-        let lower: String = media_type.chars().filter(|letter| !letter.is_whitespace()).collect();
-        Some(lower.to_ascii_lowercase())
+        self.header(Name::ContentType.as_str()).map(|value| without_params(&value))
     }
 
     /// The parts of the body: one for a plain body, the leaves of a multipart one (RFC 5621), none for an empty one.

@@ -14,13 +14,14 @@ from trunkline.calls.codecs import answerable, shared, theirs
 from trunkline.calls.failure import NO_MEDIA_PORT
 from trunkline.calls.link import Happening, News, Stage
 from trunkline.errors import CallStateError, NoMediaPorts
-from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
+from trunkline.sip.endpoint import Codec, Direction, Headers, MediaPlan, Message, NegotiationError, SipParseError
 from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
+    from trunkline.sip.invite_session import InviteSession
 
-__all__ = ["acknowledged", "answer", "answer_alone", "confirmed", "early_offer", "preview"]
+__all__ = ["acked", "acknowledged", "answer", "answer_alone", "confirmed", "early_offer", "preview"]
 
 
 def preview(channel: Channel, source: Channel, news: News) -> None:
@@ -67,8 +68,12 @@ def answer(channel: Channel, source: Channel, news: News) -> None:
         channel.align(source, fresh=fresh)
 
 
-def answer_alone(channel: Channel) -> bool:
+def answer_alone(channel: Channel, headers: Headers = ()) -> bool:
     """Answer the caller with nobody behind: silence is sent. False when he has given up.
+
+    Args:
+        channel: Where he waits.
+        headers: Further header fields of the 200.
 
     Raises:
         NegotiationError: There is no common codec.
@@ -80,14 +85,16 @@ def answer_alone(channel: Channel) -> bool:
         body = _again(channel)
     else:
         body = _describe(channel, channel.usable, "sendrecv", None)
-    if not channel.send_answer(body):
+    if not channel.send_answer(body, headers):
         return False
     channel.silence()
     return True
 
 
-def answer_instead(channel: Channel, plan: MediaPlan, direction: Direction) -> bool:
-    """Answer who takes somebody's place in a call with what the other side has agreed. False when he has given up.
+def answer_instead(
+    channel: Channel, codecs: Sequence[Codec], direction: Direction, ptime_ms: int | None = None
+) -> bool:
+    """Answer who takes somebody's place in a call with what the other side can. False when he has given up.
 
     Raises:
         NegotiationError: There is no common codec.
@@ -95,9 +102,33 @@ def answer_instead(channel: Channel, plan: MediaPlan, direction: Direction) -> b
     """
     if channel.offer is None or channel.incoming is None:
         raise NegotiationError("an INVITE that replaces another is to bring an offer")
-    codecs = answerable(channel.offer.codecs, plan.receive_codecs, channel.usable)
-    body = _describe(channel, codecs, direction, plan.ptime_ms)
-    return channel.send_answer(body)
+    chosen = answerable(channel.offer.codecs, codecs, channel.usable)
+    return channel.send_answer(_describe(channel, chosen, direction, ptime_ms))
+
+
+def acked(channel: Channel, session: InviteSession, ack: Message) -> None:
+    """The ACK to the 200: with the answer where the 200 brought our offer."""
+    session.confirm()
+    link = channel.link
+    if not channel.awaits_answer:
+        follow_early(channel)
+        return
+    channel.awaits_answer = False
+    if not confirmed(channel, ack):
+        session.lose("the ACK brought no usable answer to our offer")
+    elif link is not None:
+        link.tell(channel, Happening.ANSWERED, News(plan=channel.plan))
+
+
+def follow_early(channel: Channel) -> None:
+    """Tell a side of what the other one agreed to before the answer, where it could not be told then."""
+    other = channel.link.other(channel) if channel.link is not None else None
+    if other is None or other.stage is not Stage.UP:
+        return
+    for late, ahead in ((channel, other), (other, channel)):
+        if late.behind:
+            late.behind = False
+            late.follow(ahead)
 
 
 def confirmed(channel: Channel, ack: Message) -> bool:

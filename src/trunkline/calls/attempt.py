@@ -6,19 +6,22 @@ early dialog with an offer/answer state of its own (RFC 3261 §13.2.2.4, RFC 326
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from trunkline.calls.codecs import answerable, fallback
+from trunkline.calls.codecs import fallback
+from trunkline.calls.early_offer import EarlySide, answer_here, refuse_or_answer
 from trunkline.calls.environment import Environment
 from trunkline.calls.failure import reason, warning
 from trunkline.calls.peers import Target
 from trunkline.calls.redirect import Redirections
 from trunkline.media.engine import Leg
-from trunkline.sip.capabilities import SDP
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog, next_hop
+from trunkline.sip.early_update import EarlyUpdate
 from trunkline.sip.endpoint import (
     Codec,
     Direction,
@@ -29,11 +32,14 @@ from trunkline.sip.endpoint import (
     NegotiationError,
     SipParseError,
     Uri,
+    read_capabilities,
 )
 from trunkline.sip.invite import InviteClient, end_unwanted
 from trunkline.sip.request import Failure
 
 __all__ = ["Attempt", "AttemptOwner", "Won"]
+
+log = logging.getLogger("trunkline.calls")
 
 MAX_EARLY_DIALOGS = 16
 """Early dialogs of one INVITE that are told apart; what further ones say of media is not heard."""
@@ -114,6 +120,8 @@ class Attempt:
         self._sure: set[str] = set()
         self.on_plan: Callable[[MediaPlan], None] = lambda plan: None
         """Told of a plan that an UPDATE in an early dialog changed."""
+        self.on_offer: Callable[[EarlySide, EarlyUpdate], None] | None = None
+        """Takes an offer by UPDATE in its early dialog; None while several are called."""
         self._said: set[tuple[str, int, bool]] = set()
         party = target.party
         self._redirections = Redirections(target.uri, party.follow_redirects)
@@ -129,7 +137,7 @@ class Attempt:
         self.timer = env.session_timer(party)
         self._early.clear()
         self._sure.clear()
-        self._offered = env.describer()
+        self._offered = env.describer(party, flow)
         body = self._offered.offer(
             address=self.address,
             port=self.leg.port,
@@ -154,13 +162,18 @@ class Attempt:
             nat=party.nat,
             timer=self.timer,
             reliable=party.reliable,
-            on_offer=self._answer_early,
+            on_offer=self._on_early_offer,
+            discreet=party.anonymous,
         )
 
     @property
     def heard(self) -> bool:
         """Whether the other side has sent anything, be it a 100."""
         return self._client.heard
+
+    def has_early(self, key: tuple[str, str, str]) -> bool:
+        """Whether a dialog by that key is an early one of it."""
+        return self._client.has_early(key)
 
     @property
     def is_abroad(self) -> bool:
@@ -233,7 +246,12 @@ class Attempt:
             return False
         target = self.target
         routed = any(name.lower() == "route" for name, _ in target.headers)
-        self._prepare(uri, target.flow if routed else next_hop(uri, target.flow))
+        try:
+            self._prepare(uri, target.flow if routed else next_hop(uri, target.flow))
+        except NegotiationError as error:
+            # SRTP is required, and the way there is in the clear
+            log.info("%s is not tried: %s", uri, error.reason)
+            return False
         self._client.start()
         return True
 
@@ -250,12 +268,12 @@ class Attempt:
         return True
 
     def _their_codecs(self, message: Message) -> Sequence[Codec]:
-        """What the description in a 488 says that they can (RFC 3261 §21.4.26); empty where there is none."""
-        if message.content_type != SDP:
+        """What the description in a 488 says that they can (RFC 3264 §9, RFC 3261 §21.4.26); empty where there is none."""
+        if not message.sdp:
             return ()
         try:
-            return self._env.describer().read_offer(message.sdp).codecs
-        except (NegotiationError, SipParseError):
+            return read_capabilities(message.sdp)
+        except SipParseError:
             return ()
 
     # --- descriptions -----------------------------------------------------------------------------------------------
@@ -280,21 +298,33 @@ class Attempt:
         self._early[message.to_tag] = early
         return plan
 
-    def _answer_early(self, tag: str, body: bytes) -> bytes | None:
-        """Our answer to an offer by UPDATE in an early dialog, where our own offer has its answer (RFC 3311 §5.2)."""
-        early = self._early.get(tag) if tag in self._sure and self._owner is not None else None
-        if early is None or early.plan is None:
+    @property
+    def plan(self) -> MediaPlan | None:
+        """What its last early answer agreed to; None before one."""
+        return next((early.plan for early in reversed(self._early.values())), None)
+
+    @property
+    def side(self) -> EarlySide | None:
+        """Its early dialog, where there is one alone whose answer arrived for sure."""
+        return self._side(next(iter(self._early))) if len(self._early) == 1 else None
+
+    def _side(self, tag: str) -> EarlySide | None:
+        early, updates = self._early.get(tag), self._client.updates(tag)
+        if tag not in self._sure or early is None or early.plan is None or updates is None or self._owner is None:
             return None
-        try:
-            offer = early.read_offer(body)
-            codecs = answerable(offer.codecs, early.plan.receive_codecs, self.target.party.codecs)
-            answer, plan = early.answer(
-                offer, address=self.address, port=self.leg.port, codecs=codecs, ptime_ms=early.plan.ptime_ms
-            )
-        except (NegotiationError, SipParseError):
-            return None
-        self.on_plan(plan)
-        return answer
+        usable = self.target.party.codecs
+        return EarlySide(early, updates, self.leg, self.address, usable, lambda plan: self.on_plan(plan))
+
+    def _on_early_offer(self, tag: str, update: EarlyUpdate) -> None:
+        """They offer something else by UPDATE in an early dialog."""
+        side = self._side(tag)
+        if side is None:
+            # RFC 3311 §5.2: our own offer has no answer that counts yet
+            update.reject(491)
+        elif self.side is not None and self.on_offer is not None:
+            self.on_offer(side, update)
+        else:
+            refuse_or_answer(side, update, partial(answer_here, side, update))
 
     def _agree(self, message: Message) -> tuple[Description, MediaPlan]:
         """The answer of the 2xx, or the one of its early dialog where the 2xx repeats none."""

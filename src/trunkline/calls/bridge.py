@@ -81,10 +81,18 @@ class Bridge:
 
     def released(self, course: Course, happening: Happening) -> None:
         """From the course that stays: the other side is gone."""
-        left, right = self._courses
-        gone = right if course is left else left
         if not self._outcome.done():
-            self._outcome.set_result(BridgeOutcome(gone.call, _HOW.get(happening, BridgeEnd.CLOSED)))
+            self._outcome.set_result(BridgeOutcome(self.opposite(course).call, _HOW.get(happening, BridgeEnd.CLOSED)))
+
+    def opposite(self, course: Course) -> Course:
+        """The other session."""
+        left, right = self._courses
+        return right if course is left else left
+
+    def take_in(self, course: Course, newcomer: Channel) -> None:
+        """From a transfer: on that session's side somebody else talks now."""
+        left, right = self._channels
+        self._channels = (newcomer, right) if course is self._courses[0] else (left, newcomer)
 
     def on_linked(self) -> None:
         """From the alignment: they hear each other."""
@@ -97,9 +105,11 @@ class Bridge:
             self._outcome.set_exception(CallFailed.of(failure.status, failure.reason))
 
     def _untie(self) -> None:
+        for course in self._courses:
+            course.transfers.unbridged(self)
         for course, channel in zip(self._courses, self._channels, strict=True):
             if course.bridge is self:
                 course.bridge = None
-                if channel.link is not None:
+                if channel.link is not None and channel.link.owner is self:
                     channel.unlink()
                     course.watch_alone(channel)

@@ -7,6 +7,7 @@ happens on it goes to the session's `Course`, and over its `Link` to the other s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from trunkline.calls import answering
 from trunkline.calls.align import Alignment
@@ -14,12 +15,14 @@ from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
 from trunkline.calls.codecs import common, offerable, theirs, with_events
 from trunkline.calls.destinations import Wanted
+from trunkline.calls.early_offer import take_early_offer, take_from_caller
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
 from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
+from trunkline.calls.securing import Secured
 from trunkline.calls.translated import translated
 from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
@@ -27,6 +30,7 @@ from trunkline.events import FailedAttempt
 from trunkline.media.engine import Leg
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
+from trunkline.sip.early_update import EarlyUpdate
 from trunkline.sip.endpoint import (
     Codec,
     Flow,
@@ -46,7 +50,7 @@ PASSED_PROVISIONALS = frozenset({180, 181, 182, 183})
 """What a waiting caller is told; 199 and private ones concern us alone."""
 
 
-class Channel:
+class Channel(Secured):
     """One leg of a session.
 
     Args:
@@ -74,13 +78,17 @@ class Channel:
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
-        self._outgoing: Outgoing | None = None
+        self.outgoing: Outgoing | None = None
+        self.early: Attempt | None = None
+        """Who is heard before the answer."""
         self._alignment: Alignment | None = None
         self._crossing: Crossing | None = None
         self._watched = False
         self._translated = False
         self.awaits_answer = False
         """Our offer went out, and the ACK of the 200 is to bring the answer."""
+        self.behind = False
+        """The other side has agreed to something else early, of which this one is told when both are up."""
 
     def __repr__(self) -> str:
         return f"<Channel {self.id.name} {self.stage.name.lower()}>"
@@ -95,7 +103,7 @@ class Channel:
             SipParseError: Its description is malformed.
             NegotiationError: Nothing that it offers can be used.
         """
-        describer = self.env.describer()
+        describer = self.env.describer(party, request.flow)
         if request.message.sdp:
             self._offer = describer.read_offer(request.message.sdp)
         self.party = party
@@ -115,8 +123,8 @@ class Channel:
 
     def place(self, wanted: Wanted, offering: Offering, timeout_s: float) -> None:
         """Start calling."""
-        self._outgoing = Outgoing(self.env, self, wanted, offering, timeout_s=timeout_s, log=self.log)
-        self._outgoing.start()
+        self.outgoing = Outgoing(self.env, self, wanted, offering, timeout_s=timeout_s, log=self.log)
+        self.outgoing.start()
 
     def open_leg(self) -> Leg:
         """The media leg, opened when first needed.
@@ -134,15 +142,15 @@ class Channel:
 
     def holds(self, line: str) -> list[object | None]:
         """Its calls over a line: None where it is one, and while it is placed what the limits know each by."""
-        if self._outgoing is not None:
-            return [hold for name, hold in self._outgoing.holding if name == line]
+        if self.outgoing is not None:
+            return [hold for name, hold in self.outgoing.holding if name == line]
         party = self.party
         return [None] if party is not None and (party.peer_type, party.name) == (PeerType.LINE, line) else []
 
     @property
     def called(self) -> list[Party]:
         """Who is being called now; nobody before that and from the answer on."""
-        return self._outgoing.called if self._outgoing is not None else []
+        return self.outgoing.called if self.outgoing is not None else []
 
     def headers(self, name: str) -> list[str]:
         """All header fields of that name in the INVITE of who called, or the 2xx of who was called."""
@@ -191,23 +199,23 @@ class Channel:
         """Answer the caller with what the other side agreed, and relay."""
         answering.answer(self, source, news)
 
-    def answer_alone(self) -> bool:
+    def answer_alone(self, headers: Headers = ()) -> bool:
         """Answer the caller with nobody behind: silence is sent. False when he has given up.
 
         Raises:
             NegotiationError: There is no common codec.
             NoMediaPorts: There is no port.
         """
-        return answering.answer_alone(self)
+        return answering.answer_alone(self, headers)
 
-    def send_answer(self, body: bytes) -> bool:
+    def send_answer(self, body: bytes, headers: Headers = ()) -> bool:
         """Send the 200; False when the caller has given up: that is on its way to us."""
         incoming = self.incoming
-        if incoming is None or not incoming.answer(body):
+        if incoming is None or not incoming.answer(body, headers):
             return False
         self.incoming = None
-        # nothing else is offered before the ACK brings the answer
-        self.awaits_answer = self.describer is not None and self.describer.offer_pending
+        # nothing else is offered before the ACK brings the answer; an offer by UPDATE of ours has its own
+        self.awaits_answer = self.describer is not None and self.describer.offer_pending and self.plan is None
         self._answered = self._rise(
             incoming.dialog, incoming.contact, timer=incoming.timer, theirs=incoming.message, confirmed=False
         )
@@ -234,8 +242,8 @@ class Channel:
 
     def give_up(self, headers: Headers) -> None:
         """CANCEL what is being placed."""
-        if self._outgoing is not None:
-            self._outgoing.give_up(headers)
+        if self.outgoing is not None:
+            self.outgoing.give_up(headers)
         self.finish()
 
     def refuse(self, news: News) -> None:
@@ -319,9 +327,9 @@ class Channel:
             self.leg.handler = None
             self.leg.close()
         self.unlink()
-        self.incoming = self._outgoing = self.invite = None
+        self.incoming = self.outgoing = self.invite = None
         # the session may be kept for long, by an event in the record
-        self._offer = self.describer = None
+        self._offer = self.describer = self.early = None
 
     # --- from the INVITE that arrived -------------------------------------------------------------------------------
 
@@ -334,16 +342,8 @@ class Channel:
     def on_answer_confirmed(self, ack: Message) -> None:
         """From `Incoming`."""
         answered, self._answered = self._answered, None
-        if answered is None:
-            return
-        answered.confirm()
-        if not self.awaits_answer:
-            return
-        self.awaits_answer = False
-        if not answering.confirmed(self, ack):
-            answered.lose("the ACK brought no usable answer to our offer")
-        elif self.link is not None:
-            self.link.tell(self, Happening.ANSWERED, News(plan=self.plan))
+        if answered is not None:
+            answering.acked(self, answered, ack)
 
     def on_answer_unconfirmed(self) -> None:
         """From `Incoming`: RFC 3261 §13.3.1.4, the dialog is ended with BYE."""
@@ -356,9 +356,9 @@ class Channel:
         """From `Incoming`."""
         return answering.acknowledged(self, prack)
 
-    def on_early_offer(self, body: bytes) -> bytes | None:
+    def on_early_offer(self, update: EarlyUpdate) -> None:
         """From `Incoming`."""
-        return answering.early_offer(self, body)
+        take_from_caller(self, update)
 
     def on_unacknowledged(self) -> None:
         """From `Incoming`: no PRACK came, and 504 has gone out."""
@@ -372,7 +372,7 @@ class Channel:
     def on_progress(self, attempt: Attempt, message: Message, plan: MediaPlan | None, *, alone: bool) -> None:
         """From `Outgoing`."""
         if alone and plan is not None:
-            attempt.on_plan = self.apply
+            attempt.on_plan, attempt.on_offer, self.early = self.apply, partial(take_early_offer, self), attempt
             self.party = attempt.target.party
             self._take_leg(attempt.leg, attempt.address)
             self._flow = attempt.target.flow
@@ -399,11 +399,11 @@ class Channel:
             if self.link is not None:
                 self.link.tell(self, Happening.TURNED)
             self.leg.handler = None
-            self.leg = self.party = self._flow = None
+            self.leg = self.party = self._flow = self.early = None
 
     def on_placed(self, won: Won) -> None:
         """From `Outgoing`."""
-        self._outgoing = None
+        self.outgoing = self.early = None
         target = won.attempt.target
         self.owner.ledger.attempt_won(target, self.env.endpoint.now_s)
         self.party, self.message = target.party, won.message
@@ -414,12 +414,12 @@ class Channel:
 
     def on_not_placed(self, why: NotPlaced) -> None:
         """From `Outgoing`."""
-        self._outgoing = None
+        self.outgoing = None
         self.owner.on_not_placed(self, why)
 
     def on_placing_timeout(self, attempts: tuple[FailedAttempt, ...]) -> None:
         """From `Outgoing`."""
-        self._outgoing = None
+        self.outgoing = None
         self.owner.on_placing_timeout(self, attempts)
 
     # --- from the dialog and the leg --------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ from trunkline.events import (
     FailedAttempt,
     IncomingCall,
 )
-from trunkline.sip.endpoint import Message, NegotiationError, RequestReceived
+from trunkline.sip.endpoint import Headers, Message, NegotiationError, RequestReceived
 from trunkline.sip.refer import Refer
 from trunkline.sip.request import Failure
 
@@ -160,7 +160,7 @@ class Course:
         if self.closed_reason is not None:
             placement.settle(self._ended())
             return
-        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link is not None:
+        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link or self.bridge:
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
         self._decision.made()
         self.ledger.placed(wanted)
@@ -176,8 +176,8 @@ class Course:
             return
         one.place(wanted, offering, timeout_s)
 
-    def answer(self) -> None:
-        """Answer channel ZERO with nobody behind it.
+    def answer(self, headers: Headers = ()) -> None:
+        """Answer channel ZERO with nobody behind it; `headers` go with the 200.
 
         Raises:
             CallStateError: It does not wait for an answer.
@@ -188,7 +188,7 @@ class Course:
         if self.zero.stage not in WAITING:
             raise CallStateError(f"the call cannot be answered: it is {self.state.value}")
         try:
-            answered = self.zero.answer_alone()
+            answered = self.zero.answer_alone(headers)
         except NegotiationError as error:
             raise self._unanswerable(488, error.reason) from error
         except NoMediaPorts as error:
@@ -246,7 +246,7 @@ class Course:
             CallStateError: There is none.
         """
         self.check_open()
-        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link is not None:
+        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link or self.bridge:
             raise CallStateError(f"the call has no free answered channel: it is {self.state.value}")
         return self.zero
 
@@ -430,6 +430,7 @@ class Course:
         for channel in self.channels:
             channel.watch(True)
         self.ledger.connected(self.env.endpoint.now_s)
+        self.env.on_up(self.call)
         placement, self._placement = self._placement, None
         self.emit(CallSessionConnected(self.call))
         if placement is not None:
@@ -453,7 +454,7 @@ class Course:
         """End both channels by the table, let go of everything, say `closed`. Once, whatever goes wrong on the way."""
         if self.closed_reason is not None:
             return
-        self._guarded(self.transfers.stop)
+        self._guarded(self.transfers.stop, happening)
         self.closed_reason = closed
         try:
             self._decision.made()
@@ -464,9 +465,8 @@ class Course:
             self.ledger.closed(self.env.endpoint.now_s)
             self._on_over(self.call)
             self.emit(CallSessionClosed(self.call, closed))
-            for watcher in self._watchers:
-                if not watcher.done():
-                    watcher.set_result(closed)
+            for watcher in (each for each in self._watchers if not each.done()):
+                watcher.set_result(closed)
 
     def _end_channels(self, happening: Happening, news: News) -> None:
         channels = self.channels

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
 from trunkline.media.engine import Leg, MediaEngine
+from trunkline.sip.capabilities import SECURE_TRANSPORTS
 from trunkline.sip.description import Description
 from trunkline.sip.endpoint import Endpoint, Flow, SessionDescriber
 from trunkline.sip.session_timer import SessionTimer, SessionTimes
@@ -94,6 +95,8 @@ class Environment:
         self.journal = journal
         self.sessions: Callable[[], Iterable[CallSession]] = lambda: ()
         """All sessions that are not closed."""
+        self.on_up: Callable[[CallSession], None] = lambda call: None
+        """Hears of each session whose parties hear each other now."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -165,9 +168,17 @@ class Environment:
 
     # --- media ------------------------------------------------------------------------------------------------------
 
-    def describer(self) -> Description:
-        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2)."""
-        describer = SessionDescriber(session_id=random.getrandbits(62), session_name=self.options.session_name)
+    def describer(self, party: Party, flow: Flow) -> Description:
+        """A fresh offer/answer state with an `o=` identity of its own (RFC 8866 §5.2), for a peer over that flow.
+
+        Its `s=` line tells nothing where the caller stays anonymous (RFC 3323 §4.1).
+        """
+        describer = SessionDescriber(
+            session_id=random.getrandbits(62),
+            session_name="-" if party.anonymous else self.options.session_name,
+            srtp=party.srtp,
+            keys_may_cross=party.srtp_in_clear or flow.transport in SECURE_TRANSPORTS,
+        )
         return Description(describer)
 
     def session_timer(self, party: Party) -> SessionTimer:

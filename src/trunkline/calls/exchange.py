@@ -20,7 +20,7 @@ from trunkline.errors import CallEnded, CallFailed
 from trunkline.media.engine import MediaEngine
 from trunkline.sip.dialog import DialogError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, NegotiationError, RequestReceived, SipParseError
-from trunkline.sip.refer import ReferRefused, Replaces
+from trunkline.sip.refer import ReferRefused, replaces_of
 from trunkline.sip.session_timer import requires, supports
 
 __all__ = ["CallOptions", "Exchange"]
@@ -58,6 +58,10 @@ class Exchange:
         """Hears of each session that is over, before its `closed` is told."""
         self._numbers = itertools.count(1)
         self._stopping = False
+
+    def when_up(self, hear: Callable[[CallSession], None]) -> None:
+        """Have `hear` called with each session whose parties hear each other now, before its `connected` is told."""
+        self._env.on_up = hear
 
     @property
     def sessions(self) -> tuple[CallSession, ...]:
@@ -100,7 +104,7 @@ class Exchange:
             env.endpoint.respond(request.tx, 503)
             return None
         try:
-            replaces = Replaces.of(request.message)
+            replaces = replaces_of(request.message)
         except ReferRefused as refused:
             env.endpoint.respond(request.tx, refused.status, refused.reason)
             return None

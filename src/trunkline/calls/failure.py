@@ -168,8 +168,11 @@ def failure_of(error: PlacementError) -> Failure:
 # --------------------------------------------------------------------
 
 
-_CAUSE = re.compile(r";\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
-_TEXT = re.compile(r';\s*text\s*=\s*"([^"\\\x00-\x1f]{0,80})"', re.IGNORECASE)
+MAX_TEXT = 80
+"""Characters of the words in a Reason that cross at most."""
+
+MAX_CAUSE = 999
+
 _PROTOCOLS = {"sip": "SIP", "q.850": "Q.850"}
 
 
@@ -190,14 +193,12 @@ COMPLETED_ELSEWHERE = reason(200, "Call completed elsewhere")
 def reasons_of(message: Message) -> list[tuple[str, str]]:
     """The Reason headers of a BYE, CANCEL or failure, rebuilt: protocol, cause and text, nothing else crosses."""
     crossed = []
-    for value in message.values("Reason")[:MAX_REASONS]:
-        protocol = _PROTOCOLS.get(value.split(";", 1)[0].strip().lower())
-        cause = _CAUSE.search(value)
-        if protocol is None or cause is None:
+    for said in message.reasons[:MAX_REASONS]:
+        protocol = _PROTOCOLS.get(said.protocol.lower())
+        if protocol is None or said.cause is None or said.cause > MAX_CAUSE:
             continue
-        text = _TEXT.search(value)
-        said = f' ;text="{text[1]}"' if text else ""
-        crossed.append(("Reason", f"{protocol} ;cause={int(cause[1])}{said}"))
+        words = "" if said.text is None else f' ;text="{_quoted(said.text)[:MAX_TEXT]}"'
+        crossed.append(("Reason", f"{protocol} ;cause={said.cause}{words}"))
     return crossed
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-from trunkline.sip.capabilities import ALLOW, SDP, Reliable, supported
-from trunkline.sip.dialog import Dialog, DialogError
+from trunkline.sip.capabilities import ALLOW, Reliable, supported
+from trunkline.sip.dialog import Dialog
+from trunkline.sip.early_update import EarlyUpdate, EarlyUpdates
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
-from trunkline.sip.invite import InviteServer, with_body
+from trunkline.sip.invite import InviteServer
 from trunkline.sip.invite_session import RETRY_SOON
 from trunkline.sip.session_timer import SessionTimer, requires, supports
 from trunkline.sip.uas import answer_info, answer_options, refuse_unserved
@@ -35,8 +36,8 @@ class IncomingOwner(Protocol):
     def on_acknowledged(self, prack: Message) -> tuple[int, bytes]:
         """A reliable provisional was: the status and body of the answer to the PRACK."""
 
-    def on_early_offer(self, body: bytes) -> bytes | None:
-        """An UPDATE before the answer offers something else: our answer; None where it can have none now."""
+    def on_early_offer(self, update: EarlyUpdate) -> None:
+        """An UPDATE before the answer offers something else: it is to be answered."""
 
     def on_unacknowledged(self) -> None:
         """A reliable provisional never was: the INVITE has been refused with 504."""
@@ -80,11 +81,27 @@ class Incoming:
         self._always = self._able and (reliable == "required" or requires(request.message, "100rel"))
         self._early = False
         self._last: tuple[int, bool] = (0, False)
+        self._sent = self._described = self._acknowledged = 0
+        self.updates = EarlyUpdates(
+            endpoint, lambda: self.dialog, contact=contact, on_offer=lambda update: self._offered(update)
+        )
+        self.updates.note(request.message)
 
     @property
     def reliable(self) -> bool:
         """Whether a description in a provisional arrives for sure: it counts as the answer, or as our offer."""
         return self._able
+
+    @property
+    def sure(self) -> bool:
+        """Whether the caller has acknowledged a description of ours: from then on we may offer another (RFC 3311 §5.1)."""
+        return 0 < self._described <= self._acknowledged
+
+    def _offered(self, update: EarlyUpdate) -> None:
+        if self._owner is not None:
+            self._owner.on_early_offer(update)
+        else:
+            update.reject(487)
 
     def provisional(self, status: int, reason: str | None = None, body: bytes = b"", headers: Headers = ()) -> None:
         """Send a 101 to 199, with an early description if there is a body. The same twice in a row goes out once."""
@@ -96,14 +113,18 @@ class Incoming:
             self._early = True
             self._endpoint.add_dialog(self.dialog.key, self, remote_cseq=self.dialog.remote_cseq)
         reliable = self._always or (self._able and bool(body))
+        self._sent += reliable
+        if body and reliable and not self._described:
+            self._described = self._sent
         fields = [("Contact", self.contact), ("Allow", ALLOW), *headers]
         self._server.provisional(status, reason, fields, body, reliable=reliable)
 
-    def answer(self, body: bytes) -> bool:
+    def answer(self, body: bytes, headers: Headers = ()) -> bool:
         """Send the 200. False when the caller has cancelled: `on_caller_gave_up` is on its way."""
-        headers = [*supported(self.timer), *self.timer.answering(self.message, self._endpoint.now_s)]
-        if not self._server.accept(self.contact, body, headers):
+        fields = [*supported(self.timer), *self.timer.answering(self.message, self._endpoint.now_s), *headers]
+        if not self._server.accept(self.contact, body, fields):
             return False
+        self.updates.close()
         # The early dialog is the confirmed one, whose session takes it over: were it forgotten here, Rust would say 481 to the BYE of a
         # caller who hangs up at once.
         self._early = False
@@ -116,6 +137,7 @@ class Incoming:
         self._server.reject(status, reason, headers)
 
     def _forget_dialog(self) -> None:
+        self.updates.close(487)
         if self._early:
             self._early = False
             self._endpoint.remove_dialog(self.dialog.key)
@@ -147,6 +169,7 @@ class Incoming:
     def on_prack(self, message: Message) -> tuple[int, bytes]:
         """From the server transaction."""
         self.dialog.accepts(message)
+        self._acknowledged += 1
         owner = self._owner
         return owner.on_acknowledged(message) if owner is not None else (200, b"")
 
@@ -180,30 +203,12 @@ class Incoming:
         # RFC 3261 §14.2: a second INVITE before the first has its answer
         self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
 
-    def _on_update(self, request: RequestReceived) -> None:
-        body = request.message.sdp
-        if request.message.body and not body:
-            self._endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
-            return
-        answer = self._owner.on_early_offer(body) if body and self._owner is not None else b""
-        if answer is None:
-            # RFC 3311 §5.2: the offer of the INVITE has no answer yet
-            self._endpoint.respond(request.tx, 500, None, [RETRY_SOON])
-            return
-        try:
-            self.dialog.refresh_target(request.message, request.flow)
-        except DialogError as error:
-            self._endpoint.respond(request.tx, error.status, error.reason)
-            return
-        fields = with_body([("Contact", self.contact), ("Allow", ALLOW)], answer)
-        self._endpoint.respond(request.tx, 200, None, fields, answer)
-
     _by_method: ClassVar[dict[str, Callable[[Incoming, RequestReceived], None]]] = {
         "BYE": _on_bye,
         "INFO": lambda self, request: answer_info(self._endpoint, request),
         "INVITE": _on_invite,
         "OPTIONS": lambda self, request: answer_options(self._endpoint, request),
-        "UPDATE": _on_update,
+        "UPDATE": lambda self, request: self.updates.take(request),
     }
 
     def on_bye_answered(self, message: Message) -> None:

@@ -106,7 +106,7 @@ class Outgoing:
     ) -> None:
         self._env = env
         self._owner = owner
-        self._offering = offering
+        self.offering = offering
         self._first = next(placings(wanted))
         self._legs: dict[str, tuple[Leg, str]] = {}
         self._early: Leg | None = None
@@ -119,7 +119,7 @@ class Outgoing:
 
     def start(self) -> None:
         """Begin. That it failed is said in a step of its own."""
-        if self._offering.max_forwards <= 0:
+        if self.offering.max_forwards <= 0:
             self._env.call_later(0, self._turn_back)
         elif self._root is not None:
             self._root.start()
@@ -133,6 +133,10 @@ class Outgoing:
     def called(self) -> list[Party]:
         """Who is being called now."""
         return [attempt.target.party for attempt in self._root.attempts] if self._root is not None else []
+
+    def has_early(self, key: tuple[str, str, str]) -> bool:
+        """Whether a dialog by that key is an early one of somebody who is being called."""
+        return self._root is not None and any(attempt.has_early(key) for attempt in self._root.attempts)
 
     def give_up(self, headers: Headers = ()) -> None:
         """CANCEL everything; the owner hears no more. Idempotent."""
@@ -148,7 +152,7 @@ class Outgoing:
             NothingInCommon: There is no codec for it.
             NoMediaPorts: There is no port.
         """
-        codecs = self._offering.codecs_for(target.party)
+        codecs = self.offering.codecs_for(target.party)
         if not codecs:
             raise NothingInCommon
         leg, address = self._leg(target)
@@ -160,16 +164,16 @@ class Outgoing:
             leg=leg,
             address=address,
             codecs=codecs,
-            direction=self._offering.direction,
-            ptime_ms=self._offering.ptime_ms,
-            headers=[("Max-Forwards", str(self._offering.max_forwards))],
+            direction=self.offering.direction,
+            ptime_ms=self.offering.ptime_ms,
+            headers=[("Max-Forwards", str(self.offering.max_forwards))],
         )
 
     def _leg(self, target: Target) -> tuple[Leg, str]:
         """One leg per local address: the attempts share its port, for at most one of them is answered."""
         bind, written = self._env.addresses.media(target.flow)
         if bind not in self._legs:
-            leg = self._env.media.open_leg(bind, beside=self._offering.beside)
+            leg = self._env.media.open_leg(bind, beside=self.offering.beside)
             self._legs[bind] = (leg, written)
         return self._legs[bind][0], written
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.dialog import DialogKeeper
 from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
@@ -62,6 +62,10 @@ class Party:
     """How many targets of its redirections are tried; 0 for none: the application is told of the 3xx."""
     timers: SessionTimes | None = None
     """How long its sessions last unless they are refreshed; as the server's unless given."""
+    srtp: Srtp = "never"
+    """Whether its audio is SRTP (RFC 3711, RFC 4568)."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted."""
     transfer: TransferHow = "inside"
     """Whether its calls are transferred inside the server, or it is asked to by REFER."""
 

@@ -1,7 +1,7 @@
 """What is noted of a session while it lives, and the records that are made of it when it is over.
 
-A `Ledger` belongs to each `Course`, which tells it of attempts, answers and ends. `server.call_records` has the records made,
-a moment after the end, when the last counts of the media legs have arrived.
+A `Ledger` belongs to each `Course`, which tells it of attempts, answers, transfers and ends. `server.call_records` has the records made
+when it is up, and a moment after the end, when the last counts of the media legs have arrived.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.calls.destinations import Wanted, placings
-from trunkline.calls.peers import Placing, Target
+from trunkline.calls.peers import Party, Placing, Target
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.events import FailedAttempt
 from trunkline.explanation import Explanation
@@ -22,8 +22,9 @@ from trunkline.storage.records import AttemptRecord, CallRecord, Json
 
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
+    from trunkline.calls.transfer_request import TransferOutcome
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "shown_party"]
 
 MAX_ATTEMPTS = 100
 """Attempts of one session that are recorded; a handler may accept again and again."""
@@ -48,11 +49,39 @@ class _Tried:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class _Transfer:
+    """One transfer as it goes."""
+
+    how: str
+    by: str
+    whom: str
+    to: str
+    at_s: float
+    outcome: str = ""
+    status: int = 0
+    reason: str = ""
+
+    def as_json(self, wall_offset_s: float) -> Json:
+        return {
+            "at": self.at_s + wall_offset_s,
+            "how": self.how,
+            "by": self.by,
+            "whom": self.whom,
+            "to": _text(self.to),
+            "outcome": self.outcome,
+            "status": self.status,
+            "reason": _text(self.reason),
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class _Side:
     """A channel as it was when it ended."""
 
     codecs: tuple[Codec, ...]
+    srtp: str
+    """The suite; "" for plain RTP."""
     leg: Leg | None
 
 
@@ -68,6 +97,7 @@ class Ledger:
         self._answered_s: float | None = None
         self._closed_s = now_s
         self._tried: list[_Tried] = []
+        self._transfers: list[_Transfer] = []
         self._sides: dict[ChannelId, _Side] = {}
         self._wanted: Placing | None = None
         self._failure: Failure | None = None
@@ -93,6 +123,13 @@ class Ledger:
         if entry is not None:
             entry.ended_s, entry.status, entry.reason, entry.answered = now_s, 200, "OK", True
 
+    def joined(self, channel: ChannelId, party: Party, target: str, server: str, now_s: float) -> None:
+        """Somebody is in the call whom it did not call itself."""
+        if len(self._tried) < MAX_ATTEMPTS:
+            entry = _Tried(channel, party.peer_type, party.name, target, server, now_s)
+            entry.ended_s, entry.status, entry.reason, entry.answered = now_s, 200, "OK", True
+            self._tried.append(entry)
+
     def attempt_failed(self, channel: ChannelId, attempt: FailedAttempt, now_s: float) -> None:
         """One attempt failed, perhaps before anything was sent."""
         entry = self._open(attempt.target, attempt.server)
@@ -113,9 +150,33 @@ class Ledger:
         if self._answered_s is None:
             self._answered_s = now_s
 
+    def transfer_asked(self, how: str, by: Party | None, whom: Party | None, to: str, now_s: float) -> None:
+        """Somebody is to be transferred.
+
+        Args:
+            how: "blind", "attended", "application" or "replaces".
+            by: Who asks; None for the application.
+            whom: Who is kept, and talks to somebody else then.
+            to: To whom, as it was asked for.
+            now_s: The loop's time.
+        """
+        if len(self._transfers) < MAX_ATTEMPTS:
+            self._transfers.append(_Transfer(how, shown_party(by), shown_party(whom), to, now_s))
+
+    def transfer_over(self, outcome: TransferOutcome) -> None:
+        """How the last one that was asked for ended."""
+        if self._transfers and not self._transfers[-1].outcome:
+            last = self._transfers[-1]
+            last.outcome, last.status, last.reason = outcome.result.value, outcome.status, outcome.reason
+
+    def transferred_from(self, other: Ledger) -> None:
+        """The last transfer of another session took somebody out of this one."""
+        self._transfers += other._transfers[-1:]
+
     def channel_over(self, channel: ChannelId, plan: MediaPlan | None, leg: Leg | None) -> None:
         """A channel is about to let go of what it has."""
-        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), leg)
+        suite = plan.keys.suite if plan is not None and plan.keys is not None else ""
+        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), suite, leg)
 
     def closed(self, now_s: float) -> None:
         """The session is over."""
@@ -124,6 +185,7 @@ class Ledger:
     def forget(self) -> None:
         """Let go of everything: the session may be kept for long, by an event in the record."""
         self._tried.clear()
+        self._transfers.clear()
         self._sides.clear()
         self._failure = None
 
@@ -135,13 +197,13 @@ class Ledger:
     # --- the records ------------------------------------------------------------------------------------------------
 
     def records(
-        self, call: CallSession, reason: ClosedReason, wall_offset_s: float
+        self, call: CallSession, reason: ClosedReason | None, wall_offset_s: float
     ) -> tuple[CallRecord, tuple[AttemptRecord, ...]]:
         """The record of the session, and one of each attempt.
 
         Args:
             call: The session.
-            reason: Why it was closed.
+            reason: Why it was closed; None while it is up.
             wall_offset_s: Added to the loop's time to make it Unix time.
         """
         attempts = tuple(
@@ -149,7 +211,7 @@ class Ledger:
         )
         return self._session(call, reason, wall_offset_s), attempts
 
-    def _session(self, call: CallSession, reason: ClosedReason, wall_offset_s: float) -> CallRecord:
+    def _session(self, call: CallSession, reason: ClosedReason | None, wall_offset_s: float) -> CallRecord:
         to_type, to_name = self._called()
         line, server = self._line_and_server(call)
         failed = self._answered_s is None
@@ -169,13 +231,14 @@ class Ledger:
             server=server,
             created_at=self._created_s + wall_offset_s,
             answered_at=None if self._answered_s is None else self._answered_s + wall_offset_s,
-            closed_at=self._closed_s + wall_offset_s,
-            closed_reason=reason.name.lower(),
+            closed_at=max(self._closed_s, self._answered_s or 0.0) + wall_offset_s,
+            closed_reason=reason.name.lower() if reason is not None else "",
             status=failure.status if failure is not None else 0,
             reason=_text(failure.reason) if failure is not None else "",
             zero=_quality(self._sides.get(ChannelId.ZERO)),
             one=_quality(self._sides.get(ChannelId.ONE)),
             explanation=explained.as_json() if explained is not None else {},
+            transfers=[each.as_json(wall_offset_s) for each in self._transfers],
         )
 
     def _called(self) -> tuple[str, str]:
@@ -217,15 +280,22 @@ def _kind(peer_type: PeerType) -> str:
     return peer_type.name.lower()
 
 
+def shown_party(party: Party | None) -> str:
+    """A party in records, as `user alice`; "" for none."""
+    return f"{_kind(party.peer_type)} {party.name}" if party is not None else ""
+
+
 def _text(text: str) -> str:
     return text[:MAX_TEXT]
 
 
 def _quality(side: _Side | None) -> Json:
-    """Codec and counts of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
+    """Codec, suite of SRTP and counts of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
     if side is None or side.leg is None:
         return {}
     found: dict[str, object] = {"codec": _codec(side.codecs[0])} if side.codecs else {}
+    if side.srtp:
+        found["srtp"] = side.srtp
     counts = side.leg.statistics
     return {**found, **_counts(counts)} if counts is not None else found
 

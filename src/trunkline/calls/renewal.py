@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from trunkline.media.engine import Leg
 from trunkline.sip.description import Description, FaxAttributes
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
-from trunkline.sip.request import Failure, retry_after_s
+from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
@@ -165,5 +165,5 @@ def _retry_after_s(failure: Failure) -> float | None:
     message = failure.message
     if message is None or failure.status != 500:
         return None
-    seconds = retry_after_s(message)
+    seconds = message.retry_after_s
     return max(seconds, 0.5) if seconds is not None and seconds <= LONGEST_RETRY_S else None

@@ -21,6 +21,7 @@ from trunkline.calls.forwarding import Diverted, diversions
 from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
+from trunkline.calls.securing import renew_keys
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType
@@ -319,21 +320,36 @@ class CallSession(Transferring):
         """
         self.respond(302, None, contact)
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether the audio of every party of it goes as SRTP; `zero.encrypted` and `one.encrypted` say it per leg."""
+        one = self.one
+        return self.zero.encrypted and (one is None or one.encrypted)
+
+    def renew_keys(self) -> bool:
+        """Offer new SRTP keys to each encrypted side that is up (RFC 4568 §7.1.4); False where there is none."""
+        sides = [side for side in (self.zero, self.one) if side is not None]
+        return self._env.run(lambda: sum(map(renew_keys, sides)) > 0)
+
     def close(self) -> None:
         """End the call: 480 to a caller who waits, CANCEL to who is being called, BYE to who is up. Idempotent."""
         self._env.run(self._course.close)
 
     # --- on the loop ------------------------------------------------------------------------------------------------
 
-    async def answer(self) -> None:
+    async def answer(self, *, headers: GivenHeaders | None = None) -> None:
         """Answer the caller with nobody behind: the caller hears silence until `accept` or `bridge` brings somebody.
+
+        Args:
+            headers: Header fields of the 200, as `{"User-to-User": "..."}`.
 
         Raises:
             CallStateError: It does not wait for an answer.
             CallEnded: The caller gave up, or the session is over.
             CallFailed: 488, no codec in common; 503, no media port is free.
+            ValueError: A header field is not for the application to set.
         """
-        self._course.answer()
+        self._course.answer(checked_headers(headers))
 
     async def dial_user(
         self,

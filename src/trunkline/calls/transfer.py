@@ -1,8 +1,9 @@
 """One transfer as it is carried out: somebody leaves a call, his other party is kept, a newcomer takes his place.
 
-`calls.transfers` starts them. The newcomer is called (`CalledTransfer`) or comes out of another call (`MergedTransfer`);
-or the kept party's provider is asked by REFER (`PassedTransfer`). While one runs the transfer owns the channel that
-leaves and the newcomer: whoever hangs up ends his own leg, and a transfer that fails gives the call back.
+`calls.transfers` starts them. The newcomer is called (`CalledTransfer`), calls himself (`ReplacingTransfer`) or comes out of
+another call (`calls.merged_transfer`); or the kept party's provider is asked (`calls.passed_transfer`). While one runs
+the transfer owns the channel that leaves and the newcomer: whoever hangs up ends his own leg, and a transfer that fails
+gives the call back. Who is kept may be of another session that `bridge` has tied to this one: then the bridge goes on.
 """
 
 from __future__ import annotations
@@ -15,21 +16,32 @@ from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import carried, common, theirs
 from trunkline.calls.destinations import Wanted
 from trunkline.calls.failure import reason
-from trunkline.calls.link import SESSION, Happening, Link, News, Stage
+from trunkline.calls.link import BRIDGE, SESSION, Happening, Link, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering
 from trunkline.calls.record import Ledger
 from trunkline.calls.renewal import Renewal
 from trunkline.calls.transfer_request import TransferOutcome
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.events import CallSessionHangUp, CallSessionLost, FailedAttempt
-from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, RequestReceived, Uri
-from trunkline.sip.refer import Refer, SentRefer
+from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, RequestReceived
+from trunkline.sip.refer import Refer
 from trunkline.sip.request import Failure
 
 if TYPE_CHECKING:
+    from trunkline.calls.bridge import Bridge
     from trunkline.calls.course import Course
 
-__all__ = ["CalledTransfer", "MergedTransfer", "PassedTransfer", "ReplacingTransfer", "Transfer"]
+__all__ = [
+    "CalledTransfer",
+    "NewcomerTransfer",
+    "ReplacingTransfer",
+    "Restored",
+    "Transfer",
+    "put",
+    "take_out",
+    "tie",
+    "vacant",
+]
 
 _OFFERED: dict[Direction, Direction] = {
     "sendrecv": "sendrecv",
@@ -47,9 +59,9 @@ class Transfer:
     """What all transfers have in common; its own channels tell it what happens to them.
 
     Args:
-        course: Of the session.
+        course: Of the session of who leaves.
         leaving: The channel that leaves; None where the session has one channel alone.
-        kept: The other one.
+        kept: The other one, of the same session or of the one that it is bridged with.
         on_over: Hears the outcome, once, after the call has been rearranged or given back.
     """
 
@@ -59,6 +71,8 @@ class Transfer:
         self, course: Course, leaving: Channel | None, kept: Channel, on_over: Callable[[TransferOutcome], None]
     ) -> None:
         self.course = course
+        self.bridge = course.bridge if kept not in course.channels else None
+        self.kept_course = self.bridge.opposite(course) if self.bridge is not None else course
         self.ledger = course.ledger
         self.leaving = leaving
         self.kept = kept
@@ -67,14 +81,33 @@ class Transfer:
         if leaving is not None:
             leaving.owner = self
 
-    def stop(self) -> None:
-        """The session ends: give everything up."""
-        if not self.over:
-            self.over = True
-            self._give_up()
-            if self.leaving is not None:
-                self.leaving.owner = self.course
-            self._on_over(TransferOutcome.of(487, "the call is over"))
+    def stop(self, ended: Course, happening: Happening) -> None:
+        """A session of it ends: give everything up."""
+        if self.over:
+            return
+        self.over = True
+        self._give_up()
+        if self.leaving is not None:
+            self.leaving.owner = self.course
+        self._on_over(TransferOutcome.of(487, "the call is over"))
+        if self.bridge is not None and self.kept.link is None:
+            self._end_bridge(ended, happening)
+
+    def _end_bridge(self, ended: Course, happening: Happening) -> None:
+        """Tell who stays, where the two of the bridge were parted and their link tells nothing any more."""
+        leaving = self.leaving
+        if ended is self.course:
+            self.kept_course.on_released(self.kept, happening)
+        elif leaving is not None and leaving.stage is Stage.UP:
+            self.course.on_released(leaving, happening)
+        else:
+            self.bridge_over(happening)
+            self.course.finish(ClosedReason.FAILED, Happening.FAILED, News())
+
+    def bridge_over(self, happening: Happening) -> None:
+        """The bridge has ended by who was kept, though no link tells it."""
+        if self.bridge is not None:
+            self.bridge.released(self.course, happening)
 
     def on_cancelled(self) -> None:
         """Nobody waits for it any more: give the call back."""
@@ -138,7 +171,7 @@ class Transfer:
                 channel.finish()
                 if tied:
                     self.kept.unlink()
-                    self.course.watch_alone(self.kept)
+                    self.kept_course.watch_alone(self.kept)
             else:
                 channel.finish()
         elif not self.over:
@@ -163,12 +196,14 @@ class Transfer:
                 self._restore(leaving)
         self._on_over(TransferOutcome.of(status, words))
         if left_alone:
+            if self.bridge is not None:
+                self.kept_course.on_released(self.kept, Happening.HUNG_UP)
             course.finish(ClosedReason.FAILED, Happening.FAILED, News(headers=(reason(status, words),)))
 
     def _restore(self, leaving: Channel) -> None:
         """Let the two talk again, where they were parted."""
         if leaving.link is None:
-            tie(self.course, leaving, self.kept, Restored(leaving, self.kept))
+            tie(self.course, leaving, self.kept, self.bridge)
 
 
 class Restored:
@@ -187,11 +222,12 @@ class Restored:
         self._channels[0].log.warning("the two parties are left without a common codec: %s", failure.reason)
 
 
-def tie(course: Course, one: Channel, other: Channel, until_linked: Restored) -> None:
-    """Link two answered channels of a session, and bring them to the same codecs."""
+def tie(course: Course, one: Channel, other: Channel, bridge: Bridge | None) -> None:
+    """Link two answered channels, of a session or of a bridge, and bring them to the same codecs."""
     other.unlink()
-    one.link = other.link = Link(SESSION, one, other, course)
-    other.align(one, until_linked)
+    link = Link(SESSION, one, other, course) if bridge is None else Link(BRIDGE, one, other, bridge)
+    one.link = other.link = link
+    other.align(one, Restored(one, other))
 
 
 def put(course: Course, channel: Channel) -> None:
@@ -227,7 +263,7 @@ class NewcomerTransfer(Transfer):
         kept, newcomer = self.kept, self.newcomer
         kept.unlink()
         newcomer.unlink()
-        kept.link = newcomer.link = Link(SESSION, kept, newcomer, self)
+        kept.link = newcomer.link = Link(SESSION if self.bridge is None else BRIDGE, kept, newcomer, self)
         here, there = kept.plan, newcomer.plan
         if here is None or there is None:
             self.fail(488, "there is nothing to talk over")
@@ -273,11 +309,14 @@ class NewcomerTransfer(Transfer):
         if self.over or self.kept.link is None:
             return
         newcomer = self.newcomer
-        self.kept.link.owner = newcomer.owner = self.course
+        newcomer.owner = self.course
+        self.kept.link.owner = self.course if self.bridge is None else self.bridge
         if self.leaving is not None and self.leaving.stage is Stage.UP:
             self.ledger.channel_over(self.leaving.id, self.leaving.plan, self.leaving.leg)
-        newcomer.id = _vacant(self.leaving)
+        newcomer.id = vacant(self.leaving)
         put(self.course, newcomer)
+        if self.bridge is not None:
+            self.bridge.take_in(self.course, newcomer)
         for channel in (self.kept, newcomer):
             channel.watch(True)
         self._arrived()
@@ -304,7 +343,7 @@ class CalledTransfer(NewcomerTransfer):
     def start(self, wanted: Wanted, timeout_s: float) -> None:
         """Call him."""
         course, kept = self.course, self.kept
-        self.newcomer = Channel(course.env, self, _vacant(self.leaving), course.log)
+        self.newcomer = Channel(course.env, self, vacant(self.leaving), course.log)
         plan = kept.plan
         offering = Offering(
             codecs_for=kept.codecs_for,
@@ -329,41 +368,6 @@ class CalledTransfer(NewcomerTransfer):
         self.newcomer.finish()
 
 
-class MergedTransfer(NewcomerTransfer):
-    """A transfer to who talks in another call: the two far ends stay, both legs of who brought them together go."""
-
-    def start(self, other: Course, newcomer: Channel) -> None:
-        """Take him out of the other call."""
-        self.newcomer = newcomer
-        self._other = other
-        take_out(other, newcomer)
-        newcomer.owner = self
-        self._tie()
-
-    def _arrived(self) -> None:
-        self._other.finish(ClosedReason.TRANSFERRED, Happening.CLOSED, News())
-
-    def _give_up(self) -> None:
-        """Give him back to his call."""
-        self._stop_renewal()
-        newcomer, other = self.newcomer, self._other
-        newcomer.unlink()
-        if newcomer.stage is not Stage.UP or other.closed_reason is not None:
-            if newcomer.stage is Stage.UP:
-                newcomer.hang_up(())
-            newcomer.finish()
-            other.emit(CallSessionHangUp(other.call, newcomer.id))
-            other.finish(ClosedReason.HANGUP, Happening.HUNG_UP, News())
-            return
-        newcomer.owner = other
-        put(other, newcomer)
-        remaining = next((each for each in other.channels if each is not newcomer and each.stage is Stage.UP), None)
-        if remaining is None:
-            other.watch_alone(newcomer)
-        else:
-            tie(other, remaining, newcomer, Restored(remaining, newcomer))
-
-
 class ReplacingTransfer(NewcomerTransfer):
     """A transfer to who calls himself."""
 
@@ -371,7 +375,7 @@ class ReplacingTransfer(NewcomerTransfer):
         """Answer him and tie him in. NegotiationError and NoMediaPorts: nothing has changed."""
         self.newcomer = channel
         plan = self.kept.plan
-        if plan is None or not answer_instead(channel, plan, _OFFERED[plan.direction]):
+        if plan is None or not answer_instead(channel, plan.receive_codecs, _OFFERED[plan.direction], plan.ptime_ms):
             raise NegotiationError("the call is over")
         self._tie()
 
@@ -380,36 +384,6 @@ class ReplacingTransfer(NewcomerTransfer):
         self.newcomer.hang_up(())
 
 
-class PassedTransfer(Transfer):
-    """A transfer that the kept party's provider is asked for by REFER; it ends the session when it succeeds."""
-
-    _sent: SentRefer | None = None
-
-    def start(self, refer_to: Uri, timeout_s: float) -> None:
-        """Ask."""
-        if self.kept.invite is None:
-            self.fail(481, "the call is over")
-            return
-        try:
-            self._sent = self.kept.invite.refers.send(refer_to, self, timeout_s)
-        except ValueError as error:
-            self.fail(491, str(error))
-
-    def on_refer_accepted(self) -> None:
-        """From the REFER."""
-
-    def on_refer_over(self, status: int, reason: str) -> None:
-        """From the REFER."""
-        if status < 300:
-            self._succeed(status, reason)
-        else:
-            self.fail(status, reason)
-
-    def _give_up(self) -> None:
-        if self._sent is not None:
-            self._sent.stop()
-
-
-def _vacant(leaving: Channel | None) -> ChannelId:
+def vacant(leaving: Channel | None) -> ChannelId:
     """Whose place a newcomer takes."""
     return leaving.id if leaving is not None else ChannelId.ONE

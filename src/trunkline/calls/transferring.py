@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.calls.channel import Channel
+from trunkline.calls.consultation import Consultation
 from trunkline.calls.destinations import Destination, Several, ToUser, Wanted
 from trunkline.calls.headers import GivenHeaders
 from trunkline.calls.transfer_request import TRANSFER_TIMEOUT_S, TransferOutcome
-from trunkline.constants import ChannelId
+from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
 from trunkline.sip.endpoint import SipParseError, Uri
 
@@ -71,7 +72,8 @@ class Transferring:
             if kept.party is not None and kept.party.transfer == "refer":
                 return await self._outcome(course.transfers.pass_on(leaving, kept, to, timeout_s))
             to = self._user(kept, to)
-        wanted = self.wanted_by(kept, to, self.dial_number if dial_number is None else dial_number)
+        of_kept = course.transfers.course_of(kept).call
+        wanted = of_kept.wanted_by(kept, to, self.dial_number if dial_number is None else dial_number)
         return await self._outcome(course.transfers.transfer(leaving, kept, wanted, timeout_s))
 
     async def transfer_to_session(
@@ -83,8 +85,8 @@ class Transferring:
 
         Args:
             other: The other session.
-            channel: Who leaves this call; whoever is in both unless given, else channel ONE. In a call with one party
-                alone nobody leaves.
+            channel: Who leaves this call; whoever is in both unless given, a user before a line, else channel ONE. In a
+                call with one party alone nobody leaves.
             other_channel: The same of the other call.
 
         Returns:
@@ -103,13 +105,16 @@ class Transferring:
         mine, theirs = _who_leaves(here, there)
         leaving, kept = here.transfers.pair(mine if channel is None else channel)
         gone, newcomer = there.transfers.pair(theirs if other_channel is None else other_channel)
-        if there.transfers.far_end(gone) is not newcomer:
+        consultation = Consultation.of(there.transfers.course_of(gone or newcomer), gone, newcomer)
+        if consultation.near_course.transfers.far_end(gone) is not newcomer:
             raise CallStateError("a transfer of the other call runs already")
-        return await self._outcome(here.transfers.merge(leaving, kept, there, newcomer))
+        if newcomer in (leaving, kept):
+            raise CallStateError("the two calls are bridged with each other")
+        return await self._outcome(here.transfers.merge(leaving, kept, consultation))
 
     def wanted_by(self, kept: Channel, to: Destination, number: str) -> Wanted:
         """From the transfers: what is to be placed so that `kept` talks to `to`."""
-        if kept.id is ChannelId.ZERO:
+        if kept.id is ChannelId.ZERO and kept.message is not None and kept.message.is_request:
             return self._wanted(to, number, None, None, None, None)
         # who was called is the caller of the new leg: his number is what was dialled
         return _without_origin(self._wanted(to, number, "", self.dial_number, False, None))
@@ -149,13 +154,16 @@ class Transferring:
 
 
 def _who_leaves(here: Course, there: Course) -> tuple[ChannelId, ChannelId]:
-    """Who is in both calls; channel ONE of each where nobody is."""
-    for mine in here.channels:
-        for theirs in there.channels:
-            parties = (mine.party, theirs.party)
-            if all(parties) and len({(party.peer_type, party.name) for party in parties if party}) == 1:
-                return mine.id, theirs.id
-    return ChannelId.ONE, ChannelId.ONE
+    """Who is in both calls, a user rather than a line; channel ONE of each where nobody is."""
+    found = [
+        (mine.party.peer_type is not PeerType.USER, my_id, their_id)
+        for my_id, mine in here.transfers.parties
+        for their_id, theirs in there.transfers.parties
+        if mine.party is not None and theirs.party is not None
+        if (mine.party.peer_type, mine.party.name) == (theirs.party.peer_type, theirs.party.name)
+    ]
+    _, my_id, their_id = min(found, key=lambda each: each[0], default=(False, ChannelId.ONE, ChannelId.ONE))
+    return my_id, their_id
 
 
 def _without_origin(wanted: Wanted) -> Wanted:

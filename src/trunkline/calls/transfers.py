@@ -12,22 +12,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.calls.channel import Channel
-from trunkline.calls.destinations import Destination, Several, ToUser, Wanted
-from trunkline.calls.environment import Environment
-from trunkline.calls.link import Happening, News, Stage
+from trunkline.calls.consultation import Consultation
+from trunkline.calls.destinations import Destination, Several, ToUser, Wanted, placings
+from trunkline.calls.link import Happening, Stage
+from trunkline.calls.merged_transfer import MergedTransfer, RingingTransfer
+from trunkline.calls.passed_transfer import PassedTransfer
 from trunkline.calls.peers import PlacementError, Placing
-from trunkline.calls.transfer import CalledTransfer, MergedTransfer, PassedTransfer, ReplacingTransfer, Transfer
-from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
-from trunkline.constants import ChannelId, ClosedReason, PeerType
+from trunkline.calls.record import shown_party
+from trunkline.calls.transfer import CalledTransfer, ReplacingTransfer, Transfer
+from trunkline.calls.transfer_request import TRANSFER_TIMEOUT_S, TransferOutcome, TransferRequest, TransferResult
+from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallEnded, CallStateError
 from trunkline.events import TransferAccepted, TransferFailed, TransferRequested, TransferTimeout
 from trunkline.sip.endpoint import NameAddr, RequestReceived, SipParseError
-from trunkline.sip.refer import Refer, Referral, Replaces
+from trunkline.sip.refer import Refer, Referral, ReferRefused, Replaces
 
 if TYPE_CHECKING:
+    from trunkline.calls.bridge import Bridge
     from trunkline.calls.course import Course
 
-__all__ = ["Transfers", "find_dialog"]
+__all__ = ["Transfers"]
 
 MAX_TRANSFERS = 30
 """Transfers that are tried in one session: more is a loop."""
@@ -39,16 +43,6 @@ _EVENTS = {
 }
 
 OnOver = Callable[[TransferOutcome], None]
-
-
-def find_dialog(env: Environment, replaces: Replaces) -> tuple[Course, Channel] | None:
-    """The answered channel whose dialog a Replaces names (RFC 3891 §3), and its course."""
-    key = (replaces.call_id, replaces.to_tag, replaces.from_tag)
-    for call in env.sessions():
-        for channel in call.course.channels:
-            if channel.invite is not None and channel.stage is Stage.UP and channel.invite.dialog.key == key:
-                return call.course, channel
-    return None
 
 
 class Transfers:
@@ -64,11 +58,10 @@ class Transfers:
         self._leavers: list[Transfer] = []
         self._count = 0
 
-    def stop(self) -> None:
+    def stop(self, happening: Happening) -> None:
         """The session ends."""
-        current, self._current = self._current, None
-        if current is not None:
-            current.stop()
+        if self._current is not None:
+            self._current.stop(self._course, happening)
         leavers, self._leavers = self._leavers, []
         for leaver in leavers:
             leaver.farewell()
@@ -91,26 +84,29 @@ class Transfers:
             return
         course.log.info("channel %s asks to be transferred to %s", channel.id.name, refer.uri)
         referral = channel.invite.refers.accept(request, refer)
+        how = "blind" if refer.replaces is None else "attended"
+        self._note(how, channel, kept, str(refer.uri.replace(headers=())))
         if refer.replaces is not None:
             self._merge_referred(channel, kept, referral, refer.replaces)
         else:
             self._ask(channel, kept, request, referral)
 
     def _merge_referred(self, channel: Channel, kept: Channel, referral: Referral, replaces: Replaces) -> None:
-        """Attended (RFC 5589 §7): the dialog to be replaced is one of ours, so that nothing is sent to anybody."""
-        found = find_dialog(self._course.env, replaces)
-        newcomer = found[0].transfers.far_end(found[1]) if found is not None else None
-        if found is None or newcomer is None or found[0] is self._course:
-            self._told(referral, TransferOutcome.of(481, "there is no such call to replace"))
+        """Attended (RFC 5589 §7): the dialog to be replaced is one of ours."""
+        try:
+            other = Consultation.named(self._course.env, replaces)
+            if other.near in (channel, kept):
+                raise ReferRefused(481, "the call to replace is the one that is transferred")
+        except ReferRefused as refused:
+            self._told(referral, TransferOutcome.of(refused.status, refused.reason))
             return
-        transfer = MergedTransfer(self._course, channel, kept, self._reporting(referral))
-        self._current = transfer
-        transfer.start(found[0], newcomer)
+        self._join(channel, kept, other, self._reporting(referral))
 
     def _ask(self, channel: Channel, kept: Channel, request: RequestReceived, referral: Referral) -> None:
         """Blind: the application decides, or the default does. Who asked may hang up meanwhile."""
         course = self._course
-        waiting = self._current = Transfer(course, channel, kept, self._reporting(referral))
+        waiting = Transfer(course, channel, kept, self._reporting(referral))
+        self._begin(waiting)
         asked = TransferRequest(
             course.env,
             course.call,
@@ -158,13 +154,13 @@ class Transfers:
         """Tell the outcome to who asked; he leaves when he has heard that it succeeded."""
 
         def over(outcome: TransferOutcome) -> None:
-            transfer, self._current = self._current, None
+            transfer = self._end()
             if outcome.accepted and transfer is not None:
                 self._leavers.append(transfer)
                 referral.on_over = lambda: self._left(transfer)
             self._told(referral, outcome)
             if isinstance(transfer, PassedTransfer) and outcome.accepted:
-                self._passed()
+                transfer.close_all()
 
         return over
 
@@ -184,6 +180,9 @@ class Transfers:
             CallStateError: Another transfer runs.
         """
         self._check_free()
+        first = next(placings(wanted))
+        number = f" {first.dial_number}" if first.peer_type is PeerType.LINE else ""
+        self._note("application", None, kept, f"{first.peer_type.name.lower()} {first.peer_name}{number}")
         outcome, on_over = self._awaited()
         self._call(leaving, kept, wanted, timeout_s, on_over)
         return outcome
@@ -193,19 +192,17 @@ class Transfers:
     ) -> asyncio.Future[TransferOutcome]:
         """Ask who is kept to call somebody. CallStateError as `transfer`."""
         self._check_free()
+        self._note("application", None, kept, to)
         outcome, on_over = self._awaited()
         self._pass(leaving, kept, to, timeout_s, on_over)
         return outcome
 
-    def merge(
-        self, leaving: Channel | None, kept: Channel, other: Course, newcomer: Channel
-    ) -> asyncio.Future[TransferOutcome]:
+    def merge(self, leaving: Channel | None, kept: Channel, other: Consultation) -> asyncio.Future[TransferOutcome]:
         """Let who is kept talk to somebody of another call. CallStateError as `transfer`."""
         self._check_free()
+        self._note("application", None, kept, shown_party(other.far.party))
         outcome, on_over = self._awaited()
-        transfer = MergedTransfer(self._course, leaving, kept, on_over)
-        self._current = transfer
-        transfer.start(other, newcomer)
+        self._join(leaving, kept, other, on_over)
         return outcome
 
     def replaced(self, leaving: Channel, kept: Channel, newcomer: Channel) -> None:
@@ -215,14 +212,16 @@ class Transfers:
             NegotiationError: He cannot be answered; the call is as it was.
             NoMediaPorts: There is no port.
         """
+        self._note("replaces", newcomer, kept, shown_party(newcomer.party))
         _, on_over = self._awaited()
         transfer = ReplacingTransfer(self._course, leaving, kept, on_over)
         newcomer.owner = transfer
-        self._current = transfer
+        self._begin(transfer)
         try:
             transfer.start(newcomer)
         except BaseException:
-            self._current, leaving.owner = None, self._course
+            self._end()
+            leaving.owner = self._course
             raise
 
     def cancel(self) -> None:
@@ -234,14 +233,14 @@ class Transfers:
         future: asyncio.Future[TransferOutcome] = asyncio.get_running_loop().create_future()
 
         def over(outcome: TransferOutcome) -> None:
-            transfer, self._current = self._current, None
+            transfer = self._end()
             self._emit(outcome)
             if not future.done():
                 future.set_result(outcome)
             if outcome.accepted and transfer is not None:
                 transfer.farewell()
                 if isinstance(transfer, PassedTransfer):
-                    self._passed()
+                    transfer.close_all()
 
         return future, over
 
@@ -252,13 +251,36 @@ class Transfers:
         if channel is not None:
             return self._other(channel)
         course = self._course
-        alone = course.one is None and course.zero.stage is Stage.UP and course.zero.link is None
+        alone = course.one is None and course.zero.stage is Stage.UP and course.zero.link is None and not course.bridge
         return course.zero if alone else None
 
     @property
     def newcomers(self) -> list[Channel]:
         """Who is being called, and has no place in the session yet."""
-        return [self._current.newcomer] if isinstance(self._current, CalledTransfer) else []
+        current = self._current
+        return [current.newcomer] if isinstance(current, CalledTransfer) and current.course is self._course else []
+
+    def picked_up(self, newcomer: Channel) -> None:
+        """Somebody answers in the place of the newcomer that is called."""
+        if isinstance(self._current, CalledTransfer):
+            self._current.newcomer, newcomer.owner = newcomer, self._current
+
+    def unbridged(self, bridge: Bridge) -> None:
+        """From a bridge that ends: a transfer over it is given up."""
+        if self._current is not None and self._current.bridge is bridge:
+            self._current.on_cancelled()
+
+    def course_of(self, channel: Channel) -> Course:
+        """The course of a channel of this session, or of the one that it is bridged with."""
+        bridge = self._course.bridge
+        return self._course if bridge is None or channel in self._course.channels else bridge.opposite(self._course)
+
+    @property
+    def parties(self) -> list[tuple[ChannelId, Channel]]:
+        """Who is in the call, by channel; who is bridged with it counts as channel ONE."""
+        course = self._course
+        bridged = course.bridge.opposite(course).channels if course.bridge is not None else []
+        return list(zip(ChannelId, (*course.channels, *bridged), strict=False))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -271,17 +293,27 @@ class Transfers:
         if self._busy:
             raise CallStateError("a transfer of this call runs already")
 
+    def _begin(self, transfer: Transfer) -> None:
+        for course in (transfer.course, transfer.kept_course):
+            course.transfers._current = transfer
+
+    def _end(self) -> Transfer | None:
+        transfer = self._current
+        if transfer is not None:
+            for course in (transfer.course, transfer.kept_course):
+                course.transfers._current = None
+        return transfer
+
     def _other(self, channel: Channel) -> Channel | None:
-        """The other channel of the session, where both are answered and talk to each other."""
-        zero, one = self._course.zero, self._course.one
-        if one is None or channel not in (zero, one):
+        """The other channel of the session or bridge, where both are answered and talk to each other."""
+        parties = [party for _, party in self.parties]
+        if channel not in parties or channel.link is None:
             return None
-        other = one if channel is zero else zero
-        tied = channel.link is not None and channel.link.other(channel) is other
-        return other if tied and channel.stage is other.stage is Stage.UP else None
+        other = channel.link.other(channel)
+        return other if other in parties and channel.stage is other.stage is Stage.UP else None
 
     def _wanted(self, kept: Channel, to: Destination, number: str, referrer: str) -> Wanted:
-        return _referred(self._course.call.wanted_by(kept, to, number), referrer)
+        return _referred(self.course_of(kept).call.wanted_by(kept, to, number), referrer)
 
     def pair(self, leaving: ChannelId) -> tuple[Channel | None, Channel]:
         """Who leaves, and who is kept.
@@ -292,20 +324,20 @@ class Transfers:
         course = self._course
         if course.one is None and (alone := self.far_end(None)) is not None:
             return None, alone
-        channel = course.zero if leaving is ChannelId.ZERO else course.one
+        channel = dict(self.parties).get(leaving)
         other = self._other(channel) if channel is not None else None
         if other is None:
             raise CallStateError(f"the call cannot be transferred: it is {course.state.value}")
         return channel, other
 
     def _call(self, leaving: Channel | None, kept: Channel, wanted: Wanted, timeout_s: float, on_over: OnOver) -> None:
-        transfer = CalledTransfer(self._course, leaving, kept, on_over)
-        self._current = transfer
+        transfer = CalledTransfer(self._leavers_course(leaving), leaving, kept, on_over)
+        self._begin(transfer)
         transfer.start(wanted, timeout_s)
 
     def _pass(self, leaving: Channel | None, kept: Channel, to: str, timeout_s: float, on_over: OnOver) -> None:
-        transfer = PassedTransfer(self._course, leaving, kept, on_over)
-        self._current = transfer
+        transfer = PassedTransfer(self._leavers_course(leaving), leaving, kept, on_over)
+        self._begin(transfer)
         assert kept.party is not None
         try:
             refer_to = self._course.env.directory.refer_to(kept.party.name, to)
@@ -314,14 +346,43 @@ class Transfers:
             return
         transfer.start(refer_to, timeout_s)
 
-    def _passed(self) -> None:
-        """The provider has carried it out: nobody is left in this call."""
-        self._course.finish(ClosedReason.TRANSFERRED, Happening.CLOSED, News())
+    def _join(self, leaving: Channel | None, kept: Channel, other: Consultation, on_over: OnOver) -> None:
+        """Let who is kept talk to the far end of another call."""
+        course, far = self._leavers_course(leaving), other.far
+        if far.stage is Stage.PLACING:
+            ringing = RingingTransfer(course, leaving, kept, on_over)
+            self._begin(ringing)
+            ringing.take(other.course, far)
+        elif _passes(kept, far):
+            passed = PassedTransfer(course, leaving, kept, on_over)
+            self._begin(passed)
+            passed.start_attended(other.course, far, other.near_course, TRANSFER_TIMEOUT_S)
+        else:
+            merged = MergedTransfer(course, leaving, kept, on_over)
+            self._begin(merged)
+            merged.start(other.course, far, other.near)
+
+    def _leavers_course(self, leaving: Channel | None) -> Course:
+        return self._course if leaving is None else self.course_of(leaving)
+
+    def _note(self, how: str, by: Channel | None, kept: Channel, to: str) -> None:
+        course = self._course
+        asker = by.party if by is not None else None
+        course.ledger.transfer_asked(how, asker, kept.party, to, course.env.endpoint.now_s)
 
     def _emit(self, outcome: TransferOutcome) -> None:
         course = self._course
+        course.ledger.transfer_over(outcome)
         course.log.info("transfer %s: %d %s", outcome.result.value, outcome.status, outcome.reason)
         course.emit(_EVENTS[outcome.result](course.call, outcome))
+
+
+def _passes(kept: Channel, far: Channel) -> bool:
+    """Whether both are calls of one line that wants its transfers passed on."""
+    here, there = kept.party, far.party
+    if here is None or there is None or here.transfer != "refer":
+        return False
+    return here.peer_type is there.peer_type is PeerType.LINE and here.name == there.name
 
 
 def _referrer(channel: Channel | None, referral: Referral) -> str:

@@ -18,7 +18,7 @@ from trunkline.calls.failure import NO_MEDIA_PORT, failure_of
 from trunkline.calls.peers import PlacementError, Target
 from trunkline.calls.plan import Ending, Failed, Found, Lookup, Step, Turning, Turns, goes_on
 from trunkline.errors import NoMediaPorts
-from trunkline.sip.endpoint import Headers, MediaPlan, Message
+from trunkline.sip.endpoint import Headers, MediaPlan, Message, NegotiationError
 from trunkline.sip.request import Failure
 
 __all__ = ["Above", "Turn", "Works"]
@@ -187,6 +187,8 @@ class Turn:
             self._live.append(self._works.prepare(target, self))
         except NothingInCommon:
             self._unsent(target, Failure(488, "the two parties have no codec in common"))
+        except NegotiationError as error:
+            self._unsent(target, Failure(488, error.reason))
         except NoMediaPorts as error:
             self._log.error("%s", error)
             self._unsent(target, NO_MEDIA_PORT)

@@ -27,6 +27,7 @@ from _trunkline import (
     PcmSink,
     PcmSource,
     SourceEnded,
+    SrtpKeys,
 )
 from _trunkline import MediaEngine as NativeMediaEngine
 from _trunkline import can_transcode as native_can_transcode
@@ -116,6 +117,7 @@ class MediaDriver(Protocol):
         learn_from: str | None = None,
         silence_timeout_s: float = 0.0,
         udptl: bool = False,
+        keys: SrtpKeys | None = None,
         ptime_ms: int = 0,
     ) -> None: ...
     def link(self, a: int, b: int, *, transcode: bool = False) -> None: ...
@@ -205,6 +207,7 @@ class Leg:
             silence_timeout_s=silence_timeout_s,
             udptl=plan.fax is not None,
             ptime_ms=plan.ptime_ms or 0,
+            keys=plan.keys,
         )
         self.plan = plan
         if self._linked is not None:

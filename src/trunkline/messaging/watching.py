@@ -211,7 +211,7 @@ class _Watch:
 
 def _check_accept(message: Message, package: Package) -> None:
     """SubscriptionRefused (406) where it does not take what the package sends (RFC 6665 §4.2.1.1)."""
-    accepted = [value.partition(";")[0].strip().lower() for value in message.values("Accept")]
+    accepted = message.tokens("Accept")
     kind = package.content_type.partition("/")[0]
     if accepted and not {package.content_type, f"{kind}/*", "*/*"} & set(accepted):
         raise SubscriptionRefused(406, "", [("Accept", package.content_type)])

@@ -1,7 +1,8 @@
 """Has the records of sessions made, told and stored, and old ones deleted.
 
 `Running` makes one. It hears of each session that is over and waits a moment, so that the last counts of the media legs have arrived
-and many sessions become one step.
+and many sessions become one step. A session that is up is written too, without a reason: what a killed process left so is closed by the
+next one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import logging
 from collections.abc import Callable
 
 from trunkline.calls.session import CallSession
+from trunkline.constants import ClosedReason
 from trunkline.errors import StorageError
 from trunkline.events import CallRecorded
+from trunkline.explanation import Explanation
 from trunkline.storage.store import Store
 
 __all__ = ["CallRecords"]
@@ -26,6 +29,15 @@ CLEAN_UP_S = 6 * 3_600.0
 """How often old records are looked for."""
 
 DAY_S = 86_400.0
+
+KILLED = Explanation(
+    problem="the server was killed while the call was up",
+    sent="BYE to both sides, when it ran again",
+    received="",
+    rule="RFC 3261 §15",
+    advice="look into the system's log for what ended it: memory, a watchdog, a power cut",
+)
+"""Of a call that was up when the process ended without a word."""
 
 
 class CallRecords:
@@ -71,6 +83,32 @@ class CallRecords:
         if self._cleaning is not None:
             self._cleaning.cancel()
             self._cleaning = None
+
+    async def recover(self) -> None:
+        """Close the records of the calls that were up when the last run was killed, and tell them.
+
+        They end now, when their peers are told so: nobody knows when their audio ended. StorageError is logged.
+        """
+        if self._store is None:
+            return
+        try:
+            ended = await self._store.end_open_calls(
+                self._wall_clock(), ClosedReason.SESSION_LOST.name.lower(), KILLED.as_json()
+            )
+        except StorageError as error:
+            log.error("%s", error)
+            return
+        for record, attempts in ended:
+            self._emit(CallRecorded(record, attempts))
+
+    def session_up(self, call: CallSession) -> None:
+        """From the exchange: a session is up. It is written as it stands, should the process be killed."""
+        if self._store is None:
+            return
+        record, attempts = call.course.ledger.records(call, None, self._wall_clock() - self._now_s())
+        self._store.put(record)
+        for attempt in attempts:
+            self._store.put(attempt)
 
     def session_over(self, call: CallSession) -> None:
         """From the exchange: a session is over."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -31,13 +30,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from trunkline.calls.destinations import MAX_DESTINATIONS
 from trunkline.errors import ConfigurationError
 from trunkline.server.codecs import DEFAULT_CODECS, codecs_named
+from trunkline.server.environment import PREFIX, SpelledEnvironment
 from trunkline.server.line_settings import RULE_LISTS, LineSettings
 from trunkline.server.numbers import NumberRule, rule_of
+from trunkline.server.option_addresses import advertised, is_address, local_address
 from trunkline.server.options import Options
 from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 
 __all__ = [
     "DestinationOptions",
@@ -87,14 +88,14 @@ def _listen(url: str) -> str:
 
 def _hep_server(url: str) -> str:
     scheme, host, _ = parse_url(url)
-    if scheme != "udp" or not _is_address(host):
+    if scheme != "udp" or not is_address(host):
         raise ValueError(f"{url!r} is no capture server: udp://ADDRESS:PORT with a literal address is needed")
     return url
 
 
 def _metrics(url: str) -> str:
     scheme, host, _ = parse_url(url)
-    if scheme != "http" or not _is_address(host):
+    if scheme != "http" or not is_address(host):
         raise ValueError(f"{url!r} needs the form http://ADDRESS:PORT, with an address of this machine")
     return url
 
@@ -112,30 +113,6 @@ def _ports(ports: tuple[int, int]) -> tuple[int, int]:
     if last - first < 3:
         raise ValueError("the last port must lie at least 3 above the first: a call takes 4")
     return ports
-
-
-def _advertised(addresses: dict[str, str]) -> dict[str, str]:
-    for pair in addresses.items():
-        for text in pair:
-            if not _is_address(text):
-                raise ValueError(f"{text!r} is no address; give both as 203.0.113.1 or 2001:db8::1")
-        if len({":" in text for text in pair}) > 1:
-            raise ValueError(f"{pair[0]} and {pair[1]} are of two families")
-    return addresses
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _local_address(text: str) -> str:
-    if not _is_address(text) or ipaddress.ip_address(text).is_unspecified:
-        raise ValueError(f"{text!r} is no address of this machine; name one, as 192.0.2.1")
-    return text
 
 
 def _expiry(bounds: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -171,7 +148,7 @@ class ServerSettings(Options):
     """Further domains that are ours."""
     listen: tuple[Annotated[str, AfterValidator(_listen)], ...] = ("udp://0.0.0.0:5060",)
     """Where to listen: `udp://ADDRESS:PORT`, `tcp://ADDRESS:PORT`; port 0 lets the system choose."""
-    advertise: Annotated[dict[str, str], AfterValidator(_advertised)] = {}
+    advertise: Annotated[dict[str, str], AfterValidator(advertised)] = {}
     """Public address by local address, for a server behind 1:1 NAT; `0.0.0.0` or `::` stands for all of a family."""
     user_agent: Annotated[str, Field(max_length=200)] = "trunkline"
     """The User-Agent and Server header field; empty sends none."""
@@ -181,7 +158,7 @@ class ServerSettings(Options):
     """What users and lines may use where they say nothing, in order of preference."""
     media_ports: Annotated[tuple[Port, Port], AfterValidator(_ports)] = (16384, 32767)
     """First and last UDP port of RTP and RTCP."""
-    media_address: Annotated[str, AfterValidator(_local_address)] | None = None
+    media_address: Annotated[str, AfterValidator(local_address)] | None = None
     """The local address to bind RTP on, for peers of its family; the one that signalling came in on unless given.
     Peers are told what `advertise` says of it."""
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
@@ -195,6 +172,12 @@ class ServerSettings(Options):
     reliable: Reliable = "supported"
     """Whether provisional responses are acknowledged (PRACK, RFC 3262): `never`, where the peer can (`supported`), or
     `required`, which refuses calls of peers that cannot."""
+    srtp: Srtp = "never"
+    """Whether audio is SRTP with keys in the session description (SDES, RFC 4568): `never`, where the peer can (`offered`),
+    or `required`, which refuses calls without. Each leg of a call for itself."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted. Whoever reads the signalling can then listen; without
+    it, `offered` offers plain RTP there, and `required` refuses the call."""
     registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(_expiry)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
     digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
@@ -260,6 +243,10 @@ class UserOptions(Options):
     """As the server's unless given."""
     reliable: Reliable | None = None
     """Whether provisional responses of its calls are acknowledged; as the server's unless given."""
+    srtp: Srtp | None = None
+    """Whether audio of its calls is SRTP; as the server's unless given."""
+    srtp_in_clear: bool | None = None
+    """Whether SRTP keys may cross signalling that is not encrypted; as the server's unless given."""
 
     def user(self, name: str, server: ServerSettings, *, stored: bool = False) -> User:
         """The user of these options. ConfigurationError where the name or another value cannot be used.
@@ -279,6 +266,8 @@ class UserOptions(Options):
             media_timeout_s=server.media_timeout_s if self.media_timeout_s is None else self.media_timeout_s,
             numbers=self.numbers,
             reliable=self.reliable or server.reliable,
+            srtp=self.srtp or server.srtp,
+            srtp_in_clear=server.srtp_in_clear if self.srtp_in_clear is None else self.srtp_in_clear,
             stored=stored,
         )
 
@@ -296,6 +285,8 @@ def _line_fields() -> dict[str, Any]:
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
         "session_expires_s": (Annotated[int, AfterValidator(_session_expires)] | None, None),
         "reliable": (Reliable | None, None),
+        "srtp": (Srtp | None, None),
+        "srtp_in_clear": (bool | None, None),
         "min_se_s": (Annotated[int, Field(ge=90, le=86_400)] | None, None),
     }
     hints = get_type_hints(LineSettings)
@@ -325,7 +316,7 @@ class LineOptionsBase(Options):
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
         for key in values.keys() & set(RULE_LISTS):
             values[key] = tuple(rule_of(rule) for rule in values[key])
-        for key in ("media_timeout_s", "session_expires_s", "min_se_s", "reliable"):
+        for key in ("media_timeout_s", "session_expires_s", "min_se_s", "reliable", "srtp", "srtp_in_clear"):
             if values.get(key) is None:
                 values[key] = getattr(server, key)
         return values
@@ -347,7 +338,7 @@ class FileSettings(BaseSettings):
     """A whole configuration file; the environment goes before it (`TRUNKLINE_LINES__ITSP__PASSWORD=…`)."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="TRUNKLINE_", env_nested_delimiter="__", hide_input_in_errors=True
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", hide_input_in_errors=True
     )
 
     server: ServerSettings
@@ -405,7 +396,8 @@ def _load(path: Path) -> tuple[FileSettings | None, list[ConfigurationError]]:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return env_settings, TomlConfigSettingsSource(settings_cls, path)
+            file = TomlConfigSettingsSource(settings_cls, path)
+            return SpelledEnvironment(env_settings, file), file
 
     try:
         path.open("rb").close()

@@ -16,7 +16,9 @@ __all__ = ["Pair", "over_line_headers", "to_phone_headers"]
 
 Pair = tuple[str, str]
 
-TELLING = frozenset({"subject", "call-info", "organization", "user-agent", "reply-to", "in-reply-to"})
+TELLING = frozenset(
+    {"subject", "call-info", "organization", "user-agent", "reply-to", "in-reply-to", "referred-by", "server"}
+)
 """What an anonymous call does not have (RFC 3323 §4.1, last paragraphs): optional, and telling of who calls."""
 
 

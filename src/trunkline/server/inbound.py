@@ -79,8 +79,7 @@ def caller_of_user(user: User, message: Message) -> Caller:
 
 def _hidden(message: Message) -> bool:
     """Whether the caller is to stay unknown to the callee."""
-    wanted = {value.strip().lower() for line in message.lines("Privacy") for value in line.split(";")}
-    if wanted & HIDING:
+    if HIDING.intersection(message.privacy):
         return True
     rpid = _remote_party(message)
     return _is_anonymous(message.from_) or (rpid is not None and (rpid.param("privacy") or "off").lower() != "off")

@@ -146,6 +146,8 @@ class Line:
                 media_timeout_s=self.settings.media_timeout_s,
                 accept_token=self.token,
                 reliable=self.settings.reliable,
+                srtp=self.settings.srtp,
+                srtp_in_clear=self.settings.srtp_in_clear,
                 follow_redirects=self.settings.follow_redirects,
                 transfer=self.settings.transfer,
                 timers=SessionTimes(self.settings.session_expires_s, self.settings.min_se_s),

@@ -13,7 +13,7 @@ from trunkline.explanation import Explanation
 from trunkline.server.line_states import Happening
 from trunkline.server.registration import expires_of
 from trunkline.sip.endpoint import Challenge, Message, NameAddr, SipParseError
-from trunkline.sip.request import Failure, retry_after_s
+from trunkline.sip.request import Failure
 from trunkline.sip.shown import shown_answer
 
 __all__ = ["Cause", "LineFailure", "classify", "granted_s", "refresh_in_s"]
@@ -94,7 +94,7 @@ def classify(failure: Failure, asked_s: int) -> LineFailure:
             Happening.TOO_BRIEF, 423, f"at least {minimum} s are to be asked for", min_expires_s=minimum, said=said
         )
     kind = Happening.REFUSED if failure.status in (401, 403, 407) else Happening.FAILED
-    words, pause_s = _words(failure.status, failure.reason, message), retry_after_s(message)
+    words, pause_s = _words(failure.status, failure.reason, message), message.retry_after_s
     unable = failure.status in (401, 407) and not _is_supported(message)
     cause = Cause.CHALLENGE if unable else Cause.ANSWER
     return LineFailure(kind, failure.status, words, pause_s, cause=cause, said=said)

@@ -1,7 +1,7 @@
 """Explains why a line is not registered: a table of causes and of statuses, each with the rule and with what to change.
 
 `line_registration` asks for it when a REGISTER failed for good, `live_check` when one that changes nothing did. What it says
-goes into `Line.last_failure`, `LineRegisterFailed`, the log and what `trunkline check --live` prints.
+goes into `Line.last_failure`, `LineRegisterFailed`, `LineUnregisterFailed`, the log and what `trunkline check --live` prints.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trunkline.server.line_settings import LineSettings
 from trunkline.sip.endpoint import Flow, Uri
 from trunkline.sip.shown import shown_flow
 
-__all__ = ["account_of", "explain_line"]
+__all__ = ["account_of", "explain_leaving", "explain_line"]
 
 _OF_CAUSE = {
     Cause.NAME: Row(
@@ -131,6 +131,25 @@ def explain_line(settings: LineSettings, failure: LineFailure, flow: Flow | None
     sent = f"REGISTER {Uri('sip', None, settings.aor_domain)} to {server}, for {words['account']}" if server else ""
     received = "nothing" if failure.cause is Cause.SILENCE else failure.said
     return row.explanation(words, sent=sent, received=received)
+
+
+def explain_leaving(settings: LineSettings, failure: LineFailure, flow: Flow | None) -> Explanation:
+    """Why a provider was not made to forget a line, and what follows. Nothing in it is secret.
+
+    Args:
+        settings: The line's.
+        failure: What became of the REGISTER that asked for it (RFC 3261 §10.2.2).
+        flow: Where it went; None where no server was found.
+    """
+    refused = explain_line(settings, failure, flow)
+    why = refused.problem.removeprefix(f"line {settings.name}: ")
+    return Explanation(
+        problem=f"line {settings.name}: the provider did not confirm that it forgot us: {why}",
+        sent=f"{refused.sent}, Expires: 0" if refused.sent else "",
+        received=refused.received,
+        rule="RFC 3261 §10.2.2",
+        advice=f"it forgets us by itself after {settings.expires_s} s at most; until then it may send calls, which are refused",
+    )
 
 
 def account_of(settings: LineSettings) -> str:

@@ -15,7 +15,7 @@ from trunkline.server.line import Line
 from trunkline.server.line_states import LineState
 from trunkline.sip.capabilities import SDP
 from trunkline.sip.endpoint import Driver, Endpoint, Flow, NameAddr, Uri
-from trunkline.sip.request import ClientRequest, Failure, retry_after_s
+from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.shown import shown_flow
 
 __all__ = ["LinePings", "LineUsability", "options_of", "problem_of"]
@@ -86,7 +86,7 @@ class LinePings:
         def failed(failure: Failure) -> None:
             message = failure.message
             paused = message if failure.status == 503 else None
-            settle(problem_of(failure), message is not None, retry_after_s(paused) if paused is not None else None)
+            settle(problem_of(failure), message is not None, paused.retry_after_s if paused is not None else None)
 
         ClientRequest(
             self._endpoint,

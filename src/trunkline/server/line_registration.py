@@ -26,7 +26,7 @@ from trunkline.events import (
 from trunkline.server.back_off import OUTAGE, REFUSED, BackOff
 from trunkline.server.line import Line
 from trunkline.server.line_answers import Cause, LineFailure, classify, granted_s, refresh_in_s
-from trunkline.server.line_explanation import explain_line
+from trunkline.server.line_explanation import explain_leaving, explain_line
 from trunkline.server.line_outbound import (
     OUTBOUND,
     contact_parameters,
@@ -410,7 +410,9 @@ class LineRegistration:
     def _tell_stuck(self, failure: LineFailure | None) -> None:
         self._leave()
         status, reason = (failure.status, failure.reason) if failure else (0, "")
-        self._emit(LineUnregisterFailed(self._line.name, status, reason))
+        explained = explain_leaving(self._line.settings, failure, self._asked) if failure else None
+        log.warning("line %s is not unregistered: %s", self._line.name, explained or reason)
+        self._emit(LineUnregisterFailed(self._line.name, status, reason, explained))
 
     def _leave(self) -> None:
         self._line.service_route = ()

@@ -19,7 +19,7 @@ from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.numbers import NumberRule, is_country, rule_of
 from trunkline.server.users import DEFAULT_CODECS, codec_json, codec_of_json
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.endpoint import Codec
 from trunkline.storage.records import LineRecord
 
@@ -176,6 +176,11 @@ class LineSettings:
     reliable: Reliable = "supported"
     """Whether provisional responses are acknowledged (RFC 3262): never, supported or required; as the server's unless
     given."""
+    srtp: Srtp = "never"
+    """Whether audio of its calls is SRTP (RFC 4568): never, offered or required; as the server's unless given."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted, where whoever reads it can listen; as the server's
+    unless given."""
     follow_redirects: int = 0
     """How many targets of a 3xx are tried, in the order of their q; 0 gives it to the application as moved."""
     transfer: TransferHow = "inside"

@@ -17,7 +17,7 @@ from trunkline.server.line_explanation import account_of, explain_line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.line_states import Happening
 from trunkline.server.ports import listen_error
-from trunkline.sip.endpoint import Codec, Flow, Message, NegotiationError, SessionDescriber, SipParseError
+from trunkline.sip.endpoint import Codec, Flow, Message, SipParseError, read_capabilities
 from trunkline.sip.request import Failure
 from trunkline.sip.shown import short, shown_answer, shown_flow
 
@@ -316,7 +316,14 @@ class _Verdict:
                 theirs_s = _date_s(message)
                 if theirs_s is not None and abs(theirs_s - self._wall_s) > SKEW_S:
                     apart = round(abs(theirs_s - self._wall_s))
-                    yield True, f"{self._name}: the provider's clock and ours are {apart} s apart: check this machine's"
+                    # calls go on, but records, traces and what is compared with the provider's bill are wrong
+                    yield (
+                        False,
+                        (
+                            f"{self._name}: the provider's clock and ours are {apart} s apart; "
+                            "set this machine's clock, best by NTP: the times of records and traces follow it"
+                        ),
+                    )
                     return
 
 
@@ -324,11 +331,9 @@ def _codecs_of(options: Asked) -> Sequence[Codec]:
     """What the answer to OPTIONS says that they can; empty where it has no description that can be read."""
     if options.message is None or not options.message.sdp:
         return ()
-    # RFC 3264 §9: capabilities have port 0, which in an offer would mean that there is no audio
-    described = options.message.sdp.replace(b"\nm=audio 0 ", b"\nm=audio 9 ")
     try:
-        return SessionDescriber(session_id=1).read_offer(described).codecs
-    except (NegotiationError, SipParseError):
+        return read_capabilities(options.message.sdp)
+    except SipParseError:
         return ()
 
 

@@ -27,7 +27,6 @@ from trunkline.server.registrar import Registrar
 from trunkline.server.users import User, Users
 from trunkline.sip.dialog import next_hop
 from trunkline.sip.endpoint import Flow, NameAddr, SipParseError, Uri
-from trunkline.sip.request import retry_after_s
 from trunkline.sip.resolver import ResolutionError
 
 __all__ = ["EmergencyCalls", "Routing"]
@@ -131,7 +130,7 @@ class Routing:
         line = self._line_of(target)
         if problem and line is not None:
             message = failed.failure.message
-            pause_s = retry_after_s(message) if message is not None else None
+            pause_s = message.retry_after_s if message is not None else None
             line.server.note_failure(target.flow, problem, retry_after_s=pause_s)
         elif answered:
             self.note_success(target)

@@ -179,6 +179,7 @@ class Running:
             wall_clock=wall_clock,
         )
         self.exchange.on_over = self._call_records.session_over
+        self.exchange.when_up(self._call_records.session_up)
         self._unchallenged = {
             method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
         }
@@ -212,6 +213,7 @@ class Running:
         self._dispatcher.start(self)
         self._driver.set_trace(traced)
         snapshot = await self.store.load() if self.store is not None else None
+        await self._call_records.recover()
         self._restore(lines, snapshot)
         self._check_emergency_line()
         # before anybody can ask: nobody is challenged with a wrong realm

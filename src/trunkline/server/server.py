@@ -24,7 +24,7 @@ from trunkline.server.originating import Originating
 from trunkline.server.platform import Machine, Platform
 from trunkline.server.running import Running
 from trunkline.server.trace_outputs import TraceOutputs
-from trunkline.server.users import Users
+from trunkline.server.users import User, Users
 from trunkline.sip.resolver import Resolver
 from trunkline.storage.store import Store
 from trunkline.trace.log import log_to
@@ -82,6 +82,8 @@ class SipServer(Originating):
         self._dispatcher: Dispatcher | None = None
         self._handlers: list[tuple[type[Event], Callable[[Any], Any]]] = []
         self._users = Users()
+        self._removed: dict[str, User] = {}
+        """Stored users that were removed while the server did not run: the store does not know yet."""
         self._groups = LineGroups()
         self._configured_lines: dict[str, LineSettings] = {}
         self._running: Running | None = None
@@ -114,6 +116,7 @@ class SipServer(Originating):
             store = await Store.open(self.settings.storage) if self.settings.storage is not None else None
             self._running = running = self._made(store)
             try:
+                await self._forget_removed(store)
                 await running.start(self._configured_lines.values(), traced=self._is_traced)
             except BaseException:
                 self._running = None
@@ -122,6 +125,13 @@ class SipServer(Originating):
         except BaseException:
             self._outputs.close()
             raise
+
+    async def _forget_removed(self, store: Store | None) -> None:
+        if store is not None and self._removed:
+            for user in self._removed.values():
+                store.delete(user.record())
+            await store.flush()
+            self._removed.clear()
 
     def _made(self, store: Store | None) -> Running:
         self._dispatcher = Dispatcher(self.recorder, threads=self.settings.handler_threads)
@@ -210,7 +220,7 @@ class SipServer(Originating):
             name: The user part of its address and its digest login.
             stored: Keep it in the store, so that it is there after a restart without being added again.
             options: Those of `UserOptions`: `password`, `display_name`, `codecs`, `max_contacts`, `media_timeout_s`,
-            `reliable`, and `numbers`, the caller ids that its phones may show besides its name.
+            `reliable`, `srtp`, `srtp_in_clear`, and `numbers`, the caller ids that its phones may show besides its name.
 
         Raises:
             ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.
@@ -218,13 +228,16 @@ class SipServer(Originating):
         user = validated(UserOptions, options, key=f"users.{name}").user(name, self.settings, stored=stored)
         self._check_store(f"users.{name}", stored)
         self._users.add(user)
+        self._removed.pop(name, None)
         if stored and self._running is not None and self._running.store is not None:
             self._running.store.put(user.record())
 
     def remove_user(self, name: str) -> None:
         """Remove a user; its phones are unregistered, its calls go on. UnknownPeer where there is none."""
         user = self._users.remove(name)
-        if user.stored and self._running is not None and self._running.store is not None:
+        if user.stored and self._running is None:
+            self._removed[name] = user
+        elif user.stored and self._running is not None and self._running.store is not None:
             self._running.store.delete(user.record())
 
     def has_user(self, name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, UnknownPeer
-from trunkline.sip.capabilities import Reliable
+from trunkline.sip.capabilities import Reliable, Srtp
 from trunkline.sip.endpoint import Codec, digest_ha1
 from trunkline.storage.records import UserRecord
 
@@ -53,6 +53,10 @@ class User:
     """What it may show as its caller id besides its name."""
     reliable: Reliable = "supported"
     """Whether provisional responses of its calls are acknowledged (RFC 3262)."""
+    srtp: Srtp = "never"
+    """Whether audio of its calls is SRTP (RFC 4568)."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -78,6 +82,8 @@ class User:
         media_timeout_s: float = 0.0,
         numbers: Sequence[str] = (),
         reliable: Reliable = "supported",
+        srtp: Srtp = "never",
+        srtp_in_clear: bool = False,
         stored: bool = False,
     ) -> User:
         """The user whose digest answers are made from `password`; the password itself is not kept.
@@ -98,6 +104,8 @@ class User:
             media_timeout_s,
             tuple(numbers),
             reliable,
+            srtp,
+            srtp_in_clear,
             stored,
         )
 
@@ -122,6 +130,8 @@ class User:
             nat=nat,
             media_timeout_s=self.media_timeout_s,
             reliable=self.reliable,
+            srtp=self.srtp,
+            srtp_in_clear=self.srtp_in_clear,
         )
 
     def record(self) -> UserRecord:
@@ -138,6 +148,8 @@ class User:
             media_timeout_s=self.media_timeout_s,
             numbers=list(self.numbers),
             reliable=self.reliable,
+            srtp=self.srtp,
+            srtp_in_clear=self.srtp_in_clear,
         )
 
     @classmethod
@@ -154,12 +166,18 @@ class User:
             record.media_timeout_s,
             tuple(record.numbers),
             reliable=_reliable(record.reliable),
+            srtp=_srtp(record.srtp),
+            srtp_in_clear=record.srtp_in_clear,
             stored=True,
         )
 
 
 def _reliable(text: str) -> Reliable:
     return text if text in ("never", "required") else "supported"  # type: ignore[return-value]
+
+
+def _srtp(text: str) -> Srtp:
+    return text if text in ("offered", "required") else "never"  # type: ignore[return-value]
 
 
 def _is_user_part(text: str) -> bool:

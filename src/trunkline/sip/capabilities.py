@@ -6,7 +6,7 @@ from typing import Literal
 
 from trunkline.sip.session_timer import SessionTimer
 
-__all__ = ["ALLOW", "SDP", "Reliable", "demanded", "supported"]
+__all__ = ["ALLOW", "SDP", "SECURE_TRANSPORTS", "Reliable", "Srtp", "demanded", "supported"]
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, NOTIFY"
 """The methods that we serve (RFC 3261 §20.5)."""
@@ -15,6 +15,12 @@ SDP = "application/sdp"
 
 Reliable = Literal["never", "supported", "required"]
 """Whether provisional responses are sent and taken reliably (RFC 3262): never, where the other side can, or always."""
+
+Srtp = Literal["never", "offered", "required"]
+"""Whether audio is SRTP with keys in the session description (RFC 4568): never, where the other side can, or always."""
+
+SECURE_TRANSPORTS = frozenset({"tls", "wss"})
+"""The transports over which keys may cross as they are (RFC 4568 §9.1: signalling must protect them)."""
 
 
 def supported(timer: SessionTimer, reliable: Reliable = "never") -> list[tuple[str, str]]:

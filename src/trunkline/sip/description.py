@@ -139,6 +139,10 @@ class Description:
         self._stands = _Terms(address, port, plan.receive_codecs, plan.direction, ptime_ms)
         return body, plan
 
+    def renew_keys(self) -> None:
+        """Have the next offer bring new SRTP keys (RFC 4568 §7.1.4)."""
+        self._describer.renew_keys()
+
     def fork(self) -> Description:
         """A copy with the pending offer, for another early dialog of the same INVITE."""
         copy = Description(self._describer.fork())

@@ -13,6 +13,9 @@ from typing import Protocol
 from trunkline.sip.endpoint import DialogKey, Flow, Message, NameAddr, SipParseError, Uri
 from trunkline.sip.literal import literal
 
+NO_AGENT = ("User-Agent", "")
+"""Keeps our User-Agent out of a request: a call that hides its caller does not say what placed it (RFC 3323 §4.1)."""
+
 MAX_ROUTES = 20
 """Record-Route values believed at most: more is an attack or a loop."""
 
@@ -125,6 +128,8 @@ class Dialog:
     """The peer is reached over the flow that it opened."""
     caller: bool = False
     """We made the Call-ID."""
+    discreet: bool = False
+    """Requests in it say nothing of what sends them."""
 
     @classmethod
     def as_callee(cls, request: Message, flow: Flow, local_tag: str) -> Dialog:
@@ -154,7 +159,16 @@ class Dialog:
 
     @classmethod
     def as_caller(
-        cls, response: Message, flow: Flow, *, local: str, local_tag: str, cseq: int, target: str, nat: bool
+        cls,
+        response: Message,
+        flow: Flow,
+        *,
+        local: str,
+        local_tag: str,
+        cseq: int,
+        target: str,
+        nat: bool,
+        discreet: bool = False,
     ) -> Dialog:
         """The dialog that `response` to our request makes (§12.1.2).
 
@@ -169,6 +183,7 @@ class Dialog:
             cseq: The request's sequence number.
             target: Stands in for a Contact that is missing.
             nat: The peer is reached over the flow that it opened, whatever its Contact says.
+            discreet: Requests in it say nothing of what sends them.
         """
         try:
             uri = _target(response) or Uri.parse(target)
@@ -190,6 +205,7 @@ class Dialog:
             local_cseq=cseq,
             nat=nat,
             caller=True,
+            discreet=discreet,
         )
         dialog._locate(uri, flow)
         return dialog
@@ -244,6 +260,8 @@ class Dialog:
             uri = request_uri(first)
             routes = [*routes[1:], f"<{self.remote_target}>"]
         headers += [("Route", route) for route in routes]
+        if self.discreet:
+            headers.append(NO_AGENT)
         return uri, headers
 
     def _locate(self, target: Uri, flow: Flow) -> None:

@@ -9,16 +9,17 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.capabilities import ALLOW, SDP
+from trunkline.sip.capabilities import SDP
 from trunkline.sip.dialog import Dialog, DialogError
+from trunkline.sip.early_update import EarlyUpdate, EarlyUpdates
 from trunkline.sip.endpoint import Endpoint, Flow, Message, RequestReceived
 from trunkline.sip.request import ClientRequest
 from trunkline.sip.uas import answer_info, answer_options, refuse_unserved
 
 __all__ = ["EarlyDialog", "OnOffer"]
 
-OnOffer = Callable[[str, bytes], bytes | None]
-"""Takes their tag and their offer; gives our answer, or None where it can be none."""
+OnOffer = Callable[[str, EarlyUpdate], None]
+"""Takes their tag, and their offer, which it answers."""
 
 
 class EarlyDialog:
@@ -29,7 +30,7 @@ class EarlyDialog:
         dialog: The dialog.
         contact: Our Contact value.
         credentials: Answers challenges.
-        on_offer: Answers an offer by UPDATE; None where the INVITE's owner is gone.
+        on_offer: Answers an offer by UPDATE.
     """
 
     def __init__(
@@ -43,9 +44,14 @@ class EarlyDialog:
     ) -> None:
         self._endpoint = endpoint
         self.dialog = dialog
-        self._contact = contact
         self._credentials = credentials
-        self._on_offer = on_offer
+        self.updates = EarlyUpdates(
+            endpoint,
+            lambda: self.dialog,
+            contact=contact,
+            credentials=credentials,
+            on_offer=lambda update: on_offer(self.dialog.remote_tag, update),
+        )
         endpoint.add_dialog(dialog.key, self)
 
     def acknowledge(self, message: Message, invite_cseq: int, body: bytes = b"") -> None:
@@ -70,7 +76,8 @@ class EarlyDialog:
         ).start()
 
     def heard(self, message: Message, flow: Flow) -> None:
-        """Take over the Contact of a further provisional."""
+        """Take over the Contact of a provisional, and what it says that they can."""
+        self.updates.note(message)
         try:
             self.dialog.refresh_target(message, flow)
         except DialogError:
@@ -79,6 +86,7 @@ class EarlyDialog:
     def close(self) -> None:
         """It is confirmed or over: its requests are for nobody here any more."""
         self._endpoint.remove_dialog(self.dialog.key)
+        self.updates.close()
 
     # --- from the endpoint ------------------------------------------------------------------------------------------
 
@@ -104,31 +112,10 @@ class EarlyDialog:
         # RFC 3261 §14.2: ours is open
         self._endpoint.respond(request.tx, 491)
 
-    def _on_update(self, request: RequestReceived) -> None:
-        message = request.message
-        try:
-            self.dialog.refresh_target(message, request.flow)
-        except DialogError as error:
-            self._endpoint.respond(request.tx, error.status, error.reason)
-            return
-        fields = [("Contact", self._contact), ("Allow", ALLOW)]
-        answer: bytes | None = b""
-        if message.body:
-            if not message.sdp:
-                self._endpoint.respond(request.tx, 415, None, [("Accept", SDP)])
-                return
-            answer = self._on_offer(message.from_tag, message.sdp)
-            fields.append(("Content-Type", SDP))
-        if answer is None:
-            # RFC 3311 §5.2: our offer has no answer yet, or theirs can have none
-            self._endpoint.respond(request.tx, 491)
-            return
-        self._endpoint.respond(request.tx, 200, None, fields, answer)
-
     _by_method: ClassVar[dict[str, Callable[[EarlyDialog, RequestReceived], None]]] = {
         "BYE": _on_bye,
         "INFO": lambda self, request: answer_info(self._endpoint, request),
         "INVITE": _on_invite,
         "OPTIONS": lambda self, request: answer_options(self._endpoint, request),
-        "UPDATE": _on_update,
+        "UPDATE": lambda self, request: self.updates.take(request),
     }

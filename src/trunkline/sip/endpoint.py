@@ -39,6 +39,7 @@ from _trunkline import (
     PresenceTuple,
     ReliableTimedOut,
     RemoteOffer,
+    Replaces,
     RequestReceived,
     ResponseReceived,
     ServerTransaction,
@@ -52,6 +53,7 @@ from _trunkline import (
     Uri,
     Via,
     digest_ha1,
+    read_capabilities,
 )
 from trunkline.sip.driving import Holding, WakingDriver
 from trunkline.sip.handlers import ClientHandler, DialogHandler, InvitingHandler, ServerHandler
@@ -84,6 +86,7 @@ __all__ = [
     "PresenceDocument",
     "PresenceTuple",
     "RemoteOffer",
+    "Replaces",
     "RequestReceived",
     "ServerHandler",
     "ServerTransaction",
@@ -96,6 +99,7 @@ __all__ = [
     "Via",
     "WakingDriver",
     "digest_ha1",
+    "read_capabilities",
 ]
 
 log = logging.getLogger("trunkline.sip")

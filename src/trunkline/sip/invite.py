@@ -12,8 +12,9 @@ from typing import Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, SDP, Reliable, demanded, supported
-from trunkline.sip.dialog import Dialog, request_uri
+from trunkline.sip.dialog import NO_AGENT, Dialog, request_uri
 from trunkline.sip.early import EarlyDialog, OnOffer
+from trunkline.sip.early_update import EarlyUpdates
 from trunkline.sip.endpoint import Endpoint, Flow, Headers, Message, NameAddr, PrackReceived, RequestReceived, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.session_timer import SessionTimer, SessionTimes
@@ -64,6 +65,7 @@ class InviteClient:
         answer: Makes the body of the ACK where the INVITE offers nothing, of the 2xx that brings the offer.
         reliable: Whether provisional responses are acknowledged (RFC 3262).
         on_offer: Answers an offer by UPDATE in an early dialog; without it there is no answer.
+        discreet: Requests of the call say nothing of what sends them.
     """
 
     def __init__(
@@ -83,7 +85,8 @@ class InviteClient:
         timer: SessionTimer | None = None,
         answer: Callable[[Message], bytes] | None = None,
         reliable: Reliable = "never",
-        on_offer: OnOffer = lambda tag, body: None,
+        on_offer: OnOffer = lambda tag, update: update.reject(491),
+        discreet: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._handler: InviteClientHandler | None = handler
@@ -99,12 +102,15 @@ class InviteClient:
         self.flow = flow
         self._credentials = credentials
         self._nat = nat
+        self._discreet = discreet
         self.call_id = endpoint.driver.mint_call_id()
         self.local_tag = endpoint.driver.mint_tag()
         self._local = str(NameAddr(local.uri, local.display_name, (("tag", self.local_tag),)))
         self._remote = str(remote)
         self._cseq = 0
         self._headers = with_body([("Contact", contact), ("Allow", ALLOW), *headers], body)
+        if discreet:
+            self._headers.append(NO_AGENT)
         self._answered_tags: set[str] = set()
         self._request = ClientRequest(
             endpoint,
@@ -122,6 +128,11 @@ class InviteClient:
     def heard(self) -> bool:
         """Whether any response has arrived, be it a 100."""
         return self._request.heard
+
+    def has_early(self, key: tuple[str, str, str]) -> bool:
+        """Whether a dialog by that key, Call-ID and our and their tag, is an early one of this INVITE."""
+        call_id, local_tag, remote_tag = key
+        return (call_id, local_tag) == (self.call_id, self.local_tag) and remote_tag in self._heard
 
     def start(self) -> None:
         """Send the INVITE."""
@@ -160,10 +171,8 @@ class InviteClient:
 
     def _acknowledge(self, message: Message, flow: Flow) -> None:
         """RFC 3262 §4: PRACK, in an early dialog of its own."""
-        known = message.to_tag in self._early
         early = self._early_dialog(message, flow)
-        if known:
-            early.heard(message, flow)
+        early.heard(message, flow)
         early.acknowledge(message, self._cseq, self._answered(message))
 
     def _early_dialog(self, message: Message, flow: Flow) -> EarlyDialog:
@@ -177,6 +186,11 @@ class InviteClient:
                 on_offer=self._on_offer,
             )
         return early
+
+    def updates(self, tag: str) -> EarlyUpdates | None:
+        """The UPDATEs of the early dialog with that tag; None where there is none."""
+        early = self._early.get(tag)
+        return early.updates if early is not None else None
 
     def on_early_request(self, request: RequestReceived) -> bool:
         """From the endpoint: the first request in an early dialog of unreliable provisionals makes it one of ours."""
@@ -207,6 +221,7 @@ class InviteClient:
         if early is not None:
             # RFC 3261 §12.2.1.1: one dialog, one sequence of numbers
             dialog.local_cseq, dialog.remote_cseq = early.dialog.local_cseq, early.dialog.remote_cseq
+            early.dialog = dialog
         self._close_early()
         uri, headers = dialog.ack(self._cseq)
         # RFC 3261 §13.2.2.4: with the credentials of the INVITE
@@ -239,6 +254,7 @@ class InviteClient:
             cseq=self._cseq,
             target=str(self.target),
             nat=self._nat,
+            discreet=self._discreet,
         )
 
 

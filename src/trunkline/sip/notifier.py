@@ -14,7 +14,7 @@ from typing import Protocol
 
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.dialog import Dialog, DialogError
-from trunkline.sip.endpoint import Endpoint, Flow, Message, RequestReceived, SipParseError
+from trunkline.sip.endpoint import Endpoint, Flow, Message, RequestReceived
 from trunkline.sip.invite import with_body
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.subscription import EventType, Expiry, State, SubscriptionRefused, SubscriptionState
@@ -338,8 +338,5 @@ def _retry_after_s(failure: Failure) -> int | None:
     """When a NOTIFY may be tried again, as its refusal says; None where it says nothing, or too late (§4.2.2)."""
     if failure.message is None or failure.status == 481:
         return None
-    try:
-        seconds = failure.message.integer("Retry-After")
-    except SipParseError:
-        return None
+    seconds = failure.message.retry_after_s
     return seconds if seconds is not None and seconds <= MAX_RETRY_AFTER_S else None

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from trunkline.sip.endpoint import Message, NameAddr, Parameterized, RequestReceived, SipParseError, Uri
+from trunkline.sip.endpoint import Message, NameAddr, Parameterized, Replaces, RequestReceived, SipParseError, Uri
 from trunkline.sip.notifier import Body, Notifier
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.subscriber import Subscriber
@@ -29,6 +29,7 @@ __all__ = [
     "Replaces",
     "SentRefer",
     "SentReferHandler",
+    "replaces_of",
     "told_status",
 ]
 
@@ -55,40 +56,19 @@ class ReferRefused(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Replaces:
-    """The dialog that is to be replaced (RFC 3891 §3): as seen from whom the INVITE is sent to."""
+def replaces_of(message: Message) -> Replaces | None:
+    """The dialog whose place an INVITE takes; None where it takes none. ReferRefused (400) for several (RFC 3891 §3)."""
+    lines = message.lines("Replaces")
+    if len(lines) > 1:
+        raise ReferRefused(400, "Several Replaces")
+    return _replaces(lines[0]) if lines else None
 
-    call_id: str
-    to_tag: str
-    from_tag: str
-    early_only: bool = False
 
-    @classmethod
-    def parse(cls, text: str) -> Replaces:
-        """The value of a Replaces header. ReferRefused (400) where it is malformed."""
-        call_id, _, params = text.partition(";")
-        try:
-            value = Parameterized.parse(f"replaces;{params}")
-        except SipParseError as error:
-            raise ReferRefused(400, "Malformed Replaces") from error
-        names = [name.lower() for name, _ in value.params]
-        if not call_id.strip() or names.count("to-tag") != 1 or names.count("from-tag") != 1:
-            raise ReferRefused(400, "Malformed Replaces")
-        early = value.param("early-only") is not None
-        return cls(call_id.strip(), value.param("to-tag") or "", value.param("from-tag") or "", early)
-
-    @classmethod
-    def of(cls, message: Message) -> Replaces | None:
-        """What an INVITE says; None where it says nothing. ReferRefused (400) for several (RFC 3891 §3)."""
-        lines = message.lines("Replaces")
-        if len(lines) > 1:
-            raise ReferRefused(400, "Several Replaces")
-        return cls.parse(lines[0]) if lines else None
-
-    def __str__(self) -> str:
-        early = ";early-only" if self.early_only else ""
-        return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}{early}"
+def _replaces(text: str) -> Replaces:
+    try:
+        return Replaces.parse(text)
+    except SipParseError as error:
+        raise ReferRefused(400, "Malformed Replaces") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +107,7 @@ class Refer:
         named = [value for name, value in uri.headers if name.lower() == "replaces"]
         if len(named) > 1:
             raise ReferRefused(400, "Several Replaces")
-        replaces = Replaces.parse(named[0] or "") if named else None
+        replaces = _replaces(named[0] or "") if named else None
         by = message.header("Referred-By") or ""
         return cls(uri.replace(headers=()) if uri.headers else uri, replaces, by, _wants_told(message))
 

@@ -34,13 +34,6 @@ class Failure:
         return self.message is not None
 
 
-def retry_after_s(message: Message) -> float | None:
-    """The seconds of a Retry-After, without its comment and parameters (RFC 3261 §20.33); None where there is none."""
-    text = (message.header("Retry-After") or "").strip()
-    digits = text[: next((at for at, letter in enumerate(text) if letter not in "0123456789"), len(text))]
-    return float(digits[:9]) if digits else None
-
-
 class ClientRequest:
     """One request of ours.
 

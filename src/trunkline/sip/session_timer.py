@@ -174,10 +174,12 @@ class SessionTimer:
     def refusal(self, request: Message) -> list[Header] | None:
         """The headers of the 422 that their INVITE or UPDATE gets; None where it asks for enough (§9).
 
-        One that cannot do timers had a proxy write that Session-Expires, and would not understand 422.
+        One that cannot do timers had a proxy write that Session-Expires, and would not understand 422. What stands, since
+        their 2xx said it, is enough: a refresh that is refused would end the call.
         """
         wanted = _wanted(request) if self.enabled else None
-        if wanted is None or wanted.expires_s >= self._min_se_s or not supports(request, "timer"):
+        enough_s = min(self._min_se_s, self.expires_s or self._min_se_s)
+        if wanted is None or wanted.expires_s >= enough_s or not supports(request, "timer"):
             return None
         return [("Min-SE", str(self._min_se_s))]
 

@@ -330,8 +330,9 @@ class Subscriber:
     def _is_ours(self, event: EventType | None) -> bool:
         if event is None:
             return False
-        # RFC 3515 §2.4.6: the NOTIFYs of a REFER may carry its CSeq as id
-        return event == self.event or (event.package == self.event.package and not self.event.id)
+        # RFC 3515 §2.4.6: the NOTIFYs of a REFER may carry its CSeq as id, and those of the first one may go without
+        unnamed = not self.event.id or (self._shares and not event.id)
+        return event == self.event or (event.package == self.event.package and unnamed)
 
     def _told(self, message: Message, state: SubscriptionState) -> None:
         first, self.notified = not self.notified, True

@@ -1,6 +1,7 @@
 """Records of calls, read back: by the command line from a server's file, and by a server from its own.
 
-`CallQuery` says which; `read_calls` and `read_attempts` find them; `forget_calls` deletes what is old. All of it is
+`CallQuery` says which; `read_calls` and `read_attempts` find them; `forget_calls` deletes what is old, and `end_open_calls` closes what a
+killed process left open. All of it is
 synchronous and runs on the storage thread, or in a program of its own.
 """
 
@@ -9,17 +10,17 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, create_engine, delete, or_, select, text
+from sqlalchemy import ColumnElement, Connection, create_engine, delete, or_, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from trunkline.errors import StorageError
-from trunkline.storage.records import AttemptRecord, CallRecord
-from trunkline.storage.schema import ATTEMPTS, CALLS, record_of
+from trunkline.storage.records import AttemptRecord, CallRecord, Json
+from trunkline.storage.schema import ATTEMPTS, CALLS, OPEN, record_of
 
-__all__ = ["CallQuery", "forget_calls", "open_history", "read_attempts", "read_calls"]
+__all__ = ["CallQuery", "end_open_calls", "forget_calls", "open_history", "read_attempts", "read_calls"]
 
 MAX_KEYS = 500
 """Calls whose attempts are asked for in one statement; SQLite takes some thousand values."""
@@ -68,6 +69,24 @@ def read_attempts(connection: Connection, calls: Sequence[CallRecord]) -> list[A
     return [attempt for attempts in found.values() for attempt in attempts]
 
 
+def end_open_calls(connection: Connection, closed_at: float, reason: str, explanation: Json) -> list[CallRecord]:
+    """Close the records of calls that were up when a process was killed.
+
+    Args:
+        connection: For writing.
+        closed_at: When they end, in seconds since the epoch.
+        reason: As `ClosedReason`, in small letters.
+        explanation: Why.
+
+    Returns:
+        The records as they stand now.
+    """
+    left = [record_of(CallRecord, row) for row in connection.execute(select(CALLS).where(OPEN))]
+    closed = {"closed_at": closed_at, "closed_reason": reason, "explanation": explanation}
+    connection.execute(update(CALLS).where(OPEN).values(**closed))
+    return [replace(record, closed_at=closed_at, closed_reason=reason, explanation=explanation) for record in left]
+
+
 def forget_calls(connection: Connection, before: float) -> int:
     """Delete what began before a time, in seconds since the epoch; returns how many calls that were."""
     old = select(CALLS.c.id).where(CALLS.c.created_at < before)
@@ -110,6 +129,7 @@ def _check(connection: Connection, path: Path) -> None:
 
 def _conditions(query: CallQuery) -> Iterator[ColumnElement[bool]]:
     calls = CALLS.c
+    yield calls.closed_reason != ""
     if query.since is not None:
         yield calls.created_at >= query.since
     if query.until is not None:

@@ -17,11 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from trunkline.errors import StorageError
-from trunkline.storage.call_history import forget_calls
+from trunkline.storage.call_history import end_open_calls, forget_calls, read_attempts
 from trunkline.storage.migrations import migrate
 from trunkline.storage.records import (
+    AttemptRecord,
     BindingRecord,
+    CallRecord,
     DialogRecord,
+    Json,
     Key,
     LineRecord,
     MessageRecord,
@@ -32,13 +35,16 @@ from trunkline.storage.records import (
 )
 from trunkline.storage.schema import TABLES, record_of, row_of
 
-__all__ = ["Batch", "Change", "Database"]
+__all__ = ["Batch", "Change", "Database", "EndedCall"]
 
 Change = tuple[type[Record], Key]
 """Which row is written or deleted."""
 
 Batch = Mapping[Change, Record | None]
 """Rows to write; None deletes."""
+
+EndedCall = tuple[CallRecord, tuple[AttemptRecord, ...]]
+"""A call whose record was closed, and its attempts."""
 
 OWNER_ONLY = stat.S_IRUSR | stat.S_IWUSR
 
@@ -102,6 +108,16 @@ class Database:
                 return forget_calls(connection, before)
         except SQLAlchemyError as error:
             raise StorageError(f"old records of calls cannot be deleted: {_words(error)}") from error
+
+    def end_open_calls(self, closed_at: float, reason: str, explanation: Json) -> list[EndedCall]:
+        """Close the records of calls that were up; see `Store.end_open_calls`."""
+        try:
+            with self._engine.begin() as connection:
+                ended = end_open_calls(connection, closed_at, reason, explanation)
+                attempts = read_attempts(connection, ended)
+        except (SQLAlchemyError, TypeError, ValueError) as error:
+            raise StorageError(f"the records of calls cannot be closed: {_words(error)}") from error
+        return [(call, tuple(each for each in attempts if each.call == call.id)) for call in ended]
 
     def close(self) -> None:
         """Close it."""

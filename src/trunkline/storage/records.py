@@ -48,6 +48,10 @@ class UserRecord:
     """What it may show as its caller id besides its name."""
     reliable: str = "supported"
     """Whether provisional responses of its calls are acknowledged: never, supported or required."""
+    srtp: str = "never"
+    """Whether audio of its calls is SRTP: never, offered or required."""
+    srtp_in_clear: bool = False
+    """Whether SRTP keys may cross signalling that is not encrypted."""
 
     @property
     def key(self) -> Key:
@@ -171,7 +175,7 @@ class CallRecord:
     """When the caller was answered (or the callee of a dialled call); None where that never was."""
     closed_at: float
     closed_reason: str
-    """As `ClosedReason`, in small letters."""
+    """As `ClosedReason`, in small letters; in the file "" while the call is up."""
     status: int
     """The SIP status of the failure that ended it; 0 where it was answered."""
     reason: str
@@ -182,6 +186,9 @@ class CallRecord:
     """The same of channel ONE; empty where there was none."""
     explanation: Json
     """Why it failed, what came back, what to change; empty for a call that did not fail."""
+    transfers: Sequence[Json] = ()
+    """Each transfer that was tried, in order: `at`, `how` (`blind`, `attended`, `application` or `replaces`), `by` and `whom`
+    as `user alice`, `to`, `outcome` as `TransferResult`, `status` and `reason`. `by` is empty where the application asked."""
 
     @property
     def key(self) -> Key:

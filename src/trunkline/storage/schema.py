@@ -9,7 +9,21 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Row, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    text,
+)
 
 from trunkline.storage.records import (
     AttemptRecord,
@@ -23,9 +37,12 @@ from trunkline.storage.records import (
     UserRecord,
 )
 
-__all__ = ["METADATA", "TABLES", "record_of", "row_of"]
+__all__ = ["METADATA", "OPEN", "TABLES", "record_of", "row_of"]
 
 METADATA = MetaData()
+
+OPEN = text("closed_reason = ''")
+"""Calls that are up; an index holds them alone, so that a year of others is not read at start."""
 
 R = TypeVar(
     "R",
@@ -52,6 +69,8 @@ USERS = Table(
     Column("media_timeout_s", Float, nullable=False, server_default="60.0"),
     Column("numbers", JSON, nullable=False, server_default="[]"),
     Column("reliable", String, nullable=False, server_default="supported"),
+    Column("srtp", String, nullable=False, server_default="never"),
+    Column("srtp_in_clear", Boolean, nullable=False, server_default="0"),
 )
 
 LINES = Table(
@@ -113,6 +132,8 @@ CALLS = Table(
     Column("zero", JSON, nullable=False),
     Column("one", JSON, nullable=False),
     Column("explanation", JSON, nullable=False),
+    Column("transfers", JSON, nullable=False, server_default="[]"),
+    Index("calls_open", "id", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
 ATTEMPTS = Table(

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from trunkline.errors import StorageError
-from trunkline.storage.database import Change, Database
-from trunkline.storage.records import Record, Snapshot
+from trunkline.storage.database import Change, Database, EndedCall
+from trunkline.storage.records import Json, Record, Snapshot
 
 __all__ = ["BATCH_DELAY_S", "BATCH_ROWS", "Store"]
 
@@ -95,6 +95,19 @@ class Store:
         The future raises StorageError where it cannot be done.
         """
         return self._on_thread(lambda: self._database.forget_calls(before))
+
+    def end_open_calls(self, closed_at: float, reason: str, explanation: Json) -> asyncio.Future[list[EndedCall]]:
+        """Close the records of calls that were up when the last process was killed; which those are.
+
+        Args:
+            closed_at: When they end, in seconds since the epoch.
+            reason: As `ClosedReason`, in small letters.
+            explanation: Why.
+
+        Returns:
+            Them and their attempts. The future raises StorageError where it cannot be done.
+        """
+        return self._on_thread(lambda: self._database.end_open_calls(closed_at, reason, explanation))
 
     @property
     def pending(self) -> int:

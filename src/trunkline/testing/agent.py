@@ -7,14 +7,25 @@ that are no INVITE go to `on_other`, which subclasses override.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 from trunkline.media.engine import MediaEngine
 from trunkline.server.platform import Machine, MediaOptions, Platform, SipOptions
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.capabilities import ALLOW, Reliable
-from trunkline.sip.description import FaxAttributes
-from trunkline.sip.endpoint import Codec, Endpoint, Flow, Headers, Listener, NameAddr, RequestReceived, Uri
+from trunkline.sip.capabilities import ALLOW, Reliable, Srtp
+from trunkline.sip.description import Description, FaxAttributes
+from trunkline.sip.endpoint import (
+    Codec,
+    Endpoint,
+    Flow,
+    Headers,
+    Listener,
+    NameAddr,
+    RequestReceived,
+    SessionDescriber,
+    Uri,
+)
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.testing.call import ScriptedCall
 
@@ -26,6 +37,7 @@ G711 = (Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("telephone-event", 8000)
 MAX_WAITING_CALLS = 1_000
 """Incoming calls that may wait for the script; more are answered 486."""
 
+_session_ids = itertools.count(1)
 
 NO_TIMERS = SessionTimes(0)
 
@@ -43,8 +55,9 @@ class Agent:
         media_ports: Its RTP port range.
         user_agent: Its User-Agent.
         timers: What it asks for of session timers (RFC 4028); it cannot do them unless given.
-
         reliable: Whether its INVITEs support or require reliable provisionals (RFC 3262).
+        srtp: Whether its audio is SRTP (RFC 4568); it minds no signalling in the clear.
+        suites: The suites of SRTP that it knows, in its preference; all unless given.
 
     Attributes:
         forgets_refreshes: It never refreshes a session, though it said that it would.
@@ -53,7 +66,10 @@ class Agent:
         refuse_inside: Methods that are refused inside its calls, and with which status.
         refuse_headers: Go with these refusals.
         challenge_inside: Methods that are challenged inside its calls until they bring credentials.
+        endpoint_class: What its endpoint is made of; one of a test's own may look on.
     """
+
+    endpoint_class: type[Endpoint] = Endpoint
 
     def __init__(
         self,
@@ -68,10 +84,14 @@ class Agent:
         user_agent: str = "trunkline-testing",
         timers: SessionTimes = NO_TIMERS,
         reliable: Reliable = "never",
+        srtp: Srtp = "never",
+        suites: Sequence[str] | None = None,
     ) -> None:
         self.name = name
         self.timers = timers
         self.reliable: Reliable = reliable
+        self.srtp: Srtp = srtp
+        self.suites = suites
         self.forgets_refreshes = False
         self.silent_inside: set[str] = set()
         self.refuse_inside: dict[str, int] = {}
@@ -96,7 +116,7 @@ class Agent:
     async def start(self) -> None:
         """Open its sockets."""
         driver = self._platform.sip_driver(self._sip_options)
-        self._endpoint = Endpoint(driver)
+        self._endpoint = self.endpoint_class(driver)
         self._endpoint.on_request = self._on_request
         self._media = MediaEngine(self._platform.media_driver(self._media_options))
         self._endpoint.attach()
@@ -154,6 +174,17 @@ class Agent:
         host = f"[{self.address}]" if ":" in self.address else self.address
         transport = "" if self.transport == "udp" else f";transport={self.transport}"
         return f"<sip:{self.name}@{host}:{self.port}{transport}>"
+
+    def describer(self) -> Description:
+        """A fresh offer/answer state for a call."""
+        describer = SessionDescriber(
+            session_id=next(_session_ids),
+            session_name="phone",
+            srtp=self.srtp,
+            keys_may_cross=True,
+            suites=self.suites,
+        )
+        return Description(describer)
 
     # --- calls --------------------------------------------------------------------------------------------------------
 

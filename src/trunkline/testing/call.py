@@ -6,15 +6,16 @@ Every wait has a limit in seconds of the loop's clock. Audio is a tone that the 
 from __future__ import annotations
 
 import asyncio
-import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trunkline.media.engine import Heard, Leg
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, supported
-from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
+from trunkline.sip.early_update import EarlyUpdate
 from trunkline.sip.endpoint import (
+    Codec,
     Direction,
     Flow,
     Headers,
@@ -23,7 +24,6 @@ from trunkline.sip.endpoint import (
     NegotiationError,
     RemoteOffer,
     RequestReceived,
-    SessionDescriber,
     SipParseError,
     Uri,
 )
@@ -32,24 +32,23 @@ from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import Failure
 from trunkline.sip.session_timer import SessionTimer
 from trunkline.testing.referring import ScriptedRefer
-from trunkline.testing.scripted import T38, CallRefused, Ended, ScriptedSession, fail, send_in, within
+from trunkline.testing.scripted import T38, CallRefused, EarlyScript, Ended, ScriptedSession, fail, send_in, within
+from trunkline.testing.secured import Secured
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
 
 __all__ = ["CallRefused", "Ended", "ScriptedCall"]
 
-_session_ids = itertools.count(1)
 
-
-class ScriptedCall:
+class ScriptedCall(Secured):
     """A call, steered by a test. Made by `Agent.place`, or by an INVITE that arrives."""
 
     def __init__(self, agent: Agent) -> None:
         loop = asyncio.get_running_loop()
         self.agent = agent
         self.leg: Leg = agent.media.open_leg(agent.address)
-        self._describer = Description(SessionDescriber(session_id=next(_session_ids), session_name="phone"))
+        self._describer = agent.describer()
         self._client: InviteClient | None = None
         self._credentials: ClientCredentials | None = None
         self._server: InviteServer | None = None
@@ -97,9 +96,7 @@ class ScriptedCall:
         """Send an INVITE; without description where it is `offerless`."""
         call = cls(agent)
         call._credentials = credentials
-        body = (
-            b"" if offerless else call._describer.offer(address=agent.address, port=call.leg.port, codecs=agent.codecs)
-        )
+        body = b"" if offerless else call._offer_all()
         call._client = InviteClient(
             agent.endpoint,
             call,
@@ -114,6 +111,7 @@ class ScriptedCall:
             timer=call.timer,
             answer=call._answer_offer if offerless else None,
             reliable=agent.reliable,
+            on_offer=lambda tag, update: call.on_reinvite(update),
         )
         call._client.start()
         return call
@@ -150,8 +148,11 @@ class ScriptedCall:
             assert self.invite is not None
             assert self._flow is not None
             self._early = Dialog.as_callee(self.invite, self._flow, server.local_tag)
+            EarlyScript(self.agent, self._early, self.on_reinvite)
 
-    async def offer_early(self, direction: Direction, *, timeout_s: float = 5.0) -> Message:
+    async def offer_early(
+        self, direction: Direction, *, codecs: Sequence[Codec] | None = None, timeout_s: float = 5.0
+    ) -> Message:
         """Offer something else by UPDATE before the answer, and give back what it is answered; callee with PRACK only."""
         dialog = self._early
         assert dialog is not None
@@ -159,14 +160,12 @@ class ScriptedCall:
         body = self._describer.offer(
             address=self.agent.address,
             port=self.leg.port,
-            codecs=plan.receive_codecs if plan is not None else self.agent.codecs,
+            codecs=codecs or (plan.receive_codecs if plan is not None else self.agent.codecs),
             direction=direction,
         )
         fields = with_body([("Contact", self.agent.contact), ("Allow", ALLOW)], body)
         message = await within(send_in(self.agent, dialog, "UPDATE", fields, body, None), timeout_s)
-        if message.status < 300:
-            self._apply_answer(message)
-        else:
+        if message.status >= 300 or not self._apply_answer(message):
             self._describer.withdraw()
         return message
 
@@ -338,7 +337,8 @@ class ScriptedCall:
 
     def on_confirmed(self, message: Message) -> None:
         """From the INVITE that arrived: ACK; with the answer where the 200 brought our offer."""
-        if self._describer.offer_pending and not self._apply_answer(message):
+        offered = self._describer.offer_pending and self.invite is not None and not self.invite.body
+        if offered and not self._apply_answer(message):
             self.hangup()
             return
         if not self._answered.done():
@@ -369,12 +369,12 @@ class ScriptedCall:
         """From the dialog."""
         self._end(Ended(False, "lost"))
 
-    def on_reinvite(self, offer: Reoffer) -> None:
-        """From the dialog: answered in the direction that they allow and we want."""
+    def on_reinvite(self, offer: Reoffer | EarlyUpdate) -> None:
+        """From the dialog, the early one too: answered in the direction that they allow and we want."""
         self.requests.append(offer.message)
         if not self.auto_reanswer:
             return
-        if not offer.message.body:
+        if isinstance(offer, Reoffer) and not offer.message.body:
             offer.offer(self._offer_all(), lambda answer: self._take_answer(answer))
             return
         try:

@@ -16,7 +16,7 @@ __all__ = ["refusal_of"]
 
 def refusal_of(message: Message, refusals: Iterable[Refusal]) -> Refusal | None:
     """The first of the provider's rules that an INVITE breaks; None where it breaks none."""
-    anonymous = "id" in (message.header("Privacy") or "").split(";")
+    anonymous = "id" in message.privacy
     return next((each for each in refusals if _asked(each, anonymous) and not _kept(message, each)), None)
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.description import FaxAttributes
 from trunkline.sip.dialog import Dialog
+from trunkline.sip.early_update import EarlyUpdate, EarlyUpdates
 from trunkline.sip.endpoint import Headers, Message, RequestReceived
 from trunkline.sip.invite_session import InviteSession
 from trunkline.sip.request import ClientRequest, Failure
+from trunkline.sip.uas import refuse_unserved
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
 
-__all__ = ["T38", "CallRefused", "Ended", "ScriptedSession", "fail", "send_in", "within"]
+__all__ = ["T38", "CallRefused", "EarlyScript", "Ended", "ScriptedSession", "fail", "send_in", "within"]
 
 T38: FaxAttributes = (("T38FaxVersion", "0"), ("T38MaxBitRate", "14400"), ("T38FaxRateManagement", "transferredTCF"))
 
@@ -67,6 +70,32 @@ def send_in(
         on_failure=fail,
     ).start()
     return done
+
+
+class EarlyScript:
+    """The early dialog of a call that arrived, where provisionals go out reliably: UPDATEs in it are given to the script.
+
+    Args:
+        agent: Whose call it is.
+        dialog: The dialog.
+        on_offer: Answers an offer of theirs.
+    """
+
+    def __init__(self, agent: Agent, dialog: Dialog, on_offer: Callable[[EarlyUpdate], None]) -> None:
+        self._endpoint = agent.endpoint
+        self._dialog = dialog
+        self._updates = EarlyUpdates(agent.endpoint, lambda: dialog, contact=agent.contact, on_offer=on_offer)
+        agent.endpoint.add_dialog(dialog.key, self, remote_cseq=dialog.remote_cseq)
+
+    def on_dialog_request(self, request: RequestReceived) -> None:
+        """From the endpoint."""
+        if self._dialog.accepts(request.message) and request.message.method == "UPDATE":
+            self._updates.take(request)
+        else:
+            refuse_unserved(self._endpoint, request)
+
+    def on_bye_answered(self, message: Message) -> None:
+        """From the endpoint: the CANCEL or the final answer tells it all."""
 
 
 class CallRefused(Exception):

@@ -45,6 +45,10 @@ class Account:
         expires_s: what its REGISTER asks for; 0 does not register.
         answer: "manual" or "auto".
         auth_user: the digest's user name; `user` when empty.
+        mediaenc: "srtp" offers keys on RTP/AVP, "srtp-mand" offers RTP/SAVP and takes nothing else; plain RTP when empty.
+        publishes_s: for how long it publishes its presence (PUBLISH, RFC 3903); 0 for never.
+        watches: addresses to whose presence it subscribes (RFC 3856).
+        mailbox: it subscribes to its own messages (RFC 3842) once it is registered.
     """
 
     user: str
@@ -56,6 +60,10 @@ class Account:
     expires_s: int = 60
     answer: str = "manual"
     auth_user: str = ""
+    mediaenc: str = ""
+    publishes_s: int = 0
+    watches: Sequence[str] = ()
+    mailbox: bool = False
 
     @property
     def address(self) -> str:
@@ -71,6 +79,9 @@ class Account:
             "outbound": f'"{server}"',
             "regint": str(self.expires_s),
             "answermode": self.answer,
+            **({"mediaenc": self.mediaenc} if self.mediaenc else {}),
+            "mwi": "yes" if self.mailbox else "no",
+            "pubint": str(self.publishes_s),
             "audio_codecs": ",".join(f"{codec}/8000/1" for codec in self.codecs),
         }
         return f"<{self.address};transport={self.transport}>" + "".join(
@@ -128,8 +139,10 @@ class Baresip:
         self._heard_before: set[Path] = set()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config").write_text(_config(inside, sip_port, plays, folder))
-        (folder / "accounts").write_text("# The account comes by the control port, so that no event is missed.\n")
-        (folder / "contacts").write_text("")
+        # The account comes by the control port, so that no event is missed; one that publishes has to be there at the start.
+        (folder / "accounts").write_text(f"{account.line()}\n" if account.publishes_s else "# none\n")
+        watched = (f'"{uri}" <{uri}>;presence=p2p\n' for uri in account.watches)
+        (folder / "contacts").write_text("".join(watched))
         argv = ["baresip", "-4", "-f", str(folder), *(["-s"] if trace else [])]
         self.program = Program(inside.command(argv), folder / "baresip.log", name=f"baresip({account.user})")
         try:
@@ -139,7 +152,8 @@ class Baresip:
             raise self.program.failure(str(error)) from error
         self._reader = threading.Thread(target=self._read, name="baresip-control", daemon=True)
         self._reader.start()
-        self.register()
+        if not account.publishes_s:
+            self.register()
 
     def _connect(self) -> socket.socket | None:
         if self.program.returncode is not None:
@@ -216,12 +230,14 @@ class Baresip:
 
     # -- the phone
 
-    def wait_registered(self, timeout_s: float = EVENT_TIMEOUT_S) -> Event:
+    def wait_registered(self, timeout_s: float = EVENT_TIMEOUT_S) -> None:
         """Wait until the server has accepted its REGISTER; it sends one when it starts."""
+        if self.account.publishes_s:
+            self.program.wait(lambda: "OK" in self.command("reginfo"), timeout_s, "its registration")
+            return
         event = self.wait_event("REGISTER_OK", "REGISTER_FAIL", timeout_s=timeout_s)
         if event.type == "REGISTER_FAIL":
             raise self.program.failure(f"was not registered: {event.parameter}")
-        return event
 
     def register(self) -> None:
         """Add the account, which sends its REGISTER; done when the phone starts."""
@@ -268,6 +284,10 @@ class Baresip:
     def resume(self) -> None:
         """Take the call off hold by re-INVITE."""
         self.command("resume")
+
+    def transfer(self, target: str) -> None:
+        """Hold the call and send the other party elsewhere (REFER, RFC 3515)."""
+        self.command("transfer", target)
 
     def dtmf(self, digits: str) -> None:
         """Send digits, one after the other (RFC 4733)."""
@@ -319,8 +339,9 @@ def _config(inside: Namespace, sip_port: int, plays: Path, folder: Path) -> str:
         "menu_bell": "no",
         "module_path": str(MODULES),
     }
-    modules = [("module", name) for name in ("g711", "aufile", "aubridge", "sndfile")]
+    modules = [("module", name) for name in ("g711", "aufile", "aubridge", "sndfile", "srtp")]
     modules += [("module_tmp", "account"), ("module_app", "menu"), ("module_app", "ctrl_tcp")]
+    modules += [("module_app", name) for name in ("contact", "presence", "mwi")]
     lines = [f"{name}\t{value}" for name, value in settings.items()]
     return "\n".join([*lines, *(f"{kind}\t{name}.so" for kind, name in modules), ""])
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from peers import audio
@@ -51,6 +51,8 @@ class Account:
         expires_s: what its REGISTER asks for; 0 does not register.
         answer: "manual", "auto", or "early" (183 with media as soon as it rings, answered by `answer()`).
         auth_user: the digest's user name; `user` when empty.
+        sip: further entries of the section `sip` of its configuration.
+        publishes: it sends its presence (PUBLISH, RFC 3903) when it has registered.
     """
 
     user: str
@@ -62,6 +64,8 @@ class Account:
     expires_s: int = 60
     answer: str = "manual"
     auth_user: str = ""
+    publishes: bool = False
+    sip: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -231,6 +235,10 @@ class Linphone:
         """Send the other party elsewhere (REFER, RFC 3515)."""
         self.command(f"transfer {target}")
 
+    def transfer_to_call(self, call: int, other: int) -> None:
+        """Let the other party of one call talk to the one of another (REFER with Replaces); numbers as it assigns them."""
+        self.command(f"transfer {call} --to-call {other}")
+
     def dtmf(self, digits: str) -> None:
         """Send digits, one after the other."""
         for digit in digits:
@@ -239,6 +247,14 @@ class Linphone:
     def wait_digit(self, timeout_s: float = OUTPUT_TIMEOUT_S) -> str:
         """Wait until the other party has sent a digit, and return it."""
         return self.wait_output(r"Receiving tone (\S) from", timeout_s).group(1)
+
+    def watch(self, address: str) -> None:
+        """Subscribe to the presence of an address (SUBSCRIBE, RFC 3856)."""
+        self.command(f"friend add watched {address}")
+
+    def wait_friend(self, status: str, timeout_s: float = OUTPUT_TIMEOUT_S) -> None:
+        """Wait until it is told that who is watched is "Online" or "Offline"."""
+        self.wait_output(rf"^.*Friend .* is {status}", timeout_s)
 
     # -- what it heard
 
@@ -299,6 +315,7 @@ def _config(account: Account, sip_port: int) -> str:
             "default_proxy": 0,
             "incoming_calls_early_media": int(account.answer == "early"),
             "use_rfc2833": 1,
+            **account.sip,
         },
         "proxy_0": {
             "reg_proxy": server,
@@ -306,7 +323,7 @@ def _config(account: Account, sip_port: int) -> str:
             "reg_identity": account.address,
             "reg_expires": account.expires_s or 3600,
             "reg_sendregister": int(account.expires_s > 0),
-            "publish": 0,
+            "publish": int(account.publishes),
         },
         "auth_info_0": {
             "username": account.user,

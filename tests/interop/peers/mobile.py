@@ -15,6 +15,7 @@ from peers.namespace import Namespace
 from trunkline.sip.endpoint import Flow, NameAddr, Uri
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import Ended, ScriptedCall
+from trunkline.testing.referring import take_refers
 
 NUMBER = "15559876"
 WAIT_S = 10.0
@@ -48,6 +49,12 @@ class Mobile:
     def uri(self) -> str:
         """Where the provider sends its calls."""
         return f"sip:{self.agent.address}:{self.agent.port}"
+
+    def take_refers(self) -> list[str]:
+        """From now on take REFERs in its call and tell that they succeeded; the URIs that were asked for, as they come."""
+        assert self._current is not None
+        assert self._current.session is not None
+        return self._loop.call(take_refers, self._current.session, 200)
 
     def dial(self, number: str) -> None:
         """Call a number by way of the provider, whose mobile side `network` is."""

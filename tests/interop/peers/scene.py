@@ -68,12 +68,17 @@ class Scene:
         return Talker((self.baresip if program == "baresip" else self.linphone)(user, inside, transport), PHONE_HZ)
 
     def baresip(
-        self, user: str = "alice", inside: Namespace | None = None, transport: str = "udp", tone_hz: float = PHONE_HZ
+        self,
+        user: str = "alice",
+        inside: Namespace | None = None,
+        transport: str = "udp",
+        tone_hz: float = PHONE_HZ,
+        **settings: Any,
     ) -> Baresip:
-        """A registered baresip."""
+        """A registered baresip; settings as for its `Account`."""
         inside = inside or self.namespace()
         account = baresip.Account(
-            user, password(user), self.pbx.at(inside, transport), domain=REALM, transport=transport
+            user, password(user), self.pbx.at(inside, transport), domain=REALM, transport=transport, **settings
         )
         started: Baresip = self._fixture("baresip")(account, tone_hz, inside)
         self._phones.append(started)
@@ -81,12 +86,17 @@ class Scene:
         return started
 
     def linphone(
-        self, user: str = "alice", inside: Namespace | None = None, transport: str = "udp", tone_hz: float = PHONE_HZ
+        self,
+        user: str = "alice",
+        inside: Namespace | None = None,
+        transport: str = "udp",
+        tone_hz: float = PHONE_HZ,
+        **settings: Any,
     ) -> Linphone:
-        """A registered linphonec."""
+        """A registered linphonec; settings as for its `Account`."""
         inside = inside or self.namespace()
         account = linphone.Account(
-            user, password(user), self.pbx.at(inside, transport), domain=REALM, transport=transport
+            user, password(user), self.pbx.at(inside, transport), domain=REALM, transport=transport, **settings
         )
         started: Linphone = self._fixture("linphone")(account, tone_hz, inside)
         self._phones.append(started)

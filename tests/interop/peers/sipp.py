@@ -209,6 +209,7 @@ class Sipp:
         tone: Path | None = None,
         echo: bool = False,
         header: str = "User-Agent: SIPp",
+        refers_to: str = "nobody",
     ) -> Run:
         """Start a scenario.
 
@@ -227,6 +228,7 @@ class Sipp:
             tone: raw mu-law (`audio.write_tone_mulaw`) that it plays, over and over, once the call is up.
             echo: it sends back what it hears; not with a tone.
             header: lines of its INVITE and of the 200 that answers one.
+            refers_to: the user part to which `caller_refers` sends the other party.
         """
         folder = self.folder / f"{next(self._numbers)}-{scenario}"
         folder.mkdir(parents=True)
@@ -243,6 +245,7 @@ class Sipp:
             "CHALLENGE": str(challenge),
             "TONE": str(tone),
             "HEADER": header,
+            "REFERS_TO": refers_to,
             "MEDIA_PORT": "[rtpstream_audio_port]" if tone else "[media_port]",
             "PLAY": "{{play.xml}}" if tone else "",
         }

@@ -14,7 +14,7 @@ use crate::detector::{Detector, Finding};
 use crate::dtmf;
 use crate::latch::{Latch, Verdict};
 use crate::outbound::Outbound;
-use crate::protect::Protection;
+use crate::protect::{Keys, Protection};
 use crate::random::Random;
 use crate::rtp;
 use crate::statistics::{Arrival, Reception, RemoteView};
@@ -63,6 +63,8 @@ pub struct Configuration {
     pub ptime_ms: u32,
     /// The RTP port carries UDPTL (T.38) instead of RTP; the codecs are those of nothing then.
     pub udptl: bool,
+    /// SRTP with these keys; `None` for plain RTP. UDPTL has none.
+    pub keys: Option<Keys>,
 }
 
 /// A received packet on its way to the linked leg: numbers, and where in the buffer its payload lies.
@@ -280,6 +282,9 @@ impl Leg {
         self.latch.configure(plan.remote_rtp, plan.learn_from, plan.receives);
         if std::mem::replace(&mut self.udptl, plan.udptl) != plan.udptl {
             self.latch.forget();
+        }
+        if !plan.udptl {
+            self.protection.configure(plan.keys.as_ref());
         }
         self.receives = plan.receives;
         self.sends = plan.sends;

@@ -72,7 +72,7 @@ impl Leg {
     }
 
     pub(super) fn receive_rtcp(&mut self, now: Time, socket: Socket, source: SocketAddr, data: &mut [u8]) {
-        let plain = self.protection.unprotect(data);
+        let plain = self.protection.unprotect_rtcp(data);
         let Some(Ok(compound)) = plain.and_then(|plain| data.get(plain)).map(rtcp::parse) else {
             self.refused += 1;
             return;
@@ -149,7 +149,7 @@ impl Leg {
         let fits = buffer.get_mut(..length).map(|space| space.copy_from_slice(&out));
         self.rtcp.scratch = out;
         fits?;
-        let range = self.protection.protect(buffer, 0..length)?;
+        let range = self.protection.protect_rtcp(buffer, 0..length)?;
         Some(Datagram { to, socket, range })
     }
 

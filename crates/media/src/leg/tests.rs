@@ -1,7 +1,9 @@
 //! Two legs and their peers over no network at all.
 
 use super::*;
+use crate::protect::Protection;
 use crate::rtcp;
+use crate::srtp::{MasterKey, Suite};
 
 const WALL: WallClock = WallClock::new(1_700_000_000_000_000);
 
@@ -31,6 +33,7 @@ fn plan(remote: &str, events: u8) -> Configuration {
         silence_timeout: Duration::ZERO,
         ptime_ms: 0,
         udptl: false,
+        keys: None,
     }
 }
 
@@ -404,4 +407,138 @@ fn test_a_stopped_leg_is_silent_until_it_is_configured_again() {
     assert!(!run(&mut a, 0, 1000).iter().any(is_rtp));
     a.configure(ms(1000), &plan("192.0.2.1:4000", 96));
     assert!(pass(&mut a, &mut b, ms(1000), "192.0.2.1:4000", &packet(0, 2, &[0; 160])).is_some());
+}
+
+/// The keys of one side: what it receives with, and what it sends with.
+fn keys(receive: u8, send: u8) -> Option<Keys> {
+    let key = |fill| MasterKey::new(Suite::Aes128Sha1_80, &[fill; 30]).unwrap();
+    Some(Keys {
+        receive: key(receive),
+        send: key(send),
+    })
+}
+
+/// A leg whose peer is behind NAT and sends with key 1; it sends with key 2.
+fn secure_leg(seed: u64) -> Leg {
+    leg(
+        seed,
+        &Configuration {
+            learn_from: Some("192.0.2.1".parse().unwrap()),
+            keys: keys(1, 2),
+            ..plan("10.0.0.1:4000", 96)
+        },
+    )
+}
+
+fn enciphered(by: &mut Protection, plain: &[u8]) -> Vec<u8> {
+    let mut buffer = plain.to_vec();
+    buffer.resize(BUFFER_LENGTH, 0);
+    let range = by.protect(&mut buffer, 0..plain.len()).unwrap();
+    buffer[range].to_vec()
+}
+
+fn protection(receive: u8, send: u8) -> Protection {
+    let mut protection = Protection::Plain;
+    protection.configure(keys(receive, send).as_ref());
+    protection
+}
+
+#[test]
+fn test_srtp_is_taken_off_one_leg_and_put_on_the_other() {
+    let (mut a, mut b) = (secure_leg(1), leg(2, &plan("192.0.2.2:5000", 101)));
+    let mut phone = protection(2, 1);
+    let sent = enciphered(&mut phone, &packet(0, 10, b"speech"));
+    let (_, data) = pass(&mut a, &mut b, ms(0), "192.0.2.1:4000", &sent).unwrap();
+    assert_eq!(&data[12..], b"speech");
+    let (to, mut data) = pass(&mut b, &mut a, ms(1), "192.0.2.2:5000", &packet(0, 1, b"answer")).unwrap();
+    assert_eq!((to, data.len()), (address("192.0.2.1:4000"), 12 + 6 + 10));
+    assert_ne!(&data[12..18], b"answer");
+    let range = phone.unprotect(&mut data).unwrap();
+    assert_eq!(&data[range][12..], b"answer");
+}
+
+#[test]
+fn test_only_an_authentic_packet_latches() {
+    let (mut a, mut b) = (secure_leg(1), leg(2, &plan("192.0.2.2:5000", 101)));
+    let mut stranger = protection(2, 9);
+    for data in [packet(0, 1, b"plain"), enciphered(&mut stranger, &packet(0, 2, b"wrong key"))] {
+        assert_eq!(pass(&mut a, &mut b, ms(0), "192.0.2.1:666", &data), None);
+    }
+    assert_eq!(
+        (a.take_event(), a.statistics().latched, a.statistics().packets_refused),
+        (None, None, 2)
+    );
+    let mut phone = protection(2, 1);
+    let sent = enciphered(&mut phone, &packet(0, 10, b"speech"));
+    assert!(pass(&mut a, &mut b, ms(1), "192.0.2.1:4000", &sent).is_some());
+    assert_eq!(a.take_event(), Some(Event::Latched(address("192.0.2.1:4000"))));
+    // The same packet again, from where the stranger is, is a replay.
+    assert_eq!(pass(&mut a, &mut b, ms(60_000), "192.0.2.1:666", &sent), None);
+    assert_eq!(a.statistics().latched, Some(address("192.0.2.1:4000")));
+}
+
+#[test]
+fn test_reports_are_srtcp_and_are_believed_only_when_authentic() {
+    let mut a = leg(
+        1,
+        &Configuration {
+            keys: keys(1, 2),
+            ..plan("192.0.2.1:4000", 96)
+        },
+    );
+    let mut phone = protection(2, 1);
+    a.play_tone(ms(0), 440.0, -10.0);
+    let sent = run(&mut a, 0, 10_000);
+    let (mut speech, mut reports) = (0, 0);
+    for (_, out, mut data) in sent {
+        let rtcp = out.socket == Socket::Rtcp;
+        let plain = if rtcp {
+            phone.unprotect_rtcp(&mut data)
+        } else {
+            phone.unprotect(&mut data)
+        };
+        let plain = plain.unwrap();
+        if rtcp {
+            assert!(rtcp::parse(&data[plain]).is_ok());
+            reports += 1;
+        } else {
+            assert_eq!(plain.len(), 172);
+            speech += 1;
+        }
+    }
+    assert!(speech > 400 && reports > 0);
+    let mut report = Vec::new();
+    rtcp::write_report(&mut report, 77, None, &[]);
+    rtcp::write_cname(&mut report, 77, "phone");
+    let refused = a.statistics().packets_refused;
+    a.receive(ms(10_000), Socket::Rtcp, address("192.0.2.1:4001"), &mut report.clone());
+    assert_eq!(a.statistics().packets_refused, refused + 1);
+    let length = report.len();
+    report.resize(200, 0);
+    let range = phone.protect_rtcp(&mut report, 0..length).unwrap();
+    a.receive(ms(10_000), Socket::Rtcp, address("192.0.2.1:4001"), &mut report[range]);
+    assert_eq!(a.statistics().packets_refused, refused + 1);
+}
+
+#[test]
+fn test_a_fax_between_leaves_the_numbers_of_srtp_as_they_were() {
+    let secure = Configuration {
+        keys: keys(1, 2),
+        ..plan("192.0.2.1:4000", 96)
+    };
+    let mut a = leg(1, &secure);
+    let mut b = leg(2, &plan("192.0.2.2:5000", 101));
+    let mut phone = protection(2, 1);
+    let sent = enciphered(&mut phone, &packet(0, 10, b"speech"));
+    assert!(pass(&mut a, &mut b, ms(0), "192.0.2.1:4000", &sent).is_some());
+    a.configure(
+        ms(1),
+        &Configuration {
+            udptl: true,
+            keys: None,
+            ..secure.clone()
+        },
+    );
+    a.configure(ms(2), &secure);
+    assert_eq!(pass(&mut a, &mut b, ms(3), "192.0.2.1:4000", &sent), None);
 }

@@ -77,6 +77,14 @@ fn test_a_request_gets_what_its_headers_leave_out() {
 }
 
 #[test]
+fn test_an_empty_user_agent_is_none() {
+    let own = pairs(&[("user-agent", "")]);
+    let built = parsed(request("OPTIONS", "sip:b", "SIP/2.0/UDP h", &own, b"", &defaults()).unwrap());
+    let names: Vec<_> = built.headers().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(names, ["Via", "Max-Forwards", "Content-Length"]);
+}
+
+#[test]
 fn test_a_response_copies_what_rfc_3261_8_2_6_names() {
     let request = invite("SIP/2.0/UDP h;branch=z9hG4bKx");
     let ringing = answer(&request, 180, None);

@@ -1,8 +1,8 @@
 //! Header fields: their names, and typed readers for those that the stack acts on. One file a family.
 //!
 //! [`Name`] knows long and compact names; [`Params`] is what follows a semicolon; [`NameAddr`] is From, To, Contact, Route and their kin;
-//! [`Via`], [`CSeq`] and [`RAck`] are themselves, [`Parameterized`] is a token with parameters. [`split_list`] cuts a value at its top-level commas. `message` checks with the borrowing scanners
-//! of these files, `endpoint` and Python read through the types. RFC 3261 §20, §25.1.
+//! [`Via`], [`CSeq`], [`RAck`], [`Reason`] and [`Replaces`] are themselves, [`Parameterized`] is a token with parameters. [`split_list`] cuts
+//! a value at its top-level commas. `message` checks with the borrowing scanners of these files, `endpoint` and Python read through the types. RFC 3261 §20, §25.1.
 
 mod address;
 mod cseq;
@@ -10,6 +10,8 @@ mod name;
 mod parameterized;
 mod params;
 mod rack;
+mod reason;
+mod replaces;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,6 +26,8 @@ pub use params::Params;
 pub(crate) use params::{find_raw, scan as scan_params};
 pub use rack::RAck;
 pub(crate) use rack::parse_rseq;
+pub use reason::Reason;
+pub use replaces::Replaces;
 pub(crate) use text::{has_bare_nul, is_token, trim, unquote};
-pub use text::{parse_integer, split_list};
+pub use text::{leading_integer, parse_integer, split_list, without_params};
 pub use via::Via;

@@ -78,6 +78,24 @@ pub fn parse_integer(text: &str) -> Result<u32, ParseError> {
     digits.parse().map_err(|_| ParseError::malformed("number", "too large"))
 }
 
+/// The number that a field begins with, as Retry-After with its comment and parameters (RFC 3261 §20.33); one beyond 32 bits is the largest.
+/// `None` where it begins with none.
+#[must_use]
+pub fn leading_integer(text: &str) -> Option<u32> {
+    let text = trim(text);
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text.get(..end).filter(|digits| !digits.is_empty())?;
+    Some(digits.parse().unwrap_or(u32::MAX))
+}
+
+/// What stands in front of the parameters of a value, in lower case and without white space: a media type of Accept, an option tag.
+#[must_use]
+pub fn without_params(value: &str) -> String {
+    let front = value.split(';').next().unwrap_or_default();
+    let plain: String = front.chars().filter(|letter| !letter.is_whitespace()).collect();
+    plain.to_ascii_lowercase()
+}
+
 /// The values of a list field, cut at commas outside of quotes, `<>` and comments, each trimmed. Empty values come as empty text.
 pub fn split_list(value: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(value);

@@ -290,8 +290,52 @@ fn read_all(message: &Message) -> usize {
         message.star_contact(),
         message.integer("Expires"),
         message.values("Supported"),
+        message.tokens("Accept"),
+        message.privacy(),
+        message.reasons(),
+        message.retry_after_s(),
     );
     message.headers().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+fn with(fields: &str) -> Message {
+    let text = format!("OPTIONS sip:a@b SIP/2.0\r\n{fields}\r\n\r\n");
+    Message::parse(Bytes::from(text), &Limits::default()).unwrap()
+}
+
+#[test]
+fn test_a_list_is_read_without_its_parameters() {
+    let message = with("Accept: application/SDP ;level=1, text / html;q=0.7,\r\nAccept: */*");
+    assert_eq!(message.tokens("accept"), ["application/sdp", "text/html", "*/*"]);
+    assert_eq!(message.tokens("Require"), [""; 0]);
+}
+
+#[test]
+fn test_privacy_is_a_list_between_semicolons() {
+    assert_eq!(with("Privacy: ID; Critical\r\nPrivacy:user").privacy(), ["id", "critical", "user"]);
+    assert_eq!(with("Privacy: header;;a b, none").privacy(), ["header", "none"]);
+}
+
+#[test]
+fn test_reasons_that_cannot_be_read_are_left_out() {
+    let reasons = with("Reason: SIP;cause=200, ;cause=1\r\nReason: Q.850;cause=16;text=\"a, b\"").reasons();
+    let read: Vec<_> = reasons.iter().map(|reason| (reason.protocol.as_str(), reason.cause)).collect();
+    assert_eq!(read, [("SIP", Some(200)), ("Q.850", Some(16))]);
+}
+
+#[test]
+fn test_retry_after_is_the_number_that_it_begins_with() {
+    let cases = [
+        ("120", 120),
+        ("18000;duration=3600", 18_000),
+        ("5 (in a meeting)", 5),
+        ("99999999999", u32::MAX),
+    ];
+    for (text, seconds) in cases {
+        assert_eq!(with(&format!("Retry-After: {text}")).retry_after_s(), Some(seconds), "{text}");
+    }
+    assert_eq!(with("Retry-After: soon").retry_after_s(), None);
+    assert_eq!(with("Expires: 5").retry_after_s(), None);
 }
 
 proptest! {

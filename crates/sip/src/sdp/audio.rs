@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::codec::{Codec, codecs_of};
+use super::crypto::{Crypto, cryptos};
 use super::description::{Description, Media, attribute, attributes, decimal, first};
 
 /// Who sends (RFC 8866 §6.7), seen from whoever wrote it.
@@ -82,7 +83,7 @@ impl Direction {
 pub struct Audio {
     /// Which media line it is, from zero.
     pub index: usize,
-    /// `RTP/AVP` or `RTP/AVPF`.
+    /// `RTP/AVP`, `RTP/AVPF`, `RTP/SAVP` or `RTP/SAVPF`.
     pub protocol: String,
     /// False for port 0: refused or ended.
     pub enabled: bool,
@@ -100,6 +101,8 @@ pub struct Audio {
     pub ptime_ms: Option<u16>,
     /// They take RTCP on the RTP port (RFC 5761 §5.1.1).
     pub rtcp_mux: bool,
+    /// The keys that they offer, those that we can use.
+    pub cryptos: Vec<Crypto>,
 }
 
 /// Why a remote audio line cannot be used.
@@ -125,6 +128,11 @@ pub(super) fn is_plain_audio(media: &Media) -> bool {
     media.kind == "audio" && matches!(media.protocol.as_str(), "RTP/AVP" | "RTP/AVPF")
 }
 
+/// Whether a media line is audio over SRTP whose keys stand in the description (RFC 3711 §12, RFC 5124).
+pub(super) fn is_secure_audio(media: &Media) -> bool {
+    media.kind == "audio" && matches!(media.protocol.as_str(), "RTP/SAVP" | "RTP/SAVPF")
+}
+
 impl Audio {
     /// No audio in that place: another kind of media stands there.
     pub(super) fn absent(index: usize) -> Self {
@@ -139,6 +147,7 @@ impl Audio {
             rtcp: None,
             ptime_ms: None,
             rtcp_mux: false,
+            cryptos: Vec::new(),
         }
     }
 
@@ -166,6 +175,7 @@ impl Audio {
             rtcp: rtp.and_then(|rtp| rtcp(media, rtp)),
             ptime_ms: attribute(&media.lines, "ptime").and_then(ptime),
             rtcp_mux: enabled && attribute(&media.lines, "rtcp-mux").is_some(),
+            cryptos: cryptos(media),
         }))
     }
 

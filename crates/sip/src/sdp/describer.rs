@@ -6,12 +6,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::audio::{Audio, Direction, is_plain_audio};
+use zeroize::Zeroizing;
+
+use super::audio::{Audio, Direction, is_plain_audio, is_secure_audio};
 use super::codec::Codec;
+use super::crypto::Crypto;
 use super::description::{Description, Line, Media, SdpError, decimal, first};
 use super::fax::{Fax, FaxAttribute, closed, fax_line, is_fax};
 use super::negotiate::{MediaPlan, NegotiationError, Offered, Ours, Stood, audio_line, choose_audio, choose_fax, conclude, negotiate};
 use super::numbering::Numbering;
+use super::security::{Keeper, Security};
 
 /// Why a step of the model failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,14 +69,24 @@ impl RemoteOffer {
     }
 }
 
-/// A description of ours, as lines and as text.
-#[derive(Clone, Debug)]
+/// A description of ours, as lines and as text. The text may hold keys: no Debug.
+#[derive(Clone)]
 struct Local {
     stood: Stood,
     /// Without the version, to tell whether anything changed.
     content: String,
     version: u64,
     text: String,
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Local")
+            .field("stood", &self.stood)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An offer of ours and what it left behind.
@@ -104,6 +118,8 @@ pub struct Describer {
     pending: Option<Open>,
     /// Our last offer after its answer: forks and a 200 after a 183 answer it again.
     answered: Option<Open>,
+    /// Whether audio is secure, and with which keys of ours.
+    keeper: Keeper,
 }
 
 impl Describer {
@@ -131,7 +147,28 @@ impl Describer {
             plan: None,
             pending: None,
             answered: None,
+            keeper: Keeper::default(),
         })
+    }
+
+    /// Have the audio secured as `security` says; `secret` is random, and what every key of ours is made of.
+    #[must_use]
+    pub fn secured(mut self, security: Security, secret: Zeroizing<[u8; 32]>) -> Self {
+        self.keeper = Keeper::new(security, secret);
+        self
+    }
+
+    /// The same state for another early dialog; its keys are other ones from here on.
+    #[must_use]
+    pub fn fork(&self, secret: Zeroizing<[u8; 32]>) -> Self {
+        let mut fork = self.clone();
+        fork.keeper.reseed(secret);
+        fork
+    }
+
+    /// Have the next offer of ours bring new keys (RFC 4568 §7.1.4). Nothing changes where nothing is secured.
+    pub const fn renew_keys(&mut self) {
+        self.keeper.renew = true;
     }
 
     /// Our offer; it is pending until [`Describer::accept_answer`] or [`Describer::withdraw`]. Media lines that stood keep their place, and
@@ -141,6 +178,7 @@ impl Describer {
             return Err(DescribeError::State("an offer is pending"));
         }
         check(ours)?;
+        self.keeper.security.check()?;
         let mut numbering = self.numbering.clone();
         let codecs = numbering
             .number(ours.codecs)
@@ -153,11 +191,13 @@ impl Describer {
             .map(|stood| stood.media.iter().map(Media::refused).collect())
             .unwrap_or_default();
         let place = before.and_then(|stood| stood.audio).unwrap_or(media.len());
-        let protocol = media
+        let cryptos = self.keeper.to_offer(self.plan.as_ref());
+        let stood_as = media
             .get(place)
-            .filter(|line| is_plain_audio(line))
-            .map_or("RTP/AVP", |line| line.protocol.as_str());
-        let line = audio_line(protocol, &Ours { codecs: &codecs, ..*ours });
+            .filter(|line| is_plain_audio(line) || !cryptos.is_empty() && is_secure_audio(line));
+        let protocol = stood_as.map_or(self.keeper.security.protocol(), |line| line.protocol.as_str());
+        let mut line = audio_line(protocol, &Ours { codecs: &codecs, ..*ours });
+        line.lines.extend(cryptos.iter().map(Crypto::line));
         media.splice(place..media.len().min(place + 1), [line]);
         let stood = Stood { media, audio: Some(place) };
         let local = self.write(ours.address, &self.time, stood.clone());
@@ -169,6 +209,7 @@ impl Describer {
             direction: ours.direction,
             ptime_ms: ours.ptime_ms,
             rtcp_mux: ours.rtcp_mux,
+            cryptos,
         };
         self.version = self.version.max(local.version);
         self.answered = None;
@@ -194,13 +235,16 @@ impl Describer {
         let plan = if open.fax {
             conclude_fax(&open.offered, &answer)?
         } else {
-            conclude(&open.offered, &answer, open.running)?
+            conclude(&open.offered, &answer, open.running, &self.keeper.security)?
         };
         self.remote = Some(Arc::new(answer));
         if let Some(open) = self.pending.take() {
             self.numbering = open.numbering.clone();
             self.local = Some(open.local.clone());
             self.answered = Some(open);
+        }
+        if let Some(open) = &self.answered {
+            self.keeper.stand(&plan, &open.offered.cryptos);
         }
         Ok(self.plan.insert(plan))
     }
@@ -229,7 +273,8 @@ impl Describer {
         if let Some(place) = choose_fax(&description).filter(|_| fax) {
             return self.read_fax(description, place, unchanged);
         }
-        let index = choose_audio(&description, &self.stood())?;
+        self.keeper.security.check()?;
+        let index = choose_audio(&description, &self.stood(), &self.keeper.security)?;
         let known = self.numbering.codecs();
         let audio = Audio::read(&description, index, known).ok_or(SdpError::Missing("an audio line"))?;
         let audio = audio.map_err(|why| NegotiationError {
@@ -280,6 +325,7 @@ impl Describer {
             direction: Direction::SendRecv,
             ptime_ms: None,
             rtcp_mux: false,
+            cryptos: Vec::new(),
         };
         self.version = self.version.max(local.version);
         self.answered = None;
@@ -332,7 +378,12 @@ impl Describer {
         if offer.fax.is_some() {
             return Err(NegotiationError::new("they offer a fax and we can audio").into());
         }
-        let agreed = negotiate(ours, &offer.description, &offer.audio, &self.stood())?;
+        let security = &self.keeper.security;
+        let mut agreed = negotiate(ours, &offer.description, &offer.audio, &self.stood(), security)?;
+        let enabled = agreed.plan.receive_codecs.first().is_some();
+        let line = agreed.stood.media.get_mut(offer.audio.index);
+        let crypto = if enabled { self.keeper.answer(&offer.audio, line)? } else { None };
+        agreed.plan.keys = crypto.as_ref().map(|(_, keys)| keys.clone());
         // RFC 3264 §6: the t= line of the answer is that of the offer.
         self.time = time_of(&offer.description).unwrap_or("0 0").to_owned();
         let local = self.write(ours.address, &self.time, agreed.stood);
@@ -342,6 +393,8 @@ impl Describer {
         self.local = Some(local);
         self.remote = Some(Arc::clone(&offer.description));
         self.answered = None;
+        let cryptos: Vec<Crypto> = crypto.into_iter().map(|(crypto, _)| crypto).collect();
+        self.keeper.stand(&agreed.plan, &cryptos);
         Ok((text, self.plan.insert(agreed.plan)))
     }
 

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::crypto::shown;
+
 /// The longest description that is read, in bytes.
 pub const MAX_BYTES: usize = 65_536;
 /// The most `m=` lines.
@@ -43,13 +45,19 @@ pub enum SdpError {
     Missing(&'static str),
 }
 
-/// One line that is no `m=` line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One line that is no `m=` line. Its Debug shows no key of `a=crypto`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Line {
     /// The letter before the equals sign.
     pub kind: char,
     /// All that follows it.
     pub value: String,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Line({}={:?})", self.kind, shown(self))
+    }
 }
 
 impl Line {

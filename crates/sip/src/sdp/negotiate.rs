@@ -1,14 +1,16 @@
 //! The offer/answer model as pure functions (RFC 3264 §5–§8): what we can, what they sent and what stood give an answer and a media plan.
 //!
-//! [`negotiate`] answers their offer, [`conclude`] draws the plan from their answer to ours. Audio over plain RTP is agreed; every other
-//! media line is refused with port 0 in its place. `describer` keeps the state between calls.
+//! [`negotiate`] answers their offer, [`conclude`] draws the plan from their answer to ours. Audio over RTP is agreed, plain or secure as `security`
+//! says; every other media line is refused with port 0 in its place. `describer` keeps the state between calls.
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::audio::{Audio, Direction, is_plain_audio};
+use super::audio::{Audio, Direction, is_plain_audio, is_secure_audio};
 use super::codec::{Codec, in_common, in_words};
+use super::crypto::Crypto;
 use super::description::{Description, Line, Media};
 use super::fax::{Fax, is_fax};
+use super::security::{Keys, Security};
 
 /// An offer or answer that cannot be agreed; the text says why in words, fit for a quoted string.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +73,8 @@ pub struct MediaPlan {
     pub rtcp_mux: bool,
     /// T.38 instead of audio; then there are no codecs and no RTP.
     pub fax: Option<Fax>,
+    /// SRTP with these keys; `None` for plain RTP.
+    pub keys: Option<Keys>,
 }
 
 impl MediaPlan {
@@ -86,6 +90,7 @@ impl MediaPlan {
             held: true,
             rtcp_mux: false,
             fax: None,
+            keys: None,
         }
     }
 
@@ -116,8 +121,9 @@ pub(super) fn choose_fax(offer: &Description) -> Option<usize> {
     fax.filter(|_| !audio)
 }
 
-/// Choose the audio line of their offer: the first enabled one over plain RTP, or the ended one where audio stood. Says why there is none.
-pub fn choose_audio(offer: &Description, stood: &Stood) -> Result<usize, NegotiationError> {
+/// Choose the audio line of their offer: the first enabled one that `security` likes best, or the ended one where audio stood. Says why there
+/// is none.
+pub fn choose_audio(offer: &Description, stood: &Stood, security: &Security) -> Result<usize, NegotiationError> {
     // RFC 3264 §8: a later offer never has fewer media lines.
     if offer.media.len() < stood.media.len() {
         let (now, before) = (offer.media.len(), stood.media.len());
@@ -125,7 +131,7 @@ pub fn choose_audio(offer: &Description, stood: &Stood) -> Result<usize, Negotia
             "their new offer has {now} media lines where {before} stood"
         )));
     }
-    if let Some(index) = offer.media.iter().position(|media| is_plain_audio(media) && media.port != 0) {
+    if let Some(index) = security.choose(&offer.media) {
         return Ok(index);
     }
     let ended = |index: &usize| {
@@ -134,16 +140,21 @@ pub fn choose_audio(offer: &Description, stood: &Stood) -> Result<usize, Negotia
             .get(*index)
             .is_some_and(|media| media.kind == "audio" && media.port == 0)
     };
-    stood.audio.filter(ended).ok_or_else(|| NegotiationError::new(why_no_audio(offer)))
+    stood
+        .audio
+        .filter(ended)
+        .ok_or_else(|| NegotiationError::new(why_no_audio(offer, security)))
 }
 
-fn why_no_audio(offer: &Description) -> String {
+fn why_no_audio(offer: &Description, security: &Security) -> String {
     if offer.media.is_empty() {
         return "they offer no media at all".to_owned();
     }
     let audio: Vec<&Media> = offer.media.iter().filter(|media| media.kind == "audio").collect();
     match audio.iter().find(|media| media.port != 0) {
-        Some(media) => format!("they offer audio over {} and we can RTP/AVP", printable(&media.protocol)),
+        Some(media) => security
+            .why_not(media)
+            .unwrap_or_else(|| format!("they offer audio over {} and we can RTP/AVP", printable(&media.protocol))),
         None if audio.is_empty() => {
             let kinds: Vec<String> = offer.media.iter().take(4).map(|media| printable(&media.kind)).collect();
             format!("they offer {} and we can audio", kinds.join(", "))
@@ -160,9 +171,15 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-/// Answer an offer: (what we can, what they sent, what stood) → (our media lines, the plan). RFC 3264 §6.
-pub fn negotiate(ours: &Ours<'_>, offer: &Description, theirs: &Audio, stood: &Stood) -> Result<Agreed, NegotiationError> {
-    if choose_audio(offer, stood)? != theirs.index {
+/// Answer an offer: (what we can, what they sent, what stood) → (our media lines, the plan). RFC 3264 §6. `describer` adds the keys.
+pub fn negotiate(
+    ours: &Ours<'_>,
+    offer: &Description,
+    theirs: &Audio,
+    stood: &Stood,
+    security: &Security,
+) -> Result<Agreed, NegotiationError> {
+    if choose_audio(offer, stood, security)? != theirs.index {
         return Err(NegotiationError::new("what stands has changed since the offer was read"));
     }
     let mut media: Vec<Media> = offer.media.iter().map(Media::refused).collect();
@@ -212,10 +229,12 @@ pub struct Offered {
     pub ptime_ms: Option<u16>,
     /// Whether we offered one port for RTP and RTCP.
     pub rtcp_mux: bool,
+    /// Our `a=crypto` lines.
+    pub cryptos: Vec<Crypto>,
 }
 
 /// Draw the plan from their answer to our offer. Audio may be ended only where it stood before (`running`). RFC 3264 §7.
-pub fn conclude(offered: &Offered, answer: &Description, running: bool) -> Result<MediaPlan, NegotiationError> {
+pub fn conclude(offered: &Offered, answer: &Description, running: bool, security: &Security) -> Result<MediaPlan, NegotiationError> {
     // RFC 3264 §6: as many media lines as the offer, in its order.
     let (wanted, got) = (offered.stood.media.len(), answer.media.len());
     if wanted != got {
@@ -227,14 +246,13 @@ pub fn conclude(offered: &Offered, answer: &Description, running: bool) -> Resul
     let theirs = Audio::read(answer, index, &offered.codecs).ok_or_else(|| NegotiationError::new("they answer without audio"))?;
     let theirs = theirs.map_err(|why| NegotiationError::new(why.reason()))?;
     let refused = !theirs.enabled;
-    if answer
-        .media
-        .get(index)
-        .is_some_and(|media| media.kind != "audio" || !(refused || is_plain_audio(media)))
-    {
+    if answer.media.get(index).is_some_and(|media| {
+        media.kind != "audio" || !(refused || is_plain_audio(media) || !offered.cryptos.is_empty() && is_secure_audio(media))
+    }) {
         let protocol = printable(&theirs.protocol);
         return Err(NegotiationError::new(format!(
-            "we offered audio over RTP/AVP and they answer another media line, {protocol}"
+            "we offered audio over {} and they answer another media line, {protocol}",
+            offered.stood.media.get(index).map_or("RTP/AVP", |media| media.protocol.as_str())
         )));
     }
     if refused || offered.stood.media.get(index).is_some_and(|media| media.port == 0) {
@@ -247,7 +265,10 @@ pub fn conclude(offered: &Offered, answer: &Description, running: bool) -> Resul
     let codecs = agree(&theirs, offered.address, &offered.codecs, "they answer with")?;
     let (send, receive) = codecs.into_iter().unzip();
     let willing = (offered.direction, offered.ptime_ms, offered.rtcp_mux);
-    Ok(make_plan(&theirs, willing, send, receive))
+    Ok(MediaPlan {
+        keys: security.keys_answered(&offered.cryptos, answer.media.get(index), &theirs)?,
+        ..make_plan(&theirs, willing, send, receive)
+    })
 }
 
 /// The codecs in common, at an address that we can send to.
@@ -290,6 +311,7 @@ fn make_plan(theirs: &Audio, willing: (Direction, Option<u16>, bool), send_codec
         held: theirs.held(),
         rtcp_mux,
         fax: None,
+        keys: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Shared by the tests: a leg of ours at 192.0.2.9 and descriptions of theirs at 198.51.100.1.
 
+mod capabilities;
 mod codecs;
 mod describing;
 mod faxes;
