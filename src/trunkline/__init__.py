@@ -6,6 +6,7 @@ The public names, and nothing else.
 from importlib.metadata import version as _version
 
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
+from trunkline.calls.conference import Conference
 from trunkline.calls.destinations import AtOnce, ToLine, ToUser
 from trunkline.calls.forwarding import Diverted
 from trunkline.calls.placement import Placement
@@ -56,6 +57,7 @@ __all__ = [
     "ChannelId",
     "ChatMessage",
     "ClosedReason",
+    "Conference",
     "ConfigurationError",
     "Declined",
     "Diverted",

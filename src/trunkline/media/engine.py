@@ -184,6 +184,8 @@ class Leg:
         self._linked: Leg | None = None
         self._transcodes = False
         self._wants_audio = 0
+        self.room: object | None = None
+        """The room that it is in, if it is in one."""
 
     def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
         """Make the leg do what an offer and its answer agreed.

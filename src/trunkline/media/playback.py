@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Sequence
+from typing import Protocol
 
 from trunkline.errors import AudioError
 from trunkline.media.audio import Audio, WaveReader
-from trunkline.media.engine import Leg, MediaEngine, PcmSource
+from trunkline.media.engine import MediaEngine, PcmSource
 
 __all__ = ["Playback"]
 
@@ -21,8 +22,16 @@ PIECE_S = 0.5
 """What is read at once."""
 
 
+class Target(Protocol):
+    """A leg or a room."""
+
+    @property
+    def number(self) -> int: ...
+    def want_audio(self, wanted: bool) -> None: ...
+
+
 class Playback:
-    """One piece of audio on its way to one or two legs.
+    """One piece of audio on its way to one or two legs, or a room.
 
     Args:
         engine: The media engine of the legs.
@@ -34,7 +43,7 @@ class Playback:
     """
 
     def __init__(
-        self, engine: MediaEngine, legs: Sequence[Leg], audio: Audio, *, times: int, gain: float, exclusive: bool
+        self, engine: MediaEngine, legs: Sequence[Target], audio: Audio, *, times: int, gain: float, exclusive: bool
     ) -> None:
         self._engine = engine
         self._legs = legs
@@ -42,7 +51,7 @@ class Playback:
         self._times = times
         self._gain = gain
         self._exclusive = exclusive
-        self._sources: list[tuple[Leg, PcmSource]] = []
+        self._sources: list[tuple[Target, PcmSource]] = []
         self._open = 0
         self._complete = True
         self._over = asyncio.Event()
