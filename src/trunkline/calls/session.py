@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trunkline.calls.exchange import Exchange
     from trunkline.media.audio import Audio
     from trunkline.media.recording import Layout, Recording
+    from trunkline.media.stream import AudioStream
 
 __all__ = ["CallSession", "CallState"]
 
@@ -445,6 +446,19 @@ class CallSession(Transferring):
                 await call.bridge(await call.dial_user("bob"))
         """
         return sound.recording(self._course, path, layout=layout, sample_rate=sample_rate)
+
+    def audio(self, *, sample_rate: int = 16_000, ahead_frames: int = 50) -> AudioStream:
+        """The first party's audio as frames of 20 ms, both ways, in `async with`; over a call what is written is mixed in.
+
+        Args:
+            sample_rate: 8000, 16000, 24000, 32000 or 48000 Hz.
+            ahead_frames: How many frames may be written ahead, 1 to 3000.
+
+        Raises:
+            CallEnded: The call is over.
+            CallStateError: Nobody is answered.
+        """
+        return sound.stream(self._course, sample_rate=sample_rate, ahead_frames=ahead_frames)
 
     def wait_closed(self) -> Awaitable[ClosedReason]:
         """Wait until the session is over; returns why. Raises nothing."""

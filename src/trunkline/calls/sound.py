@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 from trunkline.calls.link import Stage
 from trunkline.errors import CallStateError
+from trunkline.media.audio import RATES
 from trunkline.media.engine import Leg
 from trunkline.media.playback import Playback
 from trunkline.media.recording import Layout, Recording
+from trunkline.media.stream import AudioStream
 
 if TYPE_CHECKING:
     from trunkline.calls.course import Course
     from trunkline.media.audio import Audio
 
-__all__ = ["playback", "recording"]
+__all__ = ["playback", "recording", "stream"]
 
 
 def answered_legs(course: Course) -> list[Leg]:
@@ -49,6 +51,22 @@ def playback(course: Course, audio: Audio, *, times: int, gain: float, exclusive
         raise ValueError(f"gain: a factor from 0 to 16, not {gain}")
     legs = answered_legs(course)
     return Playback(course.env.media, legs, audio, times=times, gain=gain, exclusive=exclusive)
+
+
+def stream(course: Course, *, sample_rate: int, ahead_frames: int) -> AudioStream:
+    """The audio of the call's first party.
+
+    Raises:
+        CallEnded: The session is over.
+        CallStateError: Nobody is answered.
+        ValueError: The rate or `ahead_frames` is out of range.
+    """
+    if sample_rate not in RATES:
+        raise ValueError(f"sample_rate: one of {', '.join(map(str, RATES))}, not {sample_rate}")
+    if not 1 <= ahead_frames <= 3_000:
+        raise ValueError(f"ahead_frames: 1 to 3000, not {ahead_frames}")
+    leg = answered_legs(course)[0]
+    return AudioStream(course.env.media, leg, sample_rate=sample_rate, ahead_frames=ahead_frames)
 
 
 def recording(course: Course, path: Path | str, *, layout: Layout, sample_rate: int) -> Recording:
