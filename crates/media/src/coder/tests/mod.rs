@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 mod opus;
@@ -95,5 +97,67 @@ fn test_waveform_codecs_leave_concealment_to_others() {
         let (_, mut decoder) = pair(name, 8000);
         assert_eq!(decoder.conceal(160, &mut [0; 160]), None);
         assert_eq!(decoder.recover(&[0; 160], 160, &mut [0; 160]), None);
+    }
+}
+
+const CODECS: [(&str, u32, u32); 6] = [
+    ("PCMU", 8000, 1),
+    ("PCMA", 8000, 1),
+    ("G722", 8000, 1),
+    ("L16", 8000, 1),
+    ("L16", 48_000, 1),
+    ("opus", 48_000, 2),
+];
+
+proptest! {
+    #[test]
+    fn test_any_payloads_are_survived_and_no_more_is_written_than_said(
+        which in 0..CODECS.len(),
+        payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..8),
+        room in 0..=MAX_SAMPLES,
+    ) {
+        let (name, clock_rate, channels) = CODECS[which];
+        let mut decoder = Decoder::new(&Codec::new(name, clock_rate, channels, 96).unwrap()).unwrap();
+        for payload in payloads {
+            let mut out = vec![0; room];
+            if let Some(count) = decoder.recover(&payload, 960, &mut out) {
+                prop_assert_eq!(count, 960);
+            }
+            if let Ok(count) = decoder.decode(&payload, &mut out) {
+                prop_assert!(count <= room);
+            }
+            prop_assert!(decoder.conceal(480, &mut out).is_none_or(|count| count == 480 && room >= 480));
+        }
+    }
+
+    #[test]
+    fn test_any_samples_are_as_many_after_the_way(
+        which in 0..CODECS.len(),
+        pcm in proptest::collection::vec(any::<i16>(), 960),
+    ) {
+        let (name, clock_rate, channels) = CODECS[which];
+        let codec = Codec::new(name, clock_rate, channels, 96).unwrap();
+        let mut encoder = Encoder::new(&codec, &EncoderOptions::default()).unwrap();
+        let mut decoder = Decoder::new(&codec).unwrap();
+        let (mut bytes, mut out) = ([0; 2000], [0; MAX_SAMPLES]);
+        let count = encoder.encode(&pcm, &mut bytes);
+        prop_assert_eq!(decoder.decode(&bytes[..count], &mut out), Ok(960));
+    }
+
+    #[test]
+    fn test_l16_and_coded_g711_come_through_unchanged(pcm in proptest::collection::vec(any::<i16>(), 0..300)) {
+        let (mut bytes, mut out, mut again) = ([0; 600], [0; MAX_SAMPLES], [0; MAX_SAMPLES]);
+        for (name, is_lossless) in [("L16", true), ("PCMA", false), ("PCMU", false)] {
+            let (mut encoder, mut decoder) = pair(name, 8000);
+            let count = encoder.encode(&pcm, &mut bytes);
+            prop_assert_eq!(decoder.decode(&bytes[..count], &mut out), Ok(pcm.len()));
+            if is_lossless {
+                prop_assert_eq!(&out[..pcm.len()], &pcm[..]);
+            }
+            // What was coded once is coded again without loss.
+            let count = encoder.encode(&out[..pcm.len()], &mut bytes);
+            prop_assert_eq!(decoder.decode(&bytes[..count], &mut again), Ok(pcm.len()));
+            prop_assert_eq!(&out[..pcm.len()], &again[..pcm.len()]);
+        }
     }
 }
