@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(period.length, 80);
         assert!(period.likeness > 0.999);
         let period = of_start(&sine(200.0, 320), 8000, 120).unwrap();
-        assert!(period.length % 40 == 0 && period.likeness > 0.999, "{period:?}");
+        assert!(period.length.is_multiple_of(40) && period.likeness > 0.999, "{period:?}");
     }
 
     #[test]

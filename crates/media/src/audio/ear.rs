@@ -6,6 +6,7 @@
 
 use super::store::Store;
 use crate::codec::{Codec, Kind, MAX_CODECS};
+use crate::coder::comfort::Noise;
 use crate::coder::{Decoder, MAX_SAMPLES};
 use crate::conceal::Concealer;
 use crate::jitter::{self, Buffer, Packet, Playout, Settings, Stretch, TIMELINE_RATE};
@@ -75,6 +76,7 @@ pub struct Ear {
     rate: u32,
     store: Store,
     scratch: Box<[i16]>,
+    noise: Noise,
     kind: Sort,
     refused: u8,
     statistics: Statistics,
@@ -98,6 +100,7 @@ impl Ear {
             rate: DEFAULT_RATE,
             store: Store::new(),
             scratch: vec![0; MAX_SAMPLES].into_boxed_slice(),
+            noise: Noise::new(seed),
             kind: Sort::Nothing,
             refused: 0,
             statistics: Statistics::default(),
@@ -204,6 +207,7 @@ impl Ear {
                 let joined = packet.joined;
                 let Some(known) = self.known.get_mut(index) else { return };
                 let Some(decoder) = known.decoder.as_mut() else {
+                    self.noise.follow(packet.payload);
                     return self.buffer.falls_silent();
                 };
                 let rate = decoder.sample_rate();
@@ -216,6 +220,7 @@ impl Ear {
                 self.current = Some(index);
                 self.play(rate, samples, joined);
                 if stops {
+                    self.kind = Sort::Noise;
                     self.buffer.falls_silent();
                 }
             }
@@ -320,7 +325,7 @@ impl Ear {
             return self.give(samples, false);
         }
         let Some(pcm) = self.scratch.get_mut(..samples) else { return };
-        pcm.fill(0);
+        self.noise.generate(pcm);
         self.give(samples, fresh);
     }
 

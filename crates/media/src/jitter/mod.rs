@@ -12,6 +12,8 @@ use crate::time::Time;
 
 mod arrival;
 mod pace;
+mod playout;
+mod settings;
 #[cfg(test)]
 mod simulation;
 mod slots;
@@ -22,6 +24,8 @@ mod tests;
 use arrival::Arrivals;
 use pace::Pace;
 pub use pace::Stretch;
+pub use playout::{Packet, Playout, Pushed, Statistics};
+pub use settings::{Depth, Settings};
 use slots::{Entry, Slots};
 use stream::{Moment, Place, Spot, Stream};
 
@@ -47,151 +51,6 @@ fn units_at(time: Time) -> i64 {
 /// Units of the timeline as a duration; nothing for a negative number.
 fn duration(units: i64) -> Duration {
     Duration::from_micros(u64::try_from(units).unwrap_or(0).saturating_mul(125) / 12)
-}
-
-/// How long packets are held back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Always so long after the fastest packet.
-    Fixed(Duration),
-    /// As long as the network needs, within these bounds.
-    Adaptive {
-        /// Never less.
-        min: Duration,
-        /// Never more.
-        max: Duration,
-    },
-}
-
-impl Depth {
-    const fn least(self) -> Duration {
-        match self {
-            Depth::Fixed(depth) | Depth::Adaptive { min: depth, .. } => depth,
-        }
-    }
-
-    const fn most(self) -> Duration {
-        match self {
-            Depth::Fixed(depth) | Depth::Adaptive { max: depth, .. } => depth,
-        }
-    }
-}
-
-impl Default for Depth {
-    fn default() -> Self {
-        Depth::Adaptive {
-            min: Duration::from_millis(20),
-            max: Duration::from_millis(300),
-        }
-    }
-}
-
-/// Bounds of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long packets are held back.
-    pub depth: Depth,
-    /// The most packets held at a time.
-    pub packets: u16,
-    /// The largest payload in bytes; longer packets are refused.
-    pub payload_bytes: u16,
-    /// The most that may lie between the oldest and the newest packet held.
-    pub held: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            depth: Depth::default(),
-            packets: 64,
-            payload_bytes: 1500,
-            held: Duration::from_millis(500),
-        }
-    }
-}
-
-/// What became of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushed {
-    /// It is held.
-    Held,
-    /// It came after its place was played.
-    Late,
-    /// It was here before.
-    Duplicate,
-    /// It is of another source or far from its stream; it is played if the next in line follows.
-    Suspect,
-    /// It is longer than the settings allow.
-    TooLong,
-}
-
-/// A packet whose turn it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Packet<'a> {
-    /// Its header as received.
-    pub header: Header,
-    /// Its codec's clock.
-    pub clock_rate: u32,
-    /// Where it lies on the timeline; rises from packet to packet.
-    pub position: i64,
-    /// What the codec reads.
-    pub payload: &'a [u8],
-    /// Its sound goes on from what was played before; otherwise the joint is to be smoothed.
-    pub joined: bool,
-}
-
-/// What comes next. Spans are in units of the timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Playout<'a> {
-    /// A packet; [`Buffer::played`] must say how much it held.
-    Packet(Packet<'a>),
-    /// Audio is missing: conceal this much.
-    Lost {
-        /// How much.
-        span: u32,
-        /// The packet behind the lost one, when it alone is missing and wholly: it may hold the lost one's audio (FEC).
-        next: Option<Packet<'a>>,
-    },
-    /// The sender has nothing to say: comfort noise.
-    Silence {
-        /// How much.
-        span: u32,
-    },
-    /// Nothing arrived yet, or nothing any more.
-    Nothing,
-}
-
-/// Counts of a buffer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Packets taken out to be played.
-    pub played: u64,
-    /// Packets that were not there when their place was played.
-    pub lost: u64,
-    /// Packets that came after their place was played.
-    pub late: u64,
-    /// Packets that were here before.
-    pub duplicates: u64,
-    /// Packets that came behind a newer one.
-    pub reordered: u64,
-    /// Packets given up because too much was held, or because they had been held too long.
-    pub skipped: u64,
-    /// Packets refused: too long, or suspect and never confirmed.
-    pub refused: u64,
-    /// How much was concealed. What was concealed before it turned out that the sender was silent does not count.
-    pub concealed: Duration,
-    /// Times the stream began anew: another source, another timeline.
-    pub restarts: u64,
-    /// Stretches that made the delay longer.
-    pub inserts: u64,
-    /// Stretches that made it shorter.
-    pub removals: u64,
-    /// How long after the fastest packet the last one was played.
-    pub depth: Duration,
-    /// How long it should have been.
-    pub target: Duration,
-    /// Packets held now.
-    pub held: u16,
 }
 
 /// What the listener hears.

@@ -55,7 +55,7 @@ impl Pace {
     pub(super) fn advise(&mut self, now: Time, target: i64, packet: i64) -> Stretch {
         let Some(since) = self.since else { return Stretch::Keep };
         let excess = self.waited - target;
-        let far = excess < -FRAME_UNITS || excess > FAR;
+        let far = !(-FRAME_UNITS..=FAR).contains(&excess);
         if now.since(since) < if far { HURRIED } else { WATCH } {
             return Stretch::Keep;
         }
