@@ -7,9 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -not -path '*/target/*' 2>/dev/null) Cargo.toml $(wildcard crates/*/Cargo.toml)
 FUZZ_SECONDS ?= 60
+WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 # libopus is built by CMake: the machine's, or else the one that pip put beside the other tools
 export PATH := $(PATH):$(CURDIR)/$(BIN)
-WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 
 MINUTES ?= 30
 FIGURES ?= docs/soaks/quiet.json

@@ -42,6 +42,7 @@ __all__ = [
     "IncomingCall",
     "LineDown",
     "LineEvent",
+    "LineMessagesWaiting",
     "LineRegisterFailed",
     "LineRegisterSuccess",
     "LineRegisterTrying",
@@ -351,6 +352,22 @@ class LineServerChanged(LineEvent):
     """Transport, address and port, as udp:198.51.100.6:5060."""
     before: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineMessagesWaiting(LineEvent):
+    """What the provider tells of the mailbox that it keeps for a line, when that has changed (RFC 3842)."""
+
+    waiting: bool
+    """Whether something new waits; providers that give no counts say this alone."""
+    new: int
+    """Voice messages not heard yet."""
+    old: int
+    urgent_new: int
+    """Of the new ones."""
+    urgent_old: int
+    account: str
+    """The address by which the mailbox is called; "" where the provider names none."""
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------------------------

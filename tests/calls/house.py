@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any
 
 from trunkline.calls.exchange import CallOptions, Exchange
@@ -244,7 +243,7 @@ class House:
         lines = self.groups.get(placing.peer_name)
         if lines is None:
             return Turns([self._step(placing, self.silence_s)], Turning.LINES)
-        steps = [self._step(replace(placing, peer_name=line), self.silence_s) for line in lines]
+        steps = [self._step(placing._replace(peer_name=line), self.silence_s) for line in lines]
         return Turns(steps, Turning.LINES, f"line group {placing.peer_name}")
 
     def note_failure(self, failed: Failed) -> None:

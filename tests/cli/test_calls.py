@@ -48,10 +48,10 @@ def local(seconds: float) -> str:
 
 def test_a_table_has_one_line_a_call(database: Path) -> None:
     head, first, second = ask(database).splitlines()
-    assert head.split() == "began from caller id dialled to line talked s ended status reason".split()  # noqa: SIM905
+    assert head.split() == "began from caller id dialled to line talked s ended status reason transfers".split()  # noqa: SIM905
     assert first.startswith(local(1_000.0))
     assert "user alice" in first
-    assert first.split()[-2:] == ["60.500", "hangup"]
+    assert first.split()[-7:] == ["60.500", "hangup", "user", "alice", "to", "sip:bob@pbx.example:", "failed"]
     assert second.endswith("failed  486     Busy Here")
 
 
@@ -60,6 +60,8 @@ def test_json_has_one_object_a_line_with_its_attempts(database: Path) -> None:
     assert first["talk_s"] == 60.5
     assert first["zero"] == {"codec": "PCMU/8000", "packets_received": 3_000}
     assert first["created_at"] == local(1_000.0)
+    assert first["transfers"][0]["at"] == local(1_020.0)
+    assert first["transfers"][0]["by"] == "user alice"
     assert [attempt["status"] for attempt in second["attempts"]] == [486, 0]
     assert second["answered_at"] is None
     assert second["attempts"][1]["ended_at"] is None

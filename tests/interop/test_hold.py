@@ -13,6 +13,7 @@ from peers.linphone import Linphone
 from peers.mobile import NUMBER as MOBILE
 from peers.mobile import Mobile
 from peers.scene import MOBILE_HZ, PHONE_HZ, Scene
+from peers.sipp import HOLDS
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
@@ -77,13 +78,17 @@ def test_a_mobile_that_holds_is_sent_nothing_until_it_resumes(site: StartSite, n
     end(here, alice, mobile)
 
 
+@pytest.mark.parametrize("hold", HOLDS)
 @pytest.mark.parametrize(("caller", "callee"), [("caller_holds", "callee_held"), ("caller_held", "callee_holds")])
-def test_sipp_holds_and_resumes_and_insists_on_the_directions(site: StartSite, caller: str, callee: str) -> None:
+def test_sipp_holds_and_resumes_and_insists_on_the_directions(
+    site: StartSite, caller: str, callee: str, hold: str
+) -> None:
     here = site()
     here.provider()
     alice, mobile = here.sipp(), here.handset()
-    answering = mobile.start(callee, mobile.server, pause_ms=200)
-    alice.start(caller, here.pbx.at(alice.inside), dials=MOBILE, pause_ms=200, challenge=401).wait_successful()
+    answering = mobile.start(callee, mobile.server, pause_ms=200, hold=hold)
+    calling = alice.start(caller, here.pbx.at(alice.inside), dials=MOBILE, pause_ms=200, challenge=401, hold=hold)
+    calling.wait_successful()
     answering.wait_successful()
     here.pbx.wait_idle()
     assert here.pbx.story()[-1] == "closed hangup"

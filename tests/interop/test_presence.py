@@ -11,6 +11,7 @@ from peers.process import wait_until
 from peers.scene import Scene
 
 from trunkline.calls.session import CallSession
+from trunkline.events import LineMessagesWaiting
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(40)]
 
@@ -108,3 +109,13 @@ def test_baresip_is_told_of_the_messages_that_wait(site: StartSite) -> None:
     assert "Voice-Message: 2/1 (0/0)" in told
     alice.stop()
     wait_until(lambda: dialogs(here) == 0, 5.0, "no subscription left")
+
+
+def test_a_line_is_told_of_the_messages_that_wait_at_a_provider_that_sipp_plays(site: StartSite) -> None:
+    here = site()
+    provider = here.handset()
+    telling = provider.start("mailbox", provider.server)
+    here.pbx.add_line(provider.server, register=False, ping_interval_s=0, message_waiting=True)
+    here.pbx.wait_event(LineMessagesWaiting, waiting=True, new=2, old=8)
+    here.pbx.wait_event(LineMessagesWaiting, waiting=False, new=0, old=10)
+    telling.wait_successful()

@@ -147,9 +147,10 @@ def test_baresip_transfers_a_call_that_the_application_bridged(site: StartSite) 
     here.pbx.wait_idle()
 
 
-def test_linphone_behind_kamailio_is_asked_by_refer_and_calls_whom_it_is_told_to(site: StartSite) -> None:
+@pytest.mark.parametrize("program", ["linphone", "baresip"])
+def test_a_phone_behind_kamailio_is_asked_by_refer_and_calls_whom_it_is_told_to(site: StartSite, program: str) -> None:
     here = site(decide)
-    mobile = here.far_end("linphone", transfer="refer")
+    mobile = here.far_end(program, transfer="refer")
     alice, bob = here.baresip("alice"), here.baresip("bob", tone_hz=BOB_HZ)
     mobile.expect()
     alice.dial(MOBILE)
@@ -209,6 +210,35 @@ def test_sipp_transfers_the_mobile_and_insists_on_each_notify(site: StartSite) -
     here.pbx.wait_event(TransferAccepted)
     calling.wait_successful()
     check_talks_to_bob(here, mobile, bob)
+
+
+def test_sipp_is_told_that_its_transfer_is_refused_and_keeps_its_call(site: StartSite) -> None:
+    here = site()
+    mobile = here.mobile()
+    alice = here.sipp("alice")
+    calling = alice.start(
+        "caller_refers_in_vain", here.pbx.at(alice.inside), dials=MOBILE, challenge=401, pause_ms=200, refers_to="zoe"
+    )
+    mobile.wait_incoming()
+    mobile.answer()
+    calling.wait_successful()
+    assert mobile.wait_closed().how == "bye"
+    assert here.pbx.story()[-1] == "closed hangup"
+
+
+def test_sipp_behind_kamailio_is_asked_by_refer_and_tells_the_outcome(site: StartSite) -> None:
+    here = site()
+    here.provider(transfer="refer")
+    alice, mobile = here.baresip("alice"), here.handset()
+    answering = mobile.start("callee_referred", mobile.server)
+    alice.dial(MOBILE)
+    alice.wait_established()
+    alice.transfer(f"sip:15550100@{REALM}")
+    here.pbx.wait_event(TransferAccepted)
+    answering.wait_successful()
+    alice.wait_closed()
+    here.pbx.wait_idle()
+    assert here.pbx.story()[-1] == "closed transferred"
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -46,6 +46,13 @@ def test_sipp_insists_on_what_trunks_do(site: StartSite, caller: str, says: str,
     assert here.pbx.story()[-1].startswith("closed ")
 
 
+def test_sipp_is_told_how_long_a_session_has_to_be(site: StartSite) -> None:
+    here = site()
+    alice = here.sipp()
+    says = "Supported: timer\nSession-Expires: 30"
+    alice.run("caller_refused", here.pbx.at(alice.inside), dials=MOBILE, challenge=401, status=422, header=says)
+
+
 # --- two Linphones ----------------------------------------------------------------------------------------------------
 
 TIMES = {"session_expires_enabled": 1, "session_expires_value": 6, "session_expires_min_value": 6}

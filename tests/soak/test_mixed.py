@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +21,12 @@ from typing import Any
 
 import pytest
 
-from tests.soak.counting import resident_bytes
+from tests.soak.counting import census, resident_bytes
 from tests.soak.mixed.world import MixedWorld, open_world
 
 SHORT_S = 15.0
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
-RATE = float(os.environ.get("SOAK_RATE", "5"))
+RATE = float(os.environ.get("SOAK_RATE", "10"))
 """Errands that begin in a second."""
 SEED = int(os.environ.get("SOAK_SEED", "0")) or int(time.time())
 FIGURES = os.environ.get("SOAK_FIGURES", "")
@@ -33,6 +34,10 @@ FIGURES = os.environ.get("SOAK_FIGURES", "")
 
 GROWTH = 0.03
 """By how much of it memory may have grown between the first fifth and the end."""
+
+
+GROWN = 15
+"""Classes that are named of which there are more in the end."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +53,8 @@ def quiet() -> Iterator[None]:
 async def soak(folder: Path, *stages_s: float, t1_s: float, fault_s: float) -> dict[str, Any]:
     """Let the world go on for so long, rest, and so on; the figures."""
     began = time.monotonic()
-    memory = []
+    memory: list[int] = []
+    objects: list[Counter[str]] = []
     async with open_world(folder, seed=SEED, rate=RATE, t1_s=t1_s, fault_s=fault_s) as world:
         for seconds in stages_s:
             peers = await world.stage(seconds)
@@ -56,6 +62,7 @@ async def soak(folder: Path, *stages_s: float, t1_s: float, fault_s: float) -> d
             await world.rest()
             check_sessions(world)
             memory.append(resident_bytes())
+            objects.append(census())
         used = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "seed": SEED,
@@ -66,6 +73,7 @@ async def soak(folder: Path, *stages_s: float, t1_s: float, fault_s: float) -> d
             "records": world.recorded,
             "closed": {f"{kind}: {reason.name}": number for (kind, reason), number in sorted(world.closed.items())},
             "memory": memory,
+            "grown": dict((objects[-1] - objects[0]).most_common(GROWN)),
             "server_cpu_s": round(used.ru_utime + used.ru_stime, 1),
             "wall_s": round(time.monotonic() - began, 1),
             "peers": peers,
@@ -101,4 +109,5 @@ def test_a_long_mixed_soak_ends_as_it_began(tmp_path: Path, capsys: pytest.Captu
     if FIGURES:
         Path(FIGURES).write_text(json.dumps(figures, indent=2) + "\n")
     first, last = figures["memory"]
-    assert last <= first * (1 + GROWTH), f"{first} bytes after the first fifth, {last} in the end"
+    words = f"{first} bytes after the first fifth, {last} in the end; grown: {figures['grown']}"
+    assert last <= first * (1 + GROWTH), words

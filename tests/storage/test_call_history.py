@@ -35,7 +35,9 @@ CALL = CallRecord(
     zero={"codec": "PCMU/8000", "packets_received": 3_000},
     one={"codec": "PCMU/8000", "packets_received": 2_999},
     explanation={},
-    transfers=[{"at": 1_020.0, "how": "blind", "by": "user alice", "whom": "line itsp", "to": "sip:bob@pbx.example"}],
+    transfers=[
+        {"at": 1_020.0, "by": "user alice", "whom": "line itsp", "to": "sip:bob@pbx.example", "outcome": "failed"}
+    ],
 )
 FAILED = dataclasses.replace(
     CALL,

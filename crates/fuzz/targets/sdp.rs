@@ -2,9 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trunkline_sip::sdp::{Codec, Describer, Description, Direction, Ours, read_capabilities};
+use trunkline_sip::sdp::{Codec, Describer, Description, Direction, Ours, Policy, Security, read_capabilities};
+use zeroize::Zeroizing;
 
-fn answer(body: &[u8], lines: usize) {
+fn answer(body: &[u8], lines: usize, policy: Policy) {
     let codecs: Vec<Codec> = [0, 8].iter().filter_map(|number| Codec::of_static_type(*number)).collect();
     let ours = Ours {
         address: [192, 0, 2, 1].into(),
@@ -14,7 +15,13 @@ fn answer(body: &[u8], lines: usize) {
         ptime_ms: Some(20),
         rtcp_mux: true,
     };
-    let mut describer = Describer::new(1, "-", "-").expect("these are plain words");
+    let security = Security {
+        policy,
+        keys_may_cross: true,
+        ..Security::default()
+    };
+    let describer = Describer::new(1, "-", "-").expect("these are plain words");
+    let mut describer = describer.secured(security, Zeroizing::new([7; 32]));
     let Ok(offer) = describer.read_offer_or_fax(body) else { return };
     let _ = (offer.audio(), offer.unchanged());
     let answered = match offer.fax().cloned() {
@@ -44,5 +51,7 @@ fuzz_target!(|body: &[u8]| {
     if std::str::from_utf8(body).is_ok() {
         assert_eq!(again.as_ref(), Ok(&description));
     }
-    answer(body, description.media.len());
+    for policy in [Policy::Never, Policy::Offered, Policy::Required] {
+        answer(body, description.media.len(), policy);
+    }
 });

@@ -23,6 +23,13 @@ impl Time {
         self.0
     }
 
+    /// The first whole multiple of `step` that is not before it; itself for a step of less than a microsecond.
+    #[must_use]
+    pub fn rounded_up(self, step: Duration) -> Time {
+        let step = u64::try_from(step.as_micros()).unwrap_or(u64::MAX).max(1);
+        Time(self.0.div_ceil(step).saturating_mul(step))
+    }
+
     /// How long ago `earlier` was; zero when it lies ahead.
     #[must_use]
     pub const fn since(self, earlier: Time) -> Duration {

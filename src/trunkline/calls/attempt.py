@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trunkline.calls.codecs import fallback
 from trunkline.calls.early_offer import EarlySide, answer_here, refuse_or_answer
@@ -51,8 +50,7 @@ class AnswerMissing(Exception):
     reason = "the 200 has no session description"
 
 
-@dataclass(frozen=True, slots=True)
-class Won:
+class Won(NamedTuple):
     """The attempt that was answered, and what its channel goes on with."""
 
     attempt: Attempt
@@ -117,12 +115,12 @@ class Attempt:
         self.answered = False
         """There was a 2xx, whatever came of it."""
         self._early: dict[str, Description] = {}
-        self._sure: set[str] = set()
+        self._sure: frozenset[str] = frozenset()
         self.on_plan: Callable[[MediaPlan], None] = lambda plan: None
         """Told of a plan that an UPDATE in an early dialog changed."""
         self.on_offer: Callable[[EarlySide, EarlyUpdate], None] | None = None
         """Takes an offer by UPDATE in its early dialog; None while several are called."""
-        self._said: set[tuple[str, int, bool]] = set()
+        self._said: frozenset[tuple[str, int, bool]] = frozenset()
         party = target.party
         self._redirections = Redirections(target.uri, party.follow_redirects)
         self._fallback: Sequence[Codec] | None = None
@@ -136,7 +134,7 @@ class Attempt:
         party = target.party
         self.timer = env.session_timer(party)
         self._early.clear()
-        self._sure.clear()
+        self._sure = frozenset()
         self._offered = env.describer(party, flow)
         body = self._offered.offer(
             address=self.address,
@@ -201,7 +199,7 @@ class Attempt:
         said = (message.to_tag, message.status, plan is not None)
         if said in self._said or len(self._said) >= MAX_EARLY_DIALOGS * 8:
             return  # repeated: every minute while the INVITE waits (RFC 3261 §13.3.1.1)
-        self._said.add(said)
+        self._said |= {said}
         self._owner.on_attempt_progress(self, message, plan)
 
     def on_answered(self, client: InviteClient, dialog: Dialog, message: Message) -> None:
@@ -289,7 +287,7 @@ class Attempt:
             return None
         if message.rseq is not None:
             # RFC 3262 §5: an answer that arrives for sure is the answer
-            self._sure.add(message.to_tag)
+            self._sure |= {message.to_tag}
         early = self._offered.fork()
         try:
             plan = early.accept_answer(message.sdp)

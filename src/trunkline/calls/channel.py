@@ -13,7 +13,7 @@ from trunkline.calls import answering
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
-from trunkline.calls.codecs import common, offerable, theirs, with_events
+from trunkline.calls.codecs import common, offerable, theirs
 from trunkline.calls.destinations import Wanted
 from trunkline.calls.early_offer import take_early_offer, take_from_caller
 from trunkline.calls.environment import CallLog, Environment
@@ -176,8 +176,7 @@ class Channel(Secured):
     def codecs_for(self, party: Party) -> list[Codec]:
         """What another party may be offered so that it can talk to this side: what stands first, else what could."""
         stands = self.plan.receive_codecs if self.plan is not None else ()
-        relayed = common(stands, party.codecs) or common(self.usable, party.codecs)
-        return offerable(relayed, stands or self.usable, with_events(party.codecs))
+        return offerable(stands, self.usable, party.codecs)
 
     # --- what the link asks -----------------------------------------------------------------------------------------
 
@@ -296,7 +295,8 @@ class Channel(Secured):
         """The session is connected, or not any more: silence counts, or rests."""
         if self._watched != connected:
             self._watched = connected
-            self.apply()
+            if self.party is not None and self.party.media_timeout_s:
+                self.apply()
 
     def silence(self) -> None:
         """Send silence, so that NAT bindings stay open and the other side hears that we are there."""

@@ -62,13 +62,19 @@ def common(offered: Sequence[Codec], usable: Sequence[Codec]) -> list[Codec]:
 
     telephone-event passes whether the other party's list names it or not. Empty when no codec for voice is left.
     """
+    return list(_common(tuple(offered), tuple(usable)))
+
+
+@lru_cache(1_024)
+def _common(offered: tuple[Codec, ...], usable: tuple[Codec, ...]) -> tuple[Codec, ...]:
     known = codec_keys(usable)
-    chosen = [
-        Codec(codec.name, codec.clock_rate, codec.channels, None, codec.fmtp)
-        for codec in offered
-        if _is_event(codec) or _key(codec) in known
-    ]
-    return chosen if speaks(chosen) else []
+    return _chosen(codec for codec in offered if _is_event(codec) or _key(codec) in known)
+
+
+def _chosen(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
+    """The codecs without payload types; none where none is for voice."""
+    chosen = tuple(Codec(codec.name, codec.clock_rate, codec.channels, None, codec.fmtp) for codec in codecs)
+    return chosen if speaks(chosen) else ()
 
 
 def with_events(codecs: Sequence[Codec]) -> list[Codec]:
@@ -78,13 +84,13 @@ def with_events(codecs: Sequence[Codec]) -> list[Codec]:
 
 def shared(offered: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:
     """The offered codecs that the other side has agreed to, telephone-event no more than others; empty without voice."""
+    return list(_shared(tuple(offered), tuple(agreed)))
+
+
+@lru_cache(1_024)
+def _shared(offered: tuple[Codec, ...], agreed: tuple[Codec, ...]) -> tuple[Codec, ...]:
     known = codec_keys(agreed)
-    chosen = [
-        Codec(codec.name, codec.clock_rate, codec.channels, None, codec.fmtp)
-        for codec in offered
-        if _key(codec) in known
-    ]
-    return chosen if speaks(chosen) else []
+    return _chosen(codec for codec in offered if _key(codec) in known)
 
 
 def transcodable(codecs: Iterable[Codec]) -> list[Codec]:
@@ -108,14 +114,16 @@ def carried(wanted: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:
     return relayed if relayed or not (transcodable(wanted) and transcodable(agreed)) else shared(agreed, agreed)
 
 
-def offerable(relayed: Sequence[Codec], here: Sequence[Codec], there: Sequence[Codec]) -> list[Codec]:
+def offerable(agreed: Sequence[Codec], usable: Sequence[Codec], allowed: Sequence[Codec]) -> list[Codec]:
     """What a side is offered: what can be relayed first, then what it may use and we can transcode.
 
     Args:
-        relayed: What both sides may use.
-        here: All that the other side may use.
-        there: All that this side may use.
+        agreed: What the other side has agreed to; nothing before its answer.
+        usable: All that it may use.
+        allowed: All that this side may use.
     """
+    relayed = common(agreed, allowed) or common(usable, allowed)
+    here, there = agreed or usable, with_events(allowed)
     known = codec_keys(relayed)
     more = [codec for codec in transcodable(there) if not codec_keys([codec]) <= known] if transcodable(here) else []
     if not speaks(relayed):
@@ -147,6 +155,11 @@ def fallback(offered: Sequence[Codec], theirs: Sequence[Codec]) -> list[Codec]:
 
 def same_codecs(left: Iterable[Codec], right: Iterable[Codec]) -> bool:
     """Whether two sides agreed on the same codecs, whatever their order and payload types."""
+    return _same_codecs(tuple(left), tuple(right))
+
+
+@lru_cache(1_024)
+def _same_codecs(left: tuple[Codec, ...], right: tuple[Codec, ...]) -> bool:
     return codec_keys(left) == codec_keys(right)
 
 

@@ -100,7 +100,7 @@ class Course:
             handled=lambda: env.sink.decision_pending(call),
             refuse=self._refuse,
         )
-        self._dependents: set[Course] = set()
+        self._dependents: frozenset[Course] = frozenset()
         self._guardian: Course | None = None
         self._watchers: list[asyncio.Future[ClosedReason]] = []
 
@@ -252,14 +252,14 @@ class Course:
 
     def depend(self, other: Course) -> None:
         """`other` was dialled for this call: it is given up with it, until the two are bridged."""
-        self._dependents.add(other)
+        self._dependents |= {other}
         other._guardian = self
 
     def stand_alone(self) -> None:
         """It outlives the call that it was dialled for."""
         guardian, self._guardian = self._guardian, None
         if guardian is not None:
-            guardian._dependents.discard(self)
+            guardian._dependents -= {self}
 
     def watch_alone(self, channel: Channel) -> None:
         """A channel stays up alone: silence on it still counts."""
@@ -484,7 +484,7 @@ class Course:
 
     def _let_go(self) -> None:
         self.stand_alone()
-        dependents, self._dependents = self._dependents, set()
+        dependents, self._dependents = self._dependents, frozenset()
         for dependent in dependents:
             self._guarded(dependent.close)
         if self._placement is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.link import News
 from trunkline.constants import ClosedReason
@@ -17,8 +18,7 @@ from trunkline.constants import ClosedReason
 __all__ = ["NOBODY", "UNDECIDED", "Decision", "Refusal"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What becomes of a caller about whom nothing else is decided."""
 
     closed: ClosedReason
@@ -57,8 +57,8 @@ class Decision:
         self._due = due
         self._handled = handled
         self._refuse = refuse
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._timer: Deadline | None = None
+        self._tasks: frozenset[asyncio.Task[object]] = frozenset()
         self.refusal: Refusal | None = None
         """Why a placing failed; None while none has."""
 
@@ -67,7 +67,7 @@ class Decision:
         self.made()
         self.refusal = refusal
         for task in awaiting:
-            self._tasks.add(task)
+            self._tasks |= {task}
             task.add_done_callback(self._task_done)
 
     def wait(self, otherwise: Refusal) -> None:
@@ -85,7 +85,7 @@ class Decision:
     def made(self) -> None:
         """It is decided, or there is nothing to decide any more."""
         self.refusal = None
-        tasks, self._tasks = self._tasks, set()
+        tasks, self._tasks = self._tasks, frozenset()
         for task in tasks:
             task.remove_done_callback(self._task_done)
         if self._timer is not None:
@@ -97,7 +97,7 @@ class Decision:
         return bool(self._tasks) or self._handled()
 
     def _task_done(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
+        self._tasks -= {task}
         # one step later: what awaits this task (as `asyncio.wait_for` does) has had its turn by then
         asyncio.get_running_loop().call_soon(self.settle)
 

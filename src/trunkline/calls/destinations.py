@@ -7,7 +7,7 @@ and line, put together by `Several`; `plan` turns that into steps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from trunkline.calls.peers import Placing
@@ -99,10 +99,10 @@ def wanted(to: Destination, said: Placing) -> Wanted:
 
     def made(part: Destination) -> Wanted:
         if isinstance(part, ToUser):
-            return _limited(replace(said, peer_type=PeerType.USER, peer_name=part.name), part.timeout_s)
+            return _limited(said._replace(peer_type=PeerType.USER, peer_name=part.name), part.timeout_s)
         if isinstance(part, ToLine):
             number = said.dial_number if part.dial_number is None else part.dial_number
-            to_line = replace(said, peer_type=PeerType.LINE, peer_name=part.name, dial_number=number)
+            to_line = said._replace(peer_type=PeerType.LINE, peer_name=part.name, dial_number=number)
             return _limited(to_line, part.timeout_s)
         at_once = isinstance(part, AtOnce)
         if not at_once and (isinstance(part, str) or not isinstance(part, Sequence)):

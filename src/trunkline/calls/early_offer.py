@@ -7,12 +7,12 @@ cannot be asked, it is told of a direction after the answer, and codecs that it 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.calls.codecs import answerable, carried, codec_keys, common, passed_direction, shared, theirs
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.failure import warning
 from trunkline.calls.hold import UPDATE_PATIENCE_S, moves_only
 from trunkline.calls.link import Happening, Stage
@@ -159,7 +159,7 @@ class EarlyCrossing:
         self._across = across
         self._update = update
         self._offer = offer
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
 
     def start(self) -> None:
         """Offer the other side what this side offers."""

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trunkline.calls.deadlines import Deadline, Deadlines
 from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
 from trunkline.media.engine import Leg, MediaEngine
 from trunkline.sip.capabilities import SECURE_TRANSPORTS
@@ -97,6 +98,7 @@ class Environment:
         """All sessions that are not closed."""
         self.on_up: Callable[[CallSession], None] = lambda call: None
         """Hears of each session whose parties hear each other now."""
+        self._deadlines = Deadlines()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -109,9 +111,9 @@ class Environment:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.get_ident()
 
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call `callback` on the loop in `delay_s` seconds unless the handle is cancelled."""
-        return asyncio.get_running_loop().call_later(delay_s, callback)
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Deadline:
+        """Call `callback` on the loop in `delay_s` seconds unless the deadline is cancelled."""
+        return self._deadlines.call_later(delay_s, callback)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` as a task that is owned here until it ends."""

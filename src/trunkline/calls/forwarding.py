@@ -45,7 +45,8 @@ class Diverted:
 
 def addresses(message: Message, header: str) -> list[NameAddr]:
     """The values of a header of addresses; what is malformed is left out."""
-    return list(_parsed(message.values(header)[:MAX_ENTRIES]))
+    values = message.values(header)
+    return list(_parsed(values[:MAX_ENTRIES])) if values else []
 
 
 def diversions(message: Message) -> tuple[Diverted, ...]:

@@ -7,7 +7,6 @@ else as 488. A re-INVITE that offers nothing is offered all that we can, and the
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from trunkline.calls.codecs import (
@@ -20,6 +19,7 @@ from trunkline.calls.codecs import (
     shared,
     theirs,
 )
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.failure import warning
 from trunkline.calls.link import Happening, News
 from trunkline.calls.renewal import Renewal
@@ -275,7 +275,7 @@ class Crossing:
         self._reoffer = reoffer
         self._offer = offer
         self._renewal: Renewal | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
 
     def start(self) -> None:
         """Offer the other side what this side offers."""

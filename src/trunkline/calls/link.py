@@ -8,9 +8,8 @@ effect on another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Generic, Protocol, Self, TypeVar
+from enum import IntEnum, auto
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from trunkline.sip.endpoint import Headers, MediaPlan, RemoteOffer
 from trunkline.sip.reoffer import Reoffer
@@ -19,7 +18,7 @@ from trunkline.sip.request import Failure
 __all__ = ["BRIDGE", "SESSION", "Act", "End", "Happening", "Link", "LinkOwner", "News", "Stage", "Table", "perform"]
 
 
-class Happening(Enum):
+class Happening(IntEnum):
     """What a channel tells."""
 
     RANG = auto()
@@ -46,7 +45,7 @@ class Happening(Enum):
     """The side has agreed to something else since, and the other is to follow."""
 
 
-class Stage(Enum):
+class Stage(IntEnum):
     """How far a channel is."""
 
     RINGING = auto()
@@ -61,7 +60,7 @@ class Stage(Enum):
     """Ended, whoever ended it."""
 
 
-class Act(Enum):
+class Act(IntEnum):
     """What a link does to a channel."""
 
     RING = auto()
@@ -78,8 +77,7 @@ class Act(Enum):
     FOLLOW = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """What goes with a happening."""
 
     status: int = 480

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.destinations import Wanted, placings
@@ -31,8 +31,7 @@ HOPS = 70
 """Max-Forwards where no call of another element stands behind ours (RFC 3261 §20.22)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offering:
+class Offering(NamedTuple):
     """What is offered to every target."""
 
     codecs_for: Callable[[Party], Sequence[Codec]]

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
@@ -86,8 +86,7 @@ class Target:
     """Further headers of this target: Route, identity."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The call that came in, for which another leg is placed."""
 
     peer_type: PeerType
@@ -101,8 +100,7 @@ class Origin:
     """Of the placing before this one, for which this one goes elsewhere; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placing:
+class Placing(NamedTuple):
     """A user, or a number through a line or line group, to be placed as the application said it."""
 
     peer_type: PeerType

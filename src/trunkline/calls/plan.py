@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from trunkline.calls.destinations import Several, Wanted, placings
 from trunkline.calls.explanation import explain_attempt, explain_unplaced
@@ -175,8 +176,7 @@ def best_of(failed: Iterable[Failed]) -> Failed:
 # --- steps --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What rings at once; found when its turn comes."""
 
     find: Find
@@ -192,8 +192,7 @@ class Step:
     """What a line's limits know the call by while the step goes on, and `peer_name` is that line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
+class Turns(NamedTuple):
     """Steps that are taken one after the other, as long as `TABLE` lets the next one begin."""
 
     steps: Sequence[Step]

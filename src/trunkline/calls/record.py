@@ -7,7 +7,7 @@ when it is up, and a moment after the end, when the last counts of the media leg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.peers import Party, Placing, Target
@@ -75,8 +75,7 @@ class _Transfer:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(NamedTuple):
     """A channel as it was when it ended."""
 
     codecs: tuple[Codec, ...]

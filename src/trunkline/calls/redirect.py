@@ -23,7 +23,7 @@ class Redirections:
     """
 
     def __init__(self, target: Uri, limit: int) -> None:
-        self._seen = {request_uri(target)}
+        self._seen = {request_uri(target)} if limit else set()
         self._left = limit
         self._waiting: list[Uri] = []
 

@@ -6,10 +6,10 @@ codecs.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from trunkline.calls.deadlines import Deadline
 from trunkline.media.engine import Leg
 from trunkline.sip.description import Description, FaxAttributes
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, SipParseError
@@ -68,7 +68,7 @@ class Renewal:
         self._direction = direction
         self._owner = owner
         self._glares_left = MAX_GLARES if patient else 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
         self._update = update
         self._fax = fax
         self._sent = False

@@ -42,7 +42,7 @@ _BREAKS = re.compile(r"[\r\n\x00]")
 
 def _check_line(argument: str, text: str | None) -> None:
     """ValueError where a text cannot stand in one line of a message: it has CR, LF or NUL, or is no Unicode."""
-    if text and (_BREAKS.search(text) or not _encodes(text)):
+    if text and (_BREAKS.search(text) or not (text.isascii() or _encodes(text))):
         raise ValueError(f"{argument}: has a line break, or another character that no message can carry")
 
 
@@ -70,14 +70,11 @@ def checked_wanted(to: Destination, said: Placing) -> Wanted:
 
 
 def _destination(to_user: str | None, to_line: str | None, to: Destination | None) -> Destination:
-    given = [
-        *([ToUser(to_user)] if to_user is not None else []),
-        *([ToLine(to_line)] if to_line is not None else []),
-        *([to] if to is not None else []),
-    ]
-    if len(given) != 1:
+    if (to_user, to_line, to).count(None) != 2:
         raise ValueError("exactly one of to_user, to_line and to is to be given")
-    return given[0]
+    if to is not None:
+        return to
+    return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
 class CallSession(Transferring):

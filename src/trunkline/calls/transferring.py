@@ -169,4 +169,4 @@ def _who_leaves(here: Course, there: Course) -> tuple[ChannelId, ChannelId]:
 def _without_origin(wanted: Wanted) -> Wanted:
     if isinstance(wanted, Several):
         return replace(wanted, parts=tuple(_without_origin(part) for part in wanted.parts))
-    return replace(wanted, origin=None)
+    return wanted._replace(origin=None)

@@ -405,4 +405,4 @@ def _referred(wanted: Wanted, referrer: str) -> Wanted:
 
 
 def _with_header(placing: Placing, name: str, value: str) -> Placing:
-    return replace(placing, headers=(*placing.headers, (name, value)))
+    return placing._replace(headers=(*placing.headers, (name, value)))

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from trunkline.calls.attempt import Attempt, Won
+from trunkline.calls.deadlines import Deadline
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.failure import NO_MEDIA_PORT, failure_of
 from trunkline.calls.peers import PlacementError, Target
@@ -88,7 +89,7 @@ class Turn:
         self._failed: list[Failed] = []
         self._over = False
         self._lookup: asyncio.Task[None] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: list[Deadline] = []
 
     @property
     def named(self) -> bool:

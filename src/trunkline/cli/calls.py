@@ -16,7 +16,7 @@ import click
 
 from trunkline.constants import ClosedReason
 from trunkline.storage.call_history import CallQuery, open_history, read_attempts, read_calls
-from trunkline.storage.records import AttemptRecord, CallRecord
+from trunkline.storage.records import AttemptRecord, CallRecord, Json
 
 __all__ = ["calls"]
 
@@ -94,6 +94,7 @@ _CALL_COLUMNS: Sequence[Column] = (
     ("ended", lambda call: call.closed_reason),
     ("status", lambda call: str(call.status or "")),
     ("reason", lambda call: call.reason),
+    ("transfers", lambda call: "; ".join(map(_transfer, call.transfers))),
 )
 
 _ATTEMPT_COLUMNS: Sequence[Column] = (
@@ -108,6 +109,11 @@ _ATTEMPT_COLUMNS: Sequence[Column] = (
     ("status", lambda attempt: str(attempt.status or "")),
     ("reason", lambda attempt: attempt.reason),
 )
+
+
+def _transfer(transfer: Json) -> str:
+    """Who asked, for whom, and what came of it, as `user alice to sip:bob@pbx.example: accepted`."""
+    return f"{transfer.get('by') or 'application'} to {transfer.get('to')}: {transfer.get('outcome')}"
 
 
 def _table(rows: Iterable[object], columns: Sequence[Column]) -> str:
@@ -152,9 +158,15 @@ def _json_lines(rows: Sequence[CallRecord | AttemptRecord], tried: Sequence[Atte
         line = _plain(row)
         if isinstance(row, CallRecord):
             line["talk_s"] = round(row.talk_s, DIGITS)
+            line["transfers"] = [{**each, "at": _time(_seconds_of(each))} for each in row.transfers]
             line["attempts"] = attempts.get(row.id, [])
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     return "".join(lines)
+
+
+def _seconds_of(transfer: Json) -> float | None:
+    at = transfer.get("at")
+    return at if isinstance(at, float) else None
 
 
 def _plain(row: CallRecord | AttemptRecord) -> dict[str, object]:

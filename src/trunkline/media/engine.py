@@ -180,6 +180,8 @@ class Leg:
         self.handler: LegHandler | None = None
         self._plays = False
         self._ending: Ending | None = None
+        self.is_open = True
+        """Whether it has its ports."""
         self.plan: MediaPlan | None = None
         self._linked: Leg | None = None
         self._transcodes = False
@@ -293,14 +295,11 @@ class Leg:
         """Counts up to now; after `close` the last ones. Waits for the worker, which takes microseconds."""
         return self._driver.statistics(self.number) if self._ending is None else self._ending.statistics()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it has its ports."""
-        return self._engine.has(self)
-
     def close(self) -> None:
         """Have the ports closed; it relays no more. Waits for nobody. Idempotent."""
-        if self._engine.forget(self):
+        if self.is_open:
+            self.is_open = False
+            self._engine.forget(self)
             self._ending = self._driver.end_leg(self.number)
             if self._linked is not None:
                 self._linked._linked, self._linked = None, None
@@ -438,13 +437,9 @@ class MediaEngine:
         self._legs[number] = leg
         return leg
 
-    def has(self, leg: Leg) -> bool:
-        """From `Leg`: whether it is open."""
-        return leg.number in self._legs
-
-    def forget(self, leg: Leg) -> bool:
-        """From `Leg.close`: whether it was open."""
-        return self._legs.pop(leg.number, None) is not None
+    def forget(self, leg: Leg) -> None:
+        """From `Leg.close`."""
+        del self._legs[leg.number]
 
     @property
     def open_legs(self) -> int:

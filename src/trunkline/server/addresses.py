@@ -100,15 +100,15 @@ class OwnAddresses:
         settings = self._settings(party)
         # RFC 5626 §4.3: requests of the dialog come back over the flow
         kept_flow = settings is not None and settings.outbound
-        return self._written(flow, party, token, (("ob", None),) if kept_flow else ())
+        return self._written(flow, party, settings, token, (("ob", None),) if kept_flow else ())
 
     def contact_to_register(self, flow: Flow, party: Party, token: str) -> str:
         """Our Contact value for a REGISTER over `flow`, as a line's provider is to keep it."""
-        return self._written(flow, party, token, ())
+        return self._written(flow, party, self._settings(party), token, ())
 
-    def _written(self, flow: Flow, party: Party, token: str, last: Params) -> str:
+    def _written(self, flow: Flow, party: Party, settings: LineSettings | None, token: str, last: Params) -> str:
         met = self._meets(flow)
-        user, params = self._place_token(party, token)
+        user, params = _place_token(party, settings, token)
         if flow.transport != "udp":
             params = (*params, ("transport", flow.transport))
         params = (*params, *last)
@@ -127,13 +127,6 @@ class OwnAddresses:
 
     def _settings(self, party: Party) -> LineSettings | None:
         return self._line(party.name) if party.peer_type is PeerType.LINE else None
-
-    def _place_token(self, party: Party, token: str) -> tuple[str, Params]:
-        settings = self._settings(party)
-        if settings is not None and settings.token_in == "parameter":
-            # RFC 3323 §4.1.1: nothing in an anonymous call says whose account it is
-            return "anonymous" if party.anonymous else settings.username, ((TOKEN_PARAMETER, token),)
-        return token, ()
 
     def _meets(self, flow: Flow) -> Met:
         """Where a peer on `flow` meets us."""
@@ -222,6 +215,14 @@ _kept_contact = lru_cache(1_024)(_contact)
 
 def _serves(listener: Listener | Listening, flow: Flow) -> bool:
     return listener.transport == flow.transport and (":" in listener.host) == (":" in flow.remote[0])
+
+
+def _place_token(party: Party, settings: LineSettings | None, token: str) -> tuple[str, Params]:
+    """The user part and parameters of a Contact that carries the token."""
+    if settings is not None and settings.token_in == "parameter":
+        # RFC 3323 §4.1.1: nothing in an anonymous call says whose account it is
+        return "anonymous" if party.anonymous else settings.username, ((TOKEN_PARAMETER, token),)
+    return token, ()
 
 
 def _is_wildcard(host: str) -> bool:

@@ -145,10 +145,11 @@ class Dispatcher:
         """Record the event and start its handlers. Returns at once; never raises."""
         loop = asyncio.get_running_loop()
         self._recorder.add(Happened(loop.time(), event))
-        handlers = self._handlers.get(type(event), ())
-        for handler in handlers:
-            self._begin(event, handler)
-        if isinstance(event, (IncomingCall, TransferRequested)) and not handlers:
+        handlers = self._handlers.get(type(event))
+        if handlers:
+            for handler in handlers:
+                self._begin(event, handler)
+        elif isinstance(event, (IncomingCall, TransferRequested)):
             # nobody will decide; told after the layer that emitted has finished its step
             loop.call_soon(self._tell_done, event)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from trunkline.errors import ConfigurationError, UnknownPeer
 from trunkline.server.rates import price_of
@@ -22,8 +22,7 @@ Strategy = Literal["order", "weight", "least_cost"]
 """How a group chooses: the first line that can, by lot, or the cheapest for the number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """A line that a group names for a call."""
 
     line: str

@@ -30,6 +30,7 @@ from trunkline.events import (
     Event,
     IncomingCall,
     LineDown,
+    LineMessagesWaiting,
     LineRegisterFailed,
     LineRegisterSuccess,
     LineRegisterTrying,
@@ -118,6 +119,8 @@ class Handlers:
     """A line that was down takes calls again."""
     on_line_server_changed = On[LineServerChanged](LineServerChanged)
     """A line has moved to another server of its provider."""
+    on_line_messages_waiting = On[LineMessagesWaiting](LineMessagesWaiting)
+    """A line's provider tells how many voice messages wait in its mailbox."""
 
     on_chat_message = On[ChatMessage](ChatMessageReceived)
     """A message arrived: relay, accept or reject it. Undecided, a user's message for a user is relayed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline.calls.peers import Party
 from trunkline.server.addresses import TOKEN_PARAMETER
@@ -32,8 +33,7 @@ from trunkline.sip.endpoint import Message, RequestReceived
 __all__ = ["Caller", "Identifier", "Stranger", "Unproven"]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """A peer of ours, and what its INVITE says."""
 
     party: Party

@@ -7,7 +7,7 @@ fields that are no identity, `forwarded` those that say whom the call was meant 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline.calls.peers import Placing
 from trunkline.server.forwarded import forwarding
@@ -25,8 +25,7 @@ PRIVATE = ("Privacy", "id")
 """RFC 3325 §9.3: the provider keeps what we assert from everybody whom it does not trust."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What an INVITE over a line says of who calls whom."""
 
     uri: Uri

@@ -7,7 +7,7 @@ nothing but his choice among the numbers that he may show.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline.calls.forwarding import addresses
 from trunkline.server.line_settings import LineSettings
@@ -33,8 +33,7 @@ CLAIMS = ("P-Preferred-Identity", "P-Asserted-Identity", "Remote-Party-ID")
 """Where a phone may say which of its user's numbers it wants to show, before From (RFC 3325 §9.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who calls."""
 
     name: str
@@ -57,15 +56,16 @@ def caller_of_line(settings: LineSettings, message: Message) -> Caller:
         found = (_user(address.uri) if address is not None else "") or ""
         return rewritten(found, settings.caller_ids_in, settings.country)
 
-    asserted = number(_asserted(message)) if "p-asserted-identity" in settings.caller_id_from else ""
-    if _hidden(message):
+    from_, remote = message.from_, _remote_party(message)
+    said = {"p-asserted-identity": _asserted(message), "remote-party-id": remote, "from": from_}
+    asserted = number(said["p-asserted-identity"]) if "p-asserted-identity" in settings.caller_id_from else ""
+    if _hides(message, from_, remote):
         return Caller("", "", anonymous=True, asserted=asserted)
     for source in settings.caller_id_from:
-        address = _SOURCES[source](message)
+        address = said[source]
         if address is not None and _user(address.uri):
-            name = address.display_name or message.from_.display_name or ""
-            return Caller(name, number(address), asserted=asserted)
-    return Caller(message.from_.display_name or "", number(message.from_), asserted=asserted)
+            return Caller(address.display_name or from_.display_name or "", number(address), asserted=asserted)
+    return Caller(from_.display_name or "", number(from_), asserted=asserted)
 
 
 def caller_of_user(user: User, message: Message) -> Caller:
@@ -79,10 +79,13 @@ def caller_of_user(user: User, message: Message) -> Caller:
 
 def _hidden(message: Message) -> bool:
     """Whether the caller is to stay unknown to the callee."""
+    return _hides(message, message.from_, _remote_party(message))
+
+
+def _hides(message: Message, from_: NameAddr, rpid: NameAddr | None) -> bool:
     if HIDING.intersection(message.privacy):
         return True
-    rpid = _remote_party(message)
-    return _is_anonymous(message.from_) or (rpid is not None and (rpid.param("privacy") or "off").lower() != "off")
+    return _is_anonymous(from_) or (rpid is not None and (rpid.param("privacy") or "off").lower() != "off")
 
 
 def _is_anonymous(address: NameAddr) -> bool:
@@ -99,13 +102,6 @@ def _remote_party(message: Message) -> NameAddr | None:
     """The Remote-Party-ID of the caller; one of another party is not about him."""
     values = addresses(message, "Remote-Party-ID")
     return next((each for each in values if (each.param("party") or "calling").lower() == "calling"), None)
-
-
-_SOURCES: dict[str, Callable[[Message], NameAddr | None]] = {
-    "p-asserted-identity": _asserted,
-    "remote-party-id": _remote_party,
-    "from": lambda message: message.from_,
-}
 
 
 # --- called numbers -----------------------------------------------------------------------------------------------------

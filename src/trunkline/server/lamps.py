@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from trunkline.calls.channel import Channel
 from trunkline.calls.link import Stage
 from trunkline.calls.peers import Sink
 from trunkline.calls.session import CallSession
 from trunkline.constants import ChannelId, PeerType
-from trunkline.events import CallEvent, CallSessionClosed, CallSessionConnecting
+from trunkline.events import CallEvent, CallSessionClosed, CallSessionConnecting, CallSessionHangUp, IncomingCall
 from trunkline.messaging.dialog_info import DialogState, Lamps, LampState
 
 __all__ = ["CallLamps"]
@@ -28,6 +28,9 @@ STATES: dict[Stage, LampState] = {
     Stage.OVER: "terminated",
 }
 """How far a channel is → what RFC 4235 §3.7.1 calls that, before anything rings."""
+
+SHOWN_BY_ANOTHER = (IncomingCall, CallSessionHangUp)
+"""What changes no lamp of its own: `created` came before the one, `closed` comes after the other."""
 
 
 class CallLamps:
@@ -46,6 +49,8 @@ class CallLamps:
     def emit(self, event: CallEvent) -> None:
         """Pass the event on, and show what has become of the call. Never raises."""
         self._sink.emit(event)
+        if isinstance(event, SHOWN_BY_ANOTHER):
+            return
         try:
             self._show(event)
         except Exception:
@@ -61,18 +66,20 @@ class CallLamps:
             self._ringing.discard(call)
             self._lamps.show(call.id, ())
             return
+        channels = call.course.channels
         if isinstance(event, CallSessionConnecting):
             self._ringing.add(call)
-        elif call.one is None:
+        elif len(channels) == 1:
             self._ringing.discard(call)
-        self._lamps.show(call.id, tuple(self._dialogs(call)))
+        shown = [(channel, users) for channel in channels if (users := _users_of(channel))]
+        # most calls over a trunk are no user's
+        self._lamps.show(call.id, tuple(self._dialogs(call, shown)) if shown else ())
 
-    def _dialogs(self, call: CallSession) -> Iterator[tuple[str, DialogState]]:
+    def _dialogs(
+        self, call: CallSession, shown: Iterable[tuple[Channel, Collection[str]]]
+    ) -> Iterator[tuple[str, DialogState]]:
         ringing = call in self._ringing
-        for channel in (call.zero, call.one):
-            users = _users_of(channel) if channel is not None else ()
-            if channel is None or not users:
-                continue
+        for channel, users in shown:
             state = STATES[channel.stage]
             if ringing and state in ("trying", "proceeding"):
                 state = "early"

@@ -169,7 +169,8 @@ class LineServer:
         able = [server for server in self._servers if self._stands(server) < Standing.DOWN]
         if not able:
             raise ResolutionError(self._host, self.down_reason or self.problem or "no server was found")
-        able.sort(key=lambda server: (self._stands(server), not self._is_in_use(server)))
+        if len(able) > 1:
+            able.sort(key=lambda server: (self._stands(server), not self._is_in_use(server)))
         return [server.flow for server in able]
 
     def next(self, tried: Collection[Flow]) -> Flow | None:
@@ -203,7 +204,9 @@ class LineServer:
 
     def note_success(self, flow: Flow) -> None:
         """A server answered a request other than a ping: it is up."""
-        self._note(flow, lambda health: health.worked())
+        server = self._find(flow)
+        if server is not None and not server.health.is_sound:
+            self._note(flow, lambda health: health.worked())
 
     def note_ping(
         self, flow: Flow, problem: str = "", *, heard: bool = True, retry_after_s: float | None = None
@@ -264,7 +267,10 @@ class LineServer:
 
     def _find(self, flow: Flow) -> _Server | None:
         place = (flow.transport, flow.remote)
-        return next((server for server in self._servers if server.place == place), None)
+        for server in self._servers:
+            if server.place == place:
+                return server
+        return None
 
     # --- finding ----------------------------------------------------------------------------------------------------
 

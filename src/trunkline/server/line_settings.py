@@ -186,6 +186,8 @@ class LineSettings:
     transfer: TransferHow = "inside"
     """Who carries out the transfers of its calls: the server, so that the provider never sees them, or with `"refer"` the
     provider, by REFER, where its party is to talk to a number outside."""
+    message_waiting: bool = False
+    """Whether the provider is asked, by SUBSCRIBE, to tell of the voice messages that wait at its account (RFC 3842)."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 

@@ -18,6 +18,7 @@ from trunkline.errors import ConfigurationError, UnknownPeer
 from trunkline.events import Event, LineServerChanged
 from trunkline.server.line import Line
 from trunkline.server.line_health import LinePings, LineUsability
+from trunkline.server.line_mailbox import LineMailbox
 from trunkline.server.line_registration import LineRegistration
 from trunkline.server.line_server import LineServer
 from trunkline.server.line_settings import LineSettings
@@ -58,11 +59,20 @@ class _Care:
 
     registration: LineRegistration
     usability: LineUsability
+    mailbox: LineMailbox | None
     tasks: tuple[asyncio.Task[None], ...] = ()
+
+    def check(self) -> None:
+        """The line's registration or health may have changed."""
+        self.usability.check()
+        if self.mailbox is not None:
+            self.mailbox.check()
 
     def close(self) -> None:
         """End it without a word to the provider."""
         self.registration.close()
+        if self.mailbox is not None:
+            self.mailbox.close()
         for task in self.tasks:
             task.cancel()
 
@@ -202,6 +212,8 @@ class Lines:
             self._store.delete(line.settings.record())
         self.on_change()
         if care is not None:
+            if care.mailbox is not None:
+                await care.mailbox.left()
             await _closed([care])
         return line
 
@@ -218,6 +230,8 @@ class Lines:
         self._running = False
         async with asyncio.TaskGroup() as group:
             for care in self._care.values():
+                if care.mailbox is not None:
+                    group.create_task(care.mailbox.left())
                 group.create_task(care.registration.unregister())
         await self.close()
 
@@ -274,15 +288,18 @@ class Lines:
         if care is None:
             party = line.party()
             usability = LineUsability(line, self._emit)
+            mailbox = None
+            if line.settings.message_waiting:
+                mailbox = LineMailbox(line, self._endpoint, self._contact_of(line), self._emit, self._random)
             registration = LineRegistration(
                 line,
                 self._endpoint,
                 lambda flow: self._addresses.contact_to_register(flow, party, line.token),
                 self._emit,
                 self._random,
-                usability.check,
+                lambda: made.check(),
             )
-            care = self._care[line.name] = _Care(registration, usability)
+            care = made = self._care[line.name] = _Care(registration, usability, mailbox)
             self._watch_server(line, care)
         return care
 
@@ -294,6 +311,8 @@ class Lines:
             if before is not None:
                 self._emit(LineServerChanged(line.name, shown_flow(now), shown_flow(before), reason))
             registration.server_changed()
+            if care.mailbox is not None:
+                care.mailbox.check()
 
         def better(flow: Flow) -> None:
             if line.settings.register:
@@ -303,7 +322,7 @@ class Lines:
 
         server.on_switched = switched
         server.on_better = better
-        server.on_health = care.usability.check
+        server.on_health = care.check
         server.on_down = registration.server_down
         server.on_recovered = registration.server_recovered
 

@@ -221,7 +221,7 @@ class Routing:
 
     def _line_step(self, placing: Placing, choice: Choice, over: _Over | None = None, *, last: bool = True) -> Step:
         """One line, which is asked whether it can take the call when its turn comes."""
-        through = replace(placing, peer_name=choice.line)
+        through = placing if choice.line == placing.peer_name else placing._replace(peer_name=choice.line)
         hold = object()
         silence_s = over.group.silence_s if over is not None and not last else None
 
@@ -300,7 +300,7 @@ class Routing:
         return [name] if group is None else [choice.line for choice in group.order(number, self._random)]
 
     def _emergency_step(self, placing: Placing, line: Line, *, last: bool) -> Step:
-        through = replace(placing, peer_name=line.name, emergency=True)
+        through = placing._replace(peer_name=line.name, emergency=True)
         hold = object()
         silence_s = None if last else SERVER_SILENCE_S
 

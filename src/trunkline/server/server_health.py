@@ -65,6 +65,11 @@ class ServerHealth:
         return Standing.UP if now >= self._until else self._standing
 
     @property
+    def is_sound(self) -> bool:
+        """Whether it is up and nothing speaks against it: one more success changes nothing."""
+        return self._standing is Standing.UP and not self._missed
+
+    @property
     def between(self) -> bool:
         """Whether the last pings speak against where it stands: more of them are wanted soon."""
         return (self._missed if self._standing is Standing.UP else self._answered) > 0

@@ -35,6 +35,8 @@ class LoopWatch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._names: list[str] = []
+        self._resting = False
+        """The thread sleeps, or is about to: whoever begins wakes it."""
         self._busy = threading.Event()
         self._stopped = threading.Event()
         self._alive = threading.Event()
@@ -61,24 +63,33 @@ class LoopWatch:
 
     def _begin(self, name: str) -> None:
         self._names.append(name)
-        if not self._busy.is_set():
+        if self._resting:
+            # the event is for a thread that sleeps: at many calls a second it never does
+            self._resting = False
             self._busy.set()
 
     def _end(self, name: str) -> None:
         self._names.remove(name)
-        if not self._names and not self._stopped.is_set():
-            self._busy.clear()
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
-            self._busy.wait()
+            self._rest()
             # most handlers are over by then, and their loop need not be asked
             self._stopped.wait(GRACE_S)
-            if self._busy.is_set():
+            if self._names:
                 if not self._asked():
                     return
                 self._listen()
             self._stopped.wait(HELD_S / 2)
+
+    def _rest(self) -> None:
+        """Sleep until a handler runs."""
+        self._busy.clear()
+        self._resting = True
+        # who began or stopped before the lines above is not waited for
+        if not self._names and not self._stopped.is_set():
+            self._busy.wait()
+        self._resting = False
 
     def _listen(self) -> None:
         if not self._alive.wait(HELD_S):

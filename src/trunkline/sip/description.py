@@ -7,7 +7,7 @@ attempts and the test kit's calls hold one `Description` each; the negotiation i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer, SessionDescriber
 
@@ -17,8 +17,7 @@ FaxAttributes = tuple[tuple[str, str | None], ...]
 """What T.38 says of a leg (ITU-T T.38 Annex D)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
+class _Terms(NamedTuple):
     address: str
     port: int
     codecs: tuple[Codec, ...]

@@ -96,7 +96,7 @@ class InviteClient:
         self._on_offer = on_offer
         self._contact = contact
         self._early: dict[str, EarlyDialog] = {}
-        self._agreed: set[str] = set()
+        self._agreed: frozenset[str] = frozenset()
         self._heard: dict[str, tuple[Message, Flow]] = {}
         self.target = target
         self.flow = flow
@@ -111,7 +111,7 @@ class InviteClient:
         self._headers = with_body([("Contact", contact), ("Allow", ALLOW), *headers], body)
         if discreet:
             self._headers.append(NO_AGENT)
-        self._answered_tags: set[str] = set()
+        self._answered_tags: frozenset[str] = frozenset()
         self._request = ClientRequest(
             endpoint,
             "INVITE",
@@ -204,7 +204,7 @@ class InviteClient:
         """Our answer where a reliable provisional or the 2xx brings the offer of its dialog (RFC 3261 §13.2.1)."""
         if self._answer is None or not message.sdp or message.to_tag in self._agreed:
             return b""
-        self._agreed.add(message.to_tag)
+        self._agreed |= {message.to_tag}
         return self._answer(message)
 
     def _close_early(self) -> None:
@@ -215,7 +215,7 @@ class InviteClient:
     def _on_success(self, message: Message, flow: Flow) -> None:
         if message.to_tag in self._answered_tags or len(self._answered_tags) >= MAX_ANSWERED_TAGS:
             return
-        self._answered_tags.add(message.to_tag)
+        self._answered_tags |= {message.to_tag}
         dialog = self._dialog(message, flow)
         early = self._early.get(message.to_tag)
         if early is not None:

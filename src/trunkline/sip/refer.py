@@ -335,9 +335,11 @@ class ReferUsage:
 
     def serves(self, method: str) -> bool:
         """Whether something here takes a request of that method now."""
-        notifier = self.received.notifier if self.received is not None else None
-        taken = {"REFER": self.on_refer is not None, "NOTIFY": self.sent is not None, "SUBSCRIBE": notifier is not None}
-        return taken.get(method, True)
+        if method == "REFER":
+            return self.on_refer is not None
+        if method == "NOTIFY":
+            return self.sent is not None
+        return method != "SUBSCRIBE" or (self.received is not None and self.received.notifier is not None)
 
     def take(self, request: RequestReceived) -> None:
         """From the session: a REFER, NOTIFY or SUBSCRIBE in its dialog that is served."""

@@ -5,7 +5,7 @@ REGISTER, INVITE, BYE and all others go out through `ClientRequest`; its owner s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trunkline.sip.authenticate import ClientCredentials, answer_challenge
@@ -16,6 +16,8 @@ MAX_CHALLENGES_ANSWERED = 3
 
 Build = Callable[[], tuple[str, list[tuple[str, str]]]]
 """Makes Request-URI and headers of the next sending, with a new CSeq each time."""
+
+_NO_ANSWERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class ClientRequest:
         self._credentials = credentials
         self._timeout_s = timeout_s
         self._large_over_tcp = large_over_tcp
-        self._answers: dict[str, str] = {}
-        self._nonces: set[str] = set()
+        self._answers = _NO_ANSWERS
+        self._nonces: frozenset[str] = frozenset()
         self._cancelled = False
         self._uri = ""
         self.tx = 0
@@ -102,8 +104,7 @@ class ClientRequest:
         """Send it once more after a refusal that `build` heeds, as 422; False when it was cancelled meanwhile."""
         if not self._cancelled:
             # challenges begin anew with it: a nonce is not used twice with the same count
-            self._answers.clear()
-            self._nonces.clear()
+            self._answers, self._nonces = _NO_ANSWERS, frozenset()
             self.start()
         return not self._cancelled
 
@@ -150,6 +151,6 @@ class ClientRequest:
         if answer.name in self._answers and not answer.stale:
             # RFC 3261 §22.2: the same password is not offered twice to one challenger
             return False
-        self._nonces.add(answer.nonce)
-        self._answers[answer.name] = answer.value
+        self._nonces |= {answer.nonce}
+        self._answers = {**self._answers, answer.name: answer.value}
         return True

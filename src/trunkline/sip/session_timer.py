@@ -70,18 +70,26 @@ class _Wanted:
 
 def supports(message: Message, option: str) -> bool:
     """Whether a message lists an option tag in Supported or Require."""
-    return any(tag.lower() == option for name in ("Supported", "Require") for tag in message.values(name))
+    return option in _tags(message, "Supported") or requires(message, option)
 
 
 def requires(message: Message, option: str) -> bool:
     """Whether a message lists an option tag in Require."""
-    return any(tag.lower() == option for tag in message.values("Require"))
+    return option in _tags(message, "Require")
+
+
+def _tags(message: Message, name: str) -> list[str]:
+    """The option tags of a header."""
+    return [tag.lower() for tag in message.values(name)]
 
 
 def _wanted(message: Message) -> _Wanted | None:
     """The Session-Expires of a message; None where it has none, or one that cannot be read."""
+    written = message.header("Session-Expires")
+    if written is None:
+        return None
     try:
-        value = Parameterized.parse(message.header("Session-Expires") or "")
+        value = Parameterized.parse(written)
     except SipParseError:
         return None
     seconds, refresher = value.token, (value.param("refresher") or "").lower()

@@ -17,6 +17,7 @@ from trunkline.sip.capabilities import ALLOW, SDP
 from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
+from trunkline.testing.mailbox import Mailbox
 from trunkline.testing.refusals import refusal_of
 
 __all__ = ["Account", "Itsp"]
@@ -50,6 +51,8 @@ class Itsp(Agent):
         refuse_invite: The same for INVITE.
         refuse_options: The same for OPTIONS.
         refuse_query: The same for a REGISTER without Contact.
+        refuse_subscribe: The same for SUBSCRIBE.
+        mailboxes: The voice mailbox of each account, by its name.
         refuse_domain: Status for a REGISTER or OPTIONS whose Request-URI is not in `domains`; 0 for none.
         domains: Its domains besides `realm`.
         options_headers: Further headers of the 200 to OPTIONS.
@@ -72,6 +75,8 @@ class Itsp(Agent):
         self.refuse_invite = 0
         self.refuse_options = 0
         self.refuse_query = 0
+        self.refuse_subscribe = 0
+        self.mailboxes = {name: Mailbox(f"sip:{name}@{realm}") for name in accounts}
         self.refuse_domain = 0
         self.domains: set[str] = set()
         self.options_headers: list[tuple[str, str]] = []
@@ -98,7 +103,10 @@ class Itsp(Agent):
     def challenge_everybody(self) -> None:
         """Forget every nonce that was given out: what comes with an old one is stale or foreign."""
         self.endpoint.driver.set_challenge(
-            self.realm, {"REGISTER": "everybody", "INVITE": "everybody", "*": "nobody"}, (), ()
+            self.realm,
+            {"REGISTER": "everybody", "INVITE": "everybody", "SUBSCRIBE": "everybody", "*": "nobody"},
+            (),
+            (),
         )
 
     def behave_as(self, name: str) -> None:
@@ -191,6 +199,8 @@ class Itsp(Agent):
             self._on_register(request)
         elif request.message.method == "OPTIONS":
             self._on_options(request)
+        elif request.message.method == "SUBSCRIBE":
+            self._on_subscribe(request)
         else:
             super().on_other(request)
 
@@ -202,6 +212,15 @@ class Itsp(Agent):
         described = [("Content-Type", SDP)] if self.options_sdp else []
         headers = [("Allow", ALLOW), *described, *self.options_headers]
         self.endpoint.respond(request.tx, 200, None, headers, self.options_sdp)
+
+    def _on_subscribe(self, request: RequestReceived) -> None:
+        account = self._verified(request)
+        if account is None:
+            return
+        if self.refuse_subscribe:
+            self.endpoint.respond(request.tx, self.refuse_subscribe, None, self._retry_after())
+        else:
+            self.mailboxes[account.username].subscribe(self.endpoint, request, self.contact)
 
     def _refuses_domain(self, request: RequestReceived) -> int:
         ours = {self.realm, self.address, *self.domains}

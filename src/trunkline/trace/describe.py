@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from enum import Enum
+from functools import lru_cache
 
 from trunkline.events import (
     CallEvent,
@@ -30,7 +31,12 @@ MAX_TEXT = 200
 def event_name(event: Event | type[Event]) -> str:
     """The event's name as its handler has it, without `on_`: `CallSessionHangUp` is `call_session_hangup`."""
     kind = event if isinstance(event, type) else type(event)
-    return _WORD.sub("_", kind.__name__).lower().replace("hang_up", "hangup")
+    return _snake_case(kind.__name__)
+
+
+@lru_cache
+def _snake_case(name: str) -> str:
+    return _WORD.sub("_", name).lower().replace("hang_up", "hangup")
 
 
 def describe(event: Event) -> str:

@@ -74,6 +74,14 @@ class Result:
     errors: str
 
 
+HOLDS = {
+    "sendonly": ("sendonly", "recvonly", "[media_ip]"),
+    "inactive": ("inactive", "inactive", "[media_ip]"),
+    "0.0.0.0": ("sendrecv", "recvonly", "0.0.0.0"),
+}
+"""Ways to hold (RFC 3264 §8.4): the direction that is offered, the one that is answered, the address."""
+
+
 class Run:
     """One SIPp process that works through its calls.
 
@@ -210,6 +218,7 @@ class Sipp:
         echo: bool = False,
         header: str = "User-Agent: SIPp",
         refers_to: str = "nobody",
+        hold: str = "sendonly",
     ) -> Run:
         """Start a scenario.
 
@@ -228,6 +237,7 @@ class Sipp:
             tone: raw mu-law (`audio.write_tone_mulaw`) that it plays, over and over, once the call is up.
             echo: it sends back what it hears; not with a tone.
             header: lines of its INVITE and of the 200 that answers one.
+            hold: how it holds, or is held: a key of `HOLDS`.
             refers_to: the user part to which `caller_refers` sends the other party.
         """
         folder = self.folder / f"{next(self._numbers)}-{scenario}"
@@ -246,6 +256,7 @@ class Sipp:
             "TONE": str(tone),
             "HEADER": header,
             "REFERS_TO": refers_to,
+            **dict(zip(("HOLD", "HELD", "HOLD_ADDRESS"), HOLDS[hold], strict=True)),
             "MEDIA_PORT": "[rtpstream_audio_port]" if tone else "[media_port]",
             "PLAY": "{{play.xml}}" if tone else "",
         }

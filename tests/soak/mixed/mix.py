@@ -60,6 +60,7 @@ KINDS = {
     "watches": _kind(presences.subscription_refreshed, 5, "failure: none"),
     "watcherdies": _kind(presences.subscription_lapses, 3, "gone"),
     "watchesnobody": _kind(presences.subscription_refused, 1, "refused: 404"),
+    "watchedgoes": _kind(presences.subscription_terminated, 2, "told: noresource"),
     "mailbox": _kind(presences.mailbox_lamp, 3, "failure: none"),
     "presence": _kind(presences.presence, 3, "failure: none"),
     "message": _kind(presences.message, 5, "told 200"),

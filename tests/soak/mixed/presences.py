@@ -20,6 +20,7 @@ __all__ = [
     "subscription_lapses",
     "subscription_refreshed",
     "subscription_refused",
+    "subscription_terminated",
     "wrong_password",
 ]
 
@@ -101,6 +102,18 @@ async def subscription_refused(errand: Errand) -> str:
         while not watch.over:
             await asyncio.sleep(0.1)
     return f"refused: {watch.failure.status if watch.failure is not None else 'no'}"
+
+
+async def subscription_terminated(errand: Errand) -> str:
+    """The user that is watched is removed; another one gets its name."""
+    guest = await errand.guest()
+    watch = errand.alice.subscribe(errand.random.choice(("dialog", "presence")), guest.name, expires_s=60)
+    await watch.next(PATIENCE_S)
+    await errand.alice.send_message("application", f"replace {guest.name}")
+    async with asyncio.timeout(PATIENCE_S):
+        while not watch.over:
+            await asyncio.sleep(0.1)
+    return f"told: {watch.states[-1].reason}"
 
 
 async def mailbox_lamp(errand: Errand) -> str:

@@ -232,6 +232,10 @@ class MixedWorld:
         if words[0] == "waiting":
             self.server.set_message_waiting(words[1], new=int(words[2]))
             message.accept()
+        elif words[0] == "replace":
+            self.server.remove_user(words[1])
+            self.server.add_user(words[1], password=PASSWORD)
+            message.accept()
         elif message.to.isdigit():
             message.relay(to_line="steady")
 

@@ -260,7 +260,7 @@ impl Endpoint {
             return Some(Input::Fired(timer));
         }
         tx.running.insert(timer);
-        self.timers.set(Alarm::Client(id, timer), now + duration);
+        self.timers.set(Alarm::Client(id, timer), timer.due(now, duration));
         None
     }
 

@@ -218,7 +218,7 @@ impl Endpoint {
             return Some(Input::Fired(timer));
         }
         tx.running.insert(timer);
-        self.timers.set(Alarm::Server(id, timer), now + duration);
+        self.timers.set(Alarm::Server(id, timer), timer.due(now, duration));
         None
     }
 

@@ -256,6 +256,15 @@ impl Keyring {
         };
         (1..).zip(suites).filter_map(line).collect()
     }
+
+    /// The same lines with fresh keys.
+    pub(super) fn renew(&mut self, lines: &[Crypto]) -> Vec<Crypto> {
+        let fresh = |line: &Crypto| {
+            let key = self.make(line.suite)?;
+            Some(Crypto { key, ..line.clone() })
+        };
+        lines.iter().filter_map(fresh).collect()
+    }
 }
 
 impl fmt::Debug for Keyring {

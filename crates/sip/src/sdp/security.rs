@@ -174,10 +174,14 @@ impl Keeper {
         if !self.security.secures() {
             return Vec::new();
         }
-        if !self.ours.is_empty() && !self.renew {
-            return self.ours.clone();
+        if !self.ours.is_empty() {
+            return if self.renew {
+                self.ring.renew(&self.ours)
+            } else {
+                self.ours.clone()
+            };
         }
-        let plain = self.ours.is_empty() && stands.is_some_and(|plan| !plan.receive_codecs.is_empty());
+        let plain = stands.is_some_and(|plan| !plan.receive_codecs.is_empty());
         if plain && self.security.policy == Policy::Offered {
             return Vec::new();
         }
@@ -229,3 +233,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

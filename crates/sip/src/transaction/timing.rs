@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use super::State;
 use crate::endpoint::config;
+use crate::time::Time;
+
+/// On whole ones of these go the timers off that may be late.
+const STEP: Duration = Duration::from_millis(100);
+/// A timer that runs for fewer steps is not late.
+const STEPS: u32 = 40;
 
 /// A timer of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +88,21 @@ impl Timer {
     #[must_use]
     pub const fn doubles(self) -> bool {
         matches!(self, Timer::A | Timer::E | Timer::G | Timer::Success)
+    }
+
+    /// When it goes off that is to run for `duration` from `now` on.
+    ///
+    /// Those that end a transaction which is kept for repeats send nothing and may be a little late: they go off together, on whole steps of
+    /// [`STEP`], since each alone would wake the thread for every transaction once more.
+    #[must_use]
+    pub fn due(self, now: Time, duration: Duration) -> Time {
+        let due = now + duration;
+        let absorbs = matches!(self, Timer::D | Timer::I | Timer::J | Timer::K | Timer::L | Timer::M);
+        if absorbs && duration >= STEP.saturating_mul(STEPS) {
+            due.rounded_up(STEP)
+        } else {
+            due
+        }
     }
 
     const fn bit(self) -> u32 {
@@ -163,6 +184,30 @@ impl Timing {
             Timer::Minute => Some(config::PROVISIONAL_INTERVAL),
             Timer::Bye => Some(config::BYE_DELAY),
             Timer::Stream => Some(config::STREAM_PATIENCE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_what_ends_a_transaction_kept_for_repeats_goes_off_in_steps_and_never_early() {
+        let limit = Duration::from_secs(32);
+        for now in [0, 1, 99_999, 100_000, 123_456].map(Time::from_micros) {
+            let due = Timer::J.due(now, limit);
+            assert_eq!(due.as_micros() % 100_000, 0);
+            assert!(due >= now + limit && due.since(now) < limit + STEP);
+        }
+    }
+
+    #[test]
+    fn test_what_repeats_or_runs_briefly_goes_off_on_time() {
+        let now = Time::from_micros(123_456);
+        for (timer, duration) in [(Timer::A, 8_000), (Timer::B, 32_000), (Timer::Trying, 200), (Timer::K, 3_000)] {
+            let duration = Duration::from_millis(duration);
+            assert_eq!(timer.due(now, duration), now + duration);
         }
     }
 }
