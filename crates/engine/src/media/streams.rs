@@ -330,7 +330,7 @@ impl Sink {
     }
 }
 
-/// Frames of two seconds, for what is not said otherwise.
+/// How many samples so many frames hold; of no frames as many as of one.
 #[must_use]
 pub fn capacity(rate: u32, frames: u32) -> usize {
     (rate / FRAMES_PER_S) as usize * frames.max(1) as usize

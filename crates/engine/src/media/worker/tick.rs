@@ -130,16 +130,16 @@ impl Worker {
 
     fn tick(&mut self, now: Time, at: Time) {
         let tick = number(at);
-        for n in 0..self.desks.len() {
+        // From the last, here and below: a leg that fails or has nothing more to say is taken out.
+        for n in (0..self.desks.len()).rev() {
             if let Some(place) = self.desks.get(n).copied() {
-                self.contain(|worker| worker.hear(now, at, tick, place));
+                self.contain(|worker| worker.hear(at, tick, place));
             }
         }
         for meeting in &mut self.meetings {
             let ended = &mut self.ended;
             self.audible |= meeting.mix(tick, |source| ended.push(source));
         }
-        // From the last: a leg that fails or has nothing more to say is taken out.
         for n in (0..self.desks.len()).rev() {
             if let Some(place) = self.desks.get(n).copied() {
                 self.contain(|worker| worker.speak(now, tick, place));
@@ -153,7 +153,7 @@ impl Worker {
         }
     }
 
-    fn hear(&mut self, _now: Time, at: Time, tick: u64, place: usize) {
+    fn hear(&mut self, at: Time, tick: u64, place: usize) {
         self.current = Some(place);
         let Some(Some(Slot { leg, desk: Some(desk), .. })) = self.slots.get_mut(place) else {
             return;
