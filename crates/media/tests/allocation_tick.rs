@@ -3,6 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use trunkline_media::audio::Pcm;
 use trunkline_media::audio::room::{Part, Room};
@@ -34,12 +35,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4000);
+
 fn leg(seed: u64, codec: Codec) -> Leg {
     let mut leg = Leg::new(seed, WallClock::default());
     leg.configure(
         Time::ZERO,
         &Configuration {
-            remote_rtp: Some("192.0.2.1:4000".parse().unwrap()),
+            remote_rtp: Some(PEER),
             sends: true,
             receives: true,
             receive_codecs: vec![codec],
@@ -78,7 +81,7 @@ fn test_a_room_of_three_codecs_allocates_nothing() {
             let length = 12 + if codec.clock_rate == 8000 { 160 } else { 640 };
             buffer[..12].copy_from_slice(&header.bytes());
             buffer[12..length].fill(0x35);
-            let _ = leg.receive(now, Socket::Rtp, "192.0.2.1:4000".parse().unwrap(), &mut buffer[..length]);
+            let _ = leg.receive(now, Socket::Rtp, PEER, &mut buffer[..length]);
         }
         room.begin();
         for (leg, member) in legs.iter_mut().zip(&mut members) {
