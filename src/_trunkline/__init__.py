@@ -14,7 +14,9 @@ from ._trunkline import (
     Cancelled,
     FlowClosed,
     FlowOpened,
+    FramesArrived,
     LegFailed,
+    LegForeign,
     LegLatched,
     LegSilent,
     PrackReceived,
@@ -22,6 +24,7 @@ from ._trunkline import (
     RequestReceived,
     ResponseReceived,
     Shed,
+    SourceEnded,
     Traced,
     TransactionTimedOut,
     TransportFailed,
@@ -47,4 +50,4 @@ Event = (
     | Shed
     | Traced
 )
-MediaEvent = LegSilent | LegLatched | LegFailed
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived

@@ -8,7 +8,7 @@ the re-exports of value types in `trunkline.sip`.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 __version__: str
 
@@ -885,7 +885,82 @@ class LegFailed:
     leg: int
     reason: str
 
-MediaEvent = LegSilent | LegLatched | LegFailed
+@final
+class LegForeign:
+    """A frame of the linked leg could not be relayed: this leg's peer did not agree to its codec. Once a media plan of this leg."""
+
+    def __new__(cls, leg: int) -> LegForeign: ...
+    leg: int
+
+def can_transcode(codec: Codec) -> bool:
+    """Whether audio in this codec can be decoded and encoded here: G.711, L16, and what else the build knows."""
+
+@final
+class SourceEnded:
+    """A `PcmSource` is played no more."""
+
+    def __new__(cls, source: int, complete: bool) -> SourceEnded: ...
+    source: int  # its number
+    complete: bool  # all was played; False when it was ended, or what it was played to
+
+@final
+class FramesArrived:
+    """Sinks that wake have new frames: one event for all of them, however many."""
+
+    def __new__(cls) -> FramesArrived: ...
+
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived
+
+@final
+class PcmSource:
+    """What is played to a leg or to everybody in a room: mono int16 samples, in a bounded ring that a worker empties, 20 ms at a time.
+
+    Out of samples it is silent and counts `underruns`. Let go of unfinished, it ends when what waits is played.
+    """
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def room(self) -> int: ...  # samples that may be written now
+    @property
+    def played(self) -> int: ...  # samples played or cleared
+    @property
+    def underruns(self) -> int: ...  # frames of silence because nothing was written in time, after the first sample
+    @property
+    def is_open(self) -> bool: ...  # somebody still plays it
+    def write(self, data: Buffer) -> int:
+        """Play these after what waits: int16 samples, or bytes of them in the machine's order. How many samples there was room for."""
+    def finish(self) -> None:
+        """Nothing more will be written; `SourceEnded` tells when all is played."""
+    def clear(self) -> None:
+        """Forget what waits."""
+    def pause(self, paused: bool) -> None:
+        """Be silent and keep what waits, or go on."""
+    def set_gain(self, gain: float) -> None:
+        """Multiply what is played from now on, by 0 to 16."""
+
+@final
+class PcmSink:
+    """What is taken from a leg or a room: mono int16 samples, 20 ms each tick, in a bounded ring. Who does not read loses frames."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...  # samples
+    @property
+    def lost(self) -> int: ...  # frames that found no room
+    @property
+    def first_tick(
+        self,
+    ) -> int | None: ...  # the 20 ms of the engine's clock at which it began, the same clock for all sinks
+    @property
+    def is_open(self) -> bool: ...  # somebody still fills it
+    def read(self, samples: int) -> bytearray:
+        """Take up to so many samples, as int16 in the machine's order."""
 
 @final
 class LegEnd:
@@ -926,6 +1001,7 @@ class MediaEngine:
         silence_timeout_s: float = 0.0,
         udptl: bool = False,
         keys: SrtpKeys | None = None,
+        ptime_ms: int = 0,
     ) -> None:
         """Apply a media plan. `sends`: we may send to them; `receives`: they are to send to us (the silence timer runs only then).
 
@@ -938,9 +1014,46 @@ class MediaEngine:
 
         `udptl`: the RTP port carries T.38 over UDPTL; give the address of `MediaPlan.fax` as `remote_rtp` and no codecs. Datagrams up
         to 1400 bytes pass as they are to a linked leg that is in the same mode, latched and counted as RTP is; there is no RTCP.
+
+        `ptime_ms`: how long the audio in a packet of ours lasts, 10 to 120 ms in tens; 0 for 20.
         """
-    def link(self, a: int, b: int) -> None:
-        """Relay between two legs, both ways, mapping payload types by codec; RTCP is relayed under our own CNAME."""
+    def link(self, a: int, b: int, *, transcode: bool = False) -> None:
+        """Relay between two legs, both ways, mapping payload types by codec; RTCP is relayed under our own CNAME.
+
+        `transcode`: decode each side's audio and encode it for the other in its first send codec; only telephone events are relayed.
+        The same legs linked again change between the two; each peer goes on to see one stream.
+        """
+    def open_room(self, *, beside: int = 0) -> int:
+        """A room, on the worker of a leg or a room. Each leg in it hears the sum of all others, at the highest rate of those who speak."""
+    def close_room(self, room: int) -> None: ...
+    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None:
+        """Bring a leg into a room, out of any other and out of its link; in the room already, change how it takes part.
+
+        `gain` multiplies its voice, 0 to 16; `muted`: nobody hears it; `deaf`: it hears nobody. OSError for an unknown room or leg.
+        """
+    def leave_room(self, leg: int) -> None: ...
+    def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
+        """Something to be played to a leg's peer or to everybody in a room, at 8000, 16000, 24000, 32000 or 48000 Hz.
+
+        `frames` of 20 ms may wait, up to 3000. While a leg has sources nothing is relayed to its peer, but what its room says is mixed
+        in; with `exclusive` even that is not heard while there are samples. OSError for an unknown target.
+        """
+    def open_sink(
+        self,
+        target: int,
+        sample_rate: int,
+        *,
+        side: Literal["heard", "said"] = "heard",
+        frames: int = 100,
+        wakes: bool = False,
+    ) -> PcmSink:
+        """What a leg's peer says, or is said to it by us (`side`); of a room what all say together. Relayed audio is heard and goes on.
+
+        `frames` of 20 ms wait for the reader, up to 3000; with `wakes` there is a `FramesArrived` for each tick. OSError for an unknown
+        target.
+        """
+    def end_stream(self, target: int, stream: int) -> None:
+        """End a source or a sink, by its number."""
     def unlink(self, leg: int) -> None: ...
     def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None:
         """Send a tone in the leg's first G.711 send codec, 20 ms a packet, until `stop_tone`. 0 Hz is silence, still sent."""
@@ -955,5 +1068,5 @@ class MediaEngine:
         """Close a leg and wait for it; its ports are free then. None for an unknown leg."""
     def end_leg(self, leg: int) -> LegEnd:
         """Close a leg without waiting. `open_leg` waits for its ports where no others are free."""
-    def counters(self) -> dict[str, int]: ...  # legs, ports_used, workers, packets
+    def counters(self) -> dict[str, int]: ...  # legs, ports_used, workers, rooms, late_ticks, packets
     def close(self) -> None: ...

@@ -6,6 +6,7 @@ The public names, and nothing else.
 from importlib.metadata import version as _version
 
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
+from trunkline.calls.conference import Conference
 from trunkline.calls.destinations import AtOnce, ToLine, ToUser
 from trunkline.calls.forwarding import Diverted
 from trunkline.calls.placement import Placement
@@ -13,6 +14,7 @@ from trunkline.calls.session import CallSession, CallState
 from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
 from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
 from trunkline.errors import (
+    AudioError,
     Busy,
     CallEnded,
     CallError,
@@ -41,6 +43,7 @@ from trunkline.storage.records import AttemptRecord, CallRecord
 __all__ = [
     "AtOnce",
     "AttemptRecord",
+    "AudioError",
     "BridgeEnd",
     "BridgeOutcome",
     "Busy",
@@ -54,6 +57,7 @@ __all__ = [
     "ChannelId",
     "ChatMessage",
     "ClosedReason",
+    "Conference",
     "ConfigurationError",
     "Declined",
     "Diverted",

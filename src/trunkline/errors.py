@@ -6,6 +6,7 @@
     ├── UnknownPeer               no user or line of that name
     ├── NoMediaPorts              the port range is used up
     ├── StorageError              the database cannot be opened or written
+    ├── AudioError                what is to be played is no audio, or a path cannot be read or written
     └── CallError                 a call did not come about or is over
         ├── CallEnded             a party hung up or the session was closed: no error of the handler
         ├── CallStateError        the call is not in a state for this (a programming error)
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from trunkline.explanation import Explanation
 
 __all__ = [
+    "AudioError",
     "Busy",
     "CallEnded",
     "CallError",
@@ -79,6 +81,10 @@ class NoMediaPorts(TrunklineError):
 
 class StorageError(TrunklineError):
     """The database cannot be opened, is of a newer version, or cannot be written."""
+
+
+class AudioError(TrunklineError):
+    """Audio cannot be played or recorded: a file that is no audio, a path that cannot be read or written. The call goes on."""
 
 
 class CallError(TrunklineError):

@@ -18,7 +18,7 @@ from trunkline.sip.endpoint import Codec, Message
 from trunkline.testing.call import ScriptedCall
 from trunkline.testing.network import Packet
 
-PCMU, PCMA = Codec("PCMU", 8000), Codec("PCMA", 8000)
+PCMU, PCMA, G729 = Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("G729", 8000)
 
 
 def placing(name: str) -> Placing:
@@ -322,7 +322,7 @@ def test_a_bridge_of_different_codecs_aligns_them() -> None:
 def test_a_bridge_without_common_codec_fails_and_both_stay() -> None:
     async def scenario(house: House) -> None:
         alice = await house.phone("alice", codecs=(PCMU,), allowed=(PCMU,))
-        bob = await house.phone("bob", codecs=(PCMA,), allowed=(PCMA,))
+        bob = await house.phone("bob", codecs=(G729,), allowed=(G729,))
         desk = Desk(house)
         at_alice = house.call(alice, "bob")
         at_bob = await bob.next_call()

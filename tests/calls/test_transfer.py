@@ -412,7 +412,7 @@ def test_a_line_replaces_no_dialog_of_another_peer() -> None:
 def test_who_has_no_codec_in_common_with_who_stays_replaces_nobody() -> None:
     async def scenario(house: House) -> None:
         alice, bob = await three(house)
-        dave = await house.phone("dave", codecs=[Codec("G722", 8000)], allowed=[Codec("G722", 8000)])
+        dave = await house.phone("dave", codecs=[Codec("G729", 8000)], allowed=[Codec("G729", 8000)])
         with pytest.raises(CallRefused) as refused:
             await house.call(dave, "bob", replaces(bob)).wait_answered()
         assert refused.value.status == 488

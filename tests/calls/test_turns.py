@@ -348,7 +348,7 @@ def test_a_caller_who_shares_no_codec_with_any_line_is_told_so_and_no_names() ->
         alice = await house.phone("alice", codecs=(Codec("PCMU", 8000),))
         house.groups["trunks"] = ["first", "second"]
         for name in house.groups["trunks"]:
-            await house.phone(name, peer_type=PeerType.LINE, allowed=(Codec("PCMA", 8000),))
+            await house.phone(name, peer_type=PeerType.LINE, allowed=(Codec("G729", 8000),))
         route(house, ToLine("trunks"))
         at_alice = house.call(alice, NUMBER)
         with pytest.raises(CallRefused) as caught:

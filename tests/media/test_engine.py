@@ -235,7 +235,14 @@ def test_ports_are_even_and_run_out_with_an_oserror() -> None:
         assert sorted(port for _, port in legs) == [23_802, 23_804, 23_806]
         with pytest.raises(OSError, match="in use"):
             engine.open_leg(ALONE)
-        assert engine.counters() == {"legs": 3, "ports_used": 6, "workers": 1, "packets": 0}
+        assert engine.counters() == {
+            "legs": 3,
+            "rooms": 0,
+            "ports_used": 6,
+            "workers": 1,
+            "packets": 0,
+            "late_ticks": 0,
+        }
         engine.close_leg(legs[0][0])
         assert engine.open_leg(ALONE)[1] == legs[0][1]
     finally:

@@ -57,6 +57,7 @@ def test_audio_comes_back(engine: MediaEngine, phone: Callable[..., Phone]) -> N
     fax(engine, a, one)
     fax(engine, b, two)
     engine.link(a, b)
+    assert counts(engine, b).packets_sent == 0  # and linked, by its answer
     one.send_tone(port_a, 440)
     assert len(heard(two)) == 172
     for leg, far in ((a, one), (b, two)):

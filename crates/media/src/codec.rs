@@ -129,6 +129,12 @@ impl ReceiveMap {
         map
     }
 
+    /// The codecs.
+    #[must_use]
+    pub fn codecs(&self) -> &[Codec] {
+        &self.codecs
+    }
+
     /// The codec that the peer means by this payload type.
     #[must_use]
     pub fn codec(&self, payload_type: u8) -> Option<&Codec> {
@@ -150,6 +156,20 @@ impl SendMap {
         SendMap {
             codecs: codecs.iter().take(MAX_CODECS).copied().collect(),
         }
+    }
+
+    /// The codecs.
+    #[must_use]
+    pub fn codecs(&self) -> &[Codec] {
+        &self.codecs
+    }
+
+    /// Whether a codec of ours is telephone-event.
+    #[must_use]
+    pub fn is_event(&self, key: Key) -> bool {
+        self.codecs
+            .iter()
+            .any(|codec| codec.key == key && codec.kind == Kind::TelephoneEvent)
     }
 
     /// The payload type to write for a codec, or `None` when this side did not agree to it.

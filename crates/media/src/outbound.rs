@@ -127,7 +127,11 @@ impl Outbound {
         let timestamp = frame.timestamp.wrapping_add(self.timestamp_offset);
         if ahead < MAX_DROPOUT {
             self.highest += u64::from(ahead);
-            (self.timestamp, self.sent_at, self.suspect, self.clock_rate) = (timestamp, Some(now), None, frame.clock_rate);
+            if timestamp != self.timestamp {
+                // a digit's packets all tell when it began
+                (self.timestamp, self.sent_at) = (timestamp, Some(now));
+            }
+            (self.suspect, self.clock_rate) = (None, frame.clock_rate);
         } else if ahead.wrapping_neg() > MAX_MISORDER {
             return self.far(now, feeder, frame, payload_type);
         } else if self.highest.saturating_sub(u64::from(ahead.wrapping_neg())) < self.floor {

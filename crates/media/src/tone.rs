@@ -41,6 +41,12 @@ impl Tone {
         }
     }
 
+    /// Whether it is silence.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.peak <= 0.0
+    }
+
     /// Fill `samples` with what comes next; phase runs on from block to block.
     pub fn fill(&mut self, samples: &mut [i16]) {
         let (cosine, sine) = self.step;

@@ -10,6 +10,7 @@ mod media;
 mod parts;
 mod pidf;
 mod sdp;
+mod streams;
 mod values;
 
 /// Messages are made on the SIP thread and let go on Python's. The system's allocator keeps such pieces in the arena of the thread
@@ -29,5 +30,6 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pidf::register(module)?;
     endpoint::register(module)?;
     media::register(module)?;
+    streams::register(module)?;
     Ok(())
 }

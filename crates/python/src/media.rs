@@ -9,13 +9,16 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use trunkline_engine::media::{Engine, Event, LegEnd, Options};
+use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
+use trunkline_media::coder::Decoder;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 use trunkline_media::protect::Keys;
 use trunkline_media::srtp::{MasterKey, Suite};
 
 use crate::flow::{Address, address, socket_addr};
 use crate::sdp::{PyCodec, PySrtpKeys};
+use crate::streams::{self, PyPcmSink, PyPcmSource};
 
 /// Counts of one leg; a snapshot.
 #[pyclass(frozen, get_all, module = "_trunkline", name = "LegStatistics")]
@@ -160,6 +163,81 @@ impl PyLegFailed {
     }
 }
 
+/// A frame of the linked leg could not be relayed.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "LegForeign")]
+struct PyLegForeign {
+    leg: u64,
+}
+
+#[pymethods]
+impl PyLegForeign {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new(leg: u64) -> Self {
+        PyLegForeign { leg }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("LegForeign(leg={})", self.leg)
+    }
+}
+
+/// Whether audio in this codec can be decoded and encoded here.
+#[pyfunction]
+fn can_transcode(codec: &PyCodec) -> bool {
+    let codec = codec.inner();
+    let made = Codec::new(codec.name(), codec.clock_rate(), u32::from(codec.channels()), 0);
+    made.is_some_and(|codec| Decoder::new(&codec).is_some())
+}
+
+/// A source is played no more.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "SourceEnded")]
+struct PySourceEnded {
+    source: u64,
+    complete: bool,
+}
+
+#[pymethods]
+impl PySourceEnded {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new(source: u64, complete: bool) -> Self {
+        PySourceEnded { source, complete }
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "SourceEnded(source={}, complete={})",
+            self.source,
+            if self.complete { "True" } else { "False" }
+        )
+    }
+}
+
+/// Sinks that wake have frames.
+#[pyclass(frozen, module = "_trunkline", name = "FramesArrived")]
+struct PyFramesArrived;
+
+#[pymethods]
+impl PyFramesArrived {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new() -> Self {
+        PyFramesArrived
+    }
+
+    const fn __repr__(&self) -> &'static str {
+        "FramesArrived()"
+    }
+}
+
+fn part(gain: f32, muted: bool, deaf: bool) -> PyResult<Part> {
+    if !gain.is_finite() || !(0.0..=16.0).contains(&gain) {
+        return Err(PyValueError::new_err(format!("gain is a factor from 0 to 16, not {gain}")));
+    }
+    Ok(Part { gain, muted, deaf })
+}
+
 fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
     Ok(match event {
         Event::Silent { leg } => Py::new(py, PyLegSilent { leg })?.into_any(),
@@ -172,6 +250,9 @@ fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         )?
         .into_any(),
         Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
+        Event::Foreign { leg } => Py::new(py, PyLegForeign { leg })?.into_any(),
+        Event::SourceEnded { source, complete } => Py::new(py, PySourceEnded { source, complete })?.into_any(),
+        Event::Frames => Py::new(py, PyFramesArrived)?.into_any(),
     })
 }
 
@@ -257,7 +338,7 @@ impl PyMediaEngine {
         Ok(py.detach(|| self.engine.open_leg(address, beside))?)
     }
 
-    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false, keys=None))]
+    #[pyo3(signature = (leg, *, remote_rtp, remote_rtcp, sends, receives, receive_codecs, send_codecs, learn_from=None, silence_timeout_s=0.0, udptl=false, keys=None, ptime_ms=0))]
     #[expect(clippy::too_many_arguments, reason = "the contract's keywords")]
     fn configure(
         &self,
@@ -272,6 +353,7 @@ impl PyMediaEngine {
         silence_timeout_s: f64,
         udptl: bool,
         keys: Option<&PySrtpKeys>,
+        ptime_ms: u32,
     ) -> PyResult<()> {
         let plan = Configuration {
             remote_rtp: remote_rtp.map(socket_addr).transpose()?,
@@ -282,14 +364,54 @@ impl PyMediaEngine {
             send_codecs: codecs(&send_codecs)?,
             learn_from: learn_from.map(ip).transpose()?,
             silence_timeout: seconds(silence_timeout_s, "silence_timeout_s")?,
+            ptime_ms,
             udptl,
             keys: keys.map(media_keys).transpose()?,
         };
         Ok(self.engine.configure(leg, plan)?)
     }
 
-    fn link(&self, a: u64, b: u64) -> PyResult<()> {
-        Ok(self.engine.link(a, b)?)
+    #[pyo3(signature = (a, b, *, transcode=false))]
+    fn link(&self, a: u64, b: u64, transcode: bool) -> PyResult<()> {
+        Ok(self.engine.link(a, b, transcode)?)
+    }
+
+    #[pyo3(signature = (*, beside=0))]
+    fn open_room(&self, beside: u64) -> PyResult<u64> {
+        Ok(self.engine.open_room(beside)?)
+    }
+
+    fn close_room(&self, room: u64) -> PyResult<()> {
+        Ok(self.engine.close_room(room)?)
+    }
+
+    #[pyo3(
+        signature = (room, leg, *, gain=1.0, muted=false, deaf=false),
+        text_signature = "(self, room, leg, *, gain=1.0, muted=False, deaf=False)"
+    )]
+    fn join_room(&self, room: u64, leg: u64, gain: f32, muted: bool, deaf: bool) -> PyResult<()> {
+        Ok(self.engine.join_room(room, leg, part(gain, muted, deaf)?)?)
+    }
+
+    fn leave_room(&self, leg: u64) -> PyResult<()> {
+        Ok(self.engine.leave_room(leg)?)
+    }
+
+    #[pyo3(signature = (target, sample_rate, *, frames=100, exclusive=false))]
+    fn open_source(&self, target: u64, sample_rate: u32, frames: u32, exclusive: bool) -> PyResult<PyPcmSource> {
+        let writer = self.engine.open_source(target, sample_rate, frames, exclusive)?;
+        Ok(PyPcmSource { writer })
+    }
+
+    #[pyo3(signature = (target, sample_rate, *, side="heard", frames=100, wakes=false))]
+    fn open_sink(&self, target: u64, sample_rate: u32, side: &str, frames: u32, wakes: bool) -> PyResult<PyPcmSink> {
+        let side = streams::side(side)?;
+        let reader = self.engine.open_sink(target, sample_rate, frames, side, wakes)?;
+        Ok(PyPcmSink { reader })
+    }
+
+    fn end_stream(&self, target: u64, stream: u64) -> PyResult<()> {
+        Ok(self.engine.end_stream(target, stream)?)
     }
 
     fn unlink(&self, leg: u64) -> PyResult<()> {
@@ -354,6 +476,8 @@ impl PyMediaEngine {
         dict.set_item("legs", counters.legs)?;
         dict.set_item("ports_used", counters.ports_used)?;
         dict.set_item("workers", counters.workers)?;
+        dict.set_item("rooms", counters.rooms)?;
+        dict.set_item("late_ticks", counters.late_ticks)?;
         dict.set_item("packets", counters.packets)?;
         Ok(dict)
     }
@@ -371,6 +495,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLegLatched>()?;
     module.add_class::<PyLegFailed>()?;
     module.add_class::<PyLegEnd>()?;
+    module.add_class::<PyLegForeign>()?;
+    module.add_class::<PySourceEnded>()?;
+    module.add_function(wrap_pyfunction!(can_transcode, module)?)?;
+    module.add_class::<PyFramesArrived>()?;
     module.add_class::<PyMediaEngine>()?;
     Ok(())
 }

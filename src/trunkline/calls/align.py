@@ -1,7 +1,7 @@
 """Two answered channels that are to talk: brought to the same codecs by re-INVITE where they have others, then relayed.
 
-A caller who was answered before the callee (early, or by `answer()`), and the two sides of a bridge. Relaying
-transcodes nothing, so that no common codec is a failure, explained as 488.
+A caller who was answered before the callee (early, or by `answer()`), and the two sides of a bridge. Where no re-INVITE
+helps they are transcoded; a codec that we can only relay is a failure then, explained as 488.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.calls.codecs import common, same_codecs, shared, theirs
+from trunkline.calls.codecs import common, relays, same_codecs, shared, theirs
 from trunkline.calls.link import LinkOwner
 from trunkline.calls.renewal import Renewal
+from trunkline.media.engine import may_transcode, needs_transcoding
 from trunkline.sip.endpoint import Codec, MediaPlan
 from trunkline.sip.request import Failure
 
@@ -33,13 +34,15 @@ class Alignment:
         here: The channel whose answer came first.
         there: The one that joins it.
         owner: Hears when they are linked, or cannot be.
+        fresh: Both have just been answered, each knowing what the other can: asking once more would change nothing.
     """
 
-    def __init__(self, here: Channel, there: Channel, owner: LinkOwner) -> None:
+    def __init__(self, here: Channel, there: Channel, owner: LinkOwner, *, fresh: bool = False) -> None:
         self._here = here
         self._there = there
         self._owner: LinkOwner | None = owner
         self._rounds_left = MAX_ROUNDS
+        self._fresh = fresh
         self._renewal: Renewal | None = None
 
     def start(self) -> None:
@@ -47,7 +50,7 @@ class Alignment:
         here, there = self._here.plan, self._there.plan
         if here is None or there is None:
             self._fail(NO_COMMON_CODEC)
-        elif same_codecs(here.receive_codecs, there.receive_codecs):
+        elif self._can_talk(here, there):
             self._link()
         elif self._rounds_left == 0:
             self._fail(NO_COMMON_CODEC)
@@ -71,7 +74,9 @@ class Alignment:
         """From the re-INVITE: that side stays as it is; with one codec in common they talk all the same."""
         self._renewal = None
         here, there = self._here.plan, self._there.plan
-        if here is not None and there is not None and shared(here.receive_codecs, there.receive_codecs):
+        if (
+            here is not None and there is not None and shared(here.receive_codecs, there.receive_codecs)
+        ) or may_transcode(here, there):
             self._link()
         else:
             self._fail(Failure(488, "a party refuses the codec of the other"))
@@ -86,8 +91,16 @@ class Alignment:
             self._renew(self._here, common(there.receive_codecs, self._here.usable))
         elif common(here.receive_codecs, self._there.usable):
             self._renew(self._there, common(here.receive_codecs, self._there.usable))
+        elif may_transcode(here, there):
+            self._link()
         else:
             self._fail(NO_COMMON_CODEC)
+
+    def _can_talk(self, here: MediaPlan, there: MediaPlan) -> bool:
+        """Whether nothing has to be offered anew."""
+        if same_codecs(here.receive_codecs, there.receive_codecs):
+            return True
+        return self._fresh and (relays(here.receive_codecs, there.receive_codecs) or needs_transcoding(here, there))
 
     def _renew(self, channel: Channel, codecs: Sequence[Codec]) -> None:
         other = self._there if channel is self._here else self._here

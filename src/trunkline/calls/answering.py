@@ -1,7 +1,8 @@
 """What a caller is answered: the early answer, the answer in the 200, and our own offer where the INVITE brings none.
 
-`Channel` asks while it waits for its answer. Relaying transcodes nothing, so that the answer names what the other side
-agreed to. An INVITE without description gets our offer in the 200, and its ACK brings the answer (RFC 3261 §13.2.1).
+`Channel` asks while it waits for its answer. It names what the other side agreed to, so that audio is relayed; where
+they have nothing in common, what we can transcode. An INVITE without description gets our offer in the 200, and its ACK
+brings the answer (RFC 3261 §13.2.1).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.calls.codecs import shared, theirs
+from trunkline.calls.codecs import answerable, shared, theirs
 from trunkline.calls.failure import NO_MEDIA_PORT
 from trunkline.calls.link import Happening, News, Stage
 from trunkline.errors import CallStateError, NoMediaPorts
@@ -52,6 +53,8 @@ def answer(channel: Channel, source: Channel, news: News) -> None:
     link = channel.link
     if news.plan is None or link is None:
         return
+    # one who was answered early may be brought to what the other side has agreed to since
+    fresh = channel.describer is None or channel.describer.local is None
     try:
         body = _final(channel, news.plan)
     except NegotiationError as error:
@@ -62,7 +65,7 @@ def answer(channel: Channel, source: Channel, news: News) -> None:
         link.owner.on_link_failed(NO_MEDIA_PORT)
         return
     if channel.send_answer(body):
-        channel.align(source)
+        channel.align(source, fresh=fresh)
 
 
 def answer_alone(channel: Channel, headers: Headers = ()) -> bool:
@@ -99,7 +102,8 @@ def answer_instead(
     """
     if channel.offer is None or channel.incoming is None:
         raise NegotiationError("an INVITE that replaces another is to bring an offer")
-    return channel.send_answer(_describe(channel, shared(channel.offer.codecs, codecs), direction, ptime_ms))
+    chosen = answerable(channel.offer.codecs, codecs, channel.usable)
+    return channel.send_answer(_describe(channel, chosen, direction, ptime_ms))
 
 
 def acked(channel: Channel, session: InviteSession, ack: Message) -> None:
@@ -204,7 +208,8 @@ def _like(channel: Channel, plan: MediaPlan) -> bytes:
     if channel.describer is not None and channel.describer.local is not None:
         return channel.describer.local
     offered = plan.receive_codecs if channel.offer is None else channel.offer.codecs
-    return _describe(channel, shared(offered, plan.receive_codecs), theirs(plan), plan.ptime_ms)
+    codecs = answerable(offered, plan.receive_codecs, channel.usable)
+    return _describe(channel, codecs, theirs(plan), plan.ptime_ms)
 
 
 def _describe(channel: Channel, codecs: Sequence[Codec], direction: Direction, ptime_ms: int | None) -> bytes:

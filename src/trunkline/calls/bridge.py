@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trunkline.calls.course import Course
     from trunkline.calls.session import CallSession
 
-__all__ = ["Bridge", "BridgeEnd", "BridgeOutcome"]
+__all__ = ["Bridge", "BridgeEnd", "BridgeOutcome", "talks"]
 
 
 class BridgeEnd(Enum):
@@ -43,6 +43,12 @@ class BridgeOutcome:
 
     ended_by: CallSession
     how: BridgeEnd
+
+
+def talks(course: Course) -> bool:
+    """Whether the party of channel ZERO is tied to somebody: to channel ONE, in a bridge, or in a conference."""
+    leg = course.zero.leg
+    return bool(course.zero.link or course.bridge or (leg is not None and leg.room is not None))
 
 
 class Bridge:

@@ -13,7 +13,7 @@ from trunkline.calls import answering, informing
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
-from trunkline.calls.codecs import common, theirs
+from trunkline.calls.codecs import common, offerable, theirs
 from trunkline.calls.destinations import Wanted
 from trunkline.calls.early_offer import take_early_offer, take_from_caller
 from trunkline.calls.environment import CallLog, Environment
@@ -174,8 +174,8 @@ class Channel(Secured):
 
     def codecs_for(self, party: Party) -> list[Codec]:
         """What another party may be offered so that it can talk to this side: what stands first, else what could."""
-        plan = self.plan
-        return (plan and common(plan.receive_codecs, party.codecs)) or common(self.usable, party.codecs)
+        stands = self.plan.receive_codecs if self.plan is not None else ()
+        return offerable(stands, self.usable, party.codecs)
 
     # --- what the link asks -----------------------------------------------------------------------------------------
 
@@ -219,10 +219,10 @@ class Channel(Secured):
         )
         return True
 
-    def align(self, source: Channel, owner: LinkOwner | None = None) -> None:
-        """Bring both sides to the same codecs, then relay; not before both have answered our offers."""
+    def align(self, source: Channel, owner: LinkOwner | None = None, *, fresh: bool = False) -> None:
+        """Bring both sides to the same codecs, then relay; not before both have answered. `fresh`: see `Alignment`."""
         if self.link is not None and self.plan is not None and source.plan is not None:
-            self._alignment = Alignment(self, source, owner or self.link.owner)
+            self._alignment = Alignment(self, source, owner or self.link.owner, fresh=fresh)
             self._alignment.start()
 
     def join(self, source: Channel) -> None:

@@ -10,19 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from trunkline.media.engine import can_transcode
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer
 
 __all__ = [
     "TELEPHONE_EVENT",
+    "answerable",
+    "carried",
     "codec_keys",
     "common",
     "fallback",
+    "offerable",
     "passed_direction",
+    "relays",
     "reverse",
     "same_codecs",
     "shared",
     "speaks",
     "theirs",
+    "transcodable",
     "with_events",
 ]
 
@@ -85,6 +91,55 @@ def shared(offered: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:
 def _shared(offered: tuple[Codec, ...], agreed: tuple[Codec, ...]) -> tuple[Codec, ...]:
     known = codec_keys(agreed)
     return _chosen(codec for codec in offered if _key(codec) in known)
+
+
+def transcodable(codecs: Iterable[Codec]) -> list[Codec]:
+    """Those that we can speak ourselves, and telephone-event; empty without voice."""
+    chosen = [codec for codec in codecs if _is_event(codec) or can_transcode(codec)]
+    return chosen if speaks(chosen) else []
+
+
+def answerable(offered: Sequence[Codec], agreed: Sequence[Codec], usable: Sequence[Codec]) -> list[Codec]:
+    """What an offer is answered with, for a side that is to talk to one that agreed to these codecs.
+
+    What can be relayed; where there is nothing, what we can transcode between, of what this side may use.
+    """
+    relayed = shared(offered, agreed)
+    return relayed if relayed or not transcodable(agreed) else transcodable(common(offered, usable))
+
+
+def carried(wanted: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:
+    """What a side that agreed to some codecs goes on with for one that wants others: the common ones, or its own if transcoded."""
+    relayed = shared(wanted, agreed)
+    return relayed if relayed or not (transcodable(wanted) and transcodable(agreed)) else shared(agreed, agreed)
+
+
+def offerable(agreed: Sequence[Codec], usable: Sequence[Codec], allowed: Sequence[Codec]) -> list[Codec]:
+    """What a side is offered: what can be relayed first, then what it may use and we can transcode.
+
+    Args:
+        agreed: What the other side has agreed to; nothing before its answer.
+        usable: All that it may use.
+        allowed: All that this side may use.
+    """
+    relayed = common(agreed, allowed) or common(usable, allowed)
+    here, there = agreed or usable, with_events(allowed)
+    known = codec_keys(relayed)
+    more = [codec for codec in transcodable(there) if not codec_keys([codec]) <= known] if transcodable(here) else []
+    if not speaks(relayed):
+        return [*more] if speaks(more) else []
+    voice = [codec for codec in relayed if not _is_event(codec)]
+    events = [codec for codec in relayed if _is_event(codec)]
+    return [*voice, *(codec for codec in more if not _is_event(codec)), *events]
+
+
+def relays(here: Sequence[Codec], there: Sequence[Codec]) -> bool:
+    """Whether two sides hear each other as things stand: they prefer the same codec, and what else they may send we can transcode."""
+    voices = [[codec for codec in side if not _is_event(codec)] for side in (here, there)]
+    if not all(voices) or _key(voices[0][0]) != _key(voices[1][0]):
+        return False
+    known = codec_keys(voices[0]) & codec_keys(voices[1])
+    return all(_key(codec) in known or can_transcode(codec) for side in voices for codec in side)
 
 
 _EVERYWHERE = frozenset({("pcmu", 8000, 1), ("pcma", 8000, 1)})

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ParamSpec
 
-from trunkline.calls.bridge import Bridge
+from trunkline.calls.bridge import Bridge, talks
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
@@ -161,7 +161,7 @@ class Course:
         if self.closed_reason is not None:
             placement.settle(self._ended())
             return
-        if self.one is not None or self.zero.stage is Stage.PLACING or self.zero.link or self.bridge:
+        if self.one is not None or self.zero.stage is Stage.PLACING or talks(self):
             raise CallStateError(f"the call cannot be accepted: it is {self.state.value}")
         self._decision.made()
         self.ledger.placed(wanted)
@@ -247,7 +247,7 @@ class Course:
             CallStateError: There is none.
         """
         self.check_open()
-        if self.one is not None or self.zero.stage is not Stage.UP or self.zero.link or self.bridge:
+        if self.one is not None or self.zero.stage is not Stage.UP or talks(self):
             raise CallStateError(f"the call has no free answered channel: it is {self.state.value}")
         return self.zero
 

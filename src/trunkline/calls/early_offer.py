@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trunkline.calls.codecs import codec_keys, common, passed_direction, shared, theirs
+from trunkline.calls.codecs import answerable, carried, codec_keys, common, passed_direction, shared, theirs
 from trunkline.calls.deadlines import Deadline
 from trunkline.calls.failure import warning
 from trunkline.calls.hold import UPDATE_PATIENCE_S, moves_only
@@ -167,7 +167,7 @@ class EarlyCrossing:
         party = self._channel.party
         offered = common(offer.codecs, party.codecs) if party is not None else common(offer.codecs, self._asking.usable)
         plan = across.describer.plan
-        codecs = (plan and shared(offered, plan.receive_codecs)) or common(offered, across.usable)
+        codecs = (plan and carried(offered, plan.receive_codecs)) or common(offered, across.usable)
         if not codecs:
             self._update.reject(488, [warning("the two parties have no codec in common")])
             return
@@ -197,7 +197,7 @@ class EarlyCrossing:
                 self._offer,
                 address=asking.address,
                 port=asking.leg.port,
-                codecs=shared(self._offer.codecs, plan.receive_codecs),
+                codecs=answerable(self._offer.codecs, plan.receive_codecs, asking.usable),
                 direction=theirs(plan),
                 ptime_ms=plan.ptime_ms,
             )

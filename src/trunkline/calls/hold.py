@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.calls.codecs import codec_keys, common, passed_direction, same_codecs, shared, theirs
+from trunkline.calls.codecs import (
+    answerable,
+    carried,
+    codec_keys,
+    common,
+    passed_direction,
+    same_codecs,
+    shared,
+    theirs,
+)
 from trunkline.calls.deadlines import Deadline
 from trunkline.calls.failure import warning
 from trunkline.calls.link import Happening, News
 from trunkline.calls.renewal import Renewal
+from trunkline.media.engine import needs_transcoding
 from trunkline.sip.endpoint import Direction, MediaPlan, NegotiationError, RemoteOffer, SipParseError
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.request import Failure
@@ -164,7 +174,9 @@ class Following:
         if here is None or there is None:
             return
         wanted = theirs(there)
-        codecs = shared(there.receive_codecs, here.receive_codecs) or common(there.receive_codecs, self._channel.usable)
+        codecs = carried(there.receive_codecs, here.receive_codecs) or common(
+            there.receive_codecs, self._channel.usable
+        )
         if wanted == here.direction or not codecs:
             self._align()
         else:
@@ -189,7 +201,7 @@ class Following:
         here, there = self._channel.plan, self._source.plan
         if here is None or there is None or self._channel.link is None:
             return
-        if not same_codecs(here.receive_codecs, there.receive_codecs):
+        if not same_codecs(here.receive_codecs, there.receive_codecs) and not needs_transcoding(here, there):
             self._channel.align(self._source, self)
 
 
@@ -272,7 +284,7 @@ class Crossing:
         usable = self._asking.party.codecs if self._asking.party is not None else ()
         offered = common(self._offer.codecs, usable)
         # what stands on the other side first: a hold must not change its codecs
-        codecs = (plan and shared(offered, plan.receive_codecs)) or common(offered, self._other.usable)
+        codecs = (plan and carried(offered, plan.receive_codecs)) or common(offered, self._other.usable)
         if not codecs and fax is None:
             refuse(self._reoffer, "the two parties have no codec in common")
             return
@@ -317,7 +329,7 @@ class Crossing:
                 self._offer,
                 address=asking.address,
                 port=leg.port,
-                codecs=shared(self._offer.codecs, plan.receive_codecs),
+                codecs=answerable(self._offer.codecs, plan.receive_codecs, asking.usable),
                 direction=theirs(plan),
                 ptime_ms=plan.ptime_ms,
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.calls.answering import answer_instead
 from trunkline.calls.channel import Channel
-from trunkline.calls.codecs import common, shared, theirs
+from trunkline.calls.codecs import carried, common, theirs
 from trunkline.calls.destinations import Wanted
 from trunkline.calls.failure import reason
 from trunkline.calls.link import BRIDGE, SESSION, Happening, Link, News, Stage
@@ -285,7 +285,7 @@ class NewcomerTransfer(Transfer):
             self.fail(480, "a party is gone")
             return
         wanted = theirs(there)
-        codecs = shared(there.receive_codecs, here.receive_codecs) or common(there.receive_codecs, kept.usable)
+        codecs = carried(there.receive_codecs, here.receive_codecs) or common(there.receive_codecs, kept.usable)
         if here.direction == wanted or not codecs:
             kept.align(newcomer)
         else:

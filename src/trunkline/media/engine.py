@@ -8,18 +8,89 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from _trunkline import Codec, Heard, LegFailed, LegLatched, LegSilent, LegStatistics, MediaEvent, MediaPlan, SrtpKeys
+from _trunkline import (
+    Codec,
+    FramesArrived,
+    Heard,
+    LegFailed,
+    LegForeign,
+    LegLatched,
+    LegSilent,
+    LegStatistics,
+    MediaEvent,
+    MediaPlan,
+    PcmSink,
+    PcmSource,
+    SourceEnded,
+    SrtpKeys,
+)
 from _trunkline import MediaEngine as NativeMediaEngine
+from _trunkline import can_transcode as native_can_transcode
 from trunkline.errors import NoMediaPorts
 
-__all__ = ["Heard", "Leg", "LegHandler", "LegStatistics", "MediaDriver", "MediaEngine", "NativeMediaEngine"]
+__all__ = [
+    "Heard",
+    "Leg",
+    "LegHandler",
+    "LegStatistics",
+    "MediaDriver",
+    "MediaEngine",
+    "NativeMediaEngine",
+    "PcmSink",
+    "PcmSource",
+    "can_transcode",
+    "may_transcode",
+    "needs_transcoding",
+]
 
 log = logging.getLogger("trunkline.media")
 
 Address = tuple[str, int]
+T = TypeVar("T")
+
+FILE_THREADS = 4
+"""Threads that read what is played and write what is recorded."""
+
+
+Key = tuple[str, int, int]
+
+_NO_VOICE = frozenset({"telephone-event", "cn"})
+
+
+@lru_cache(1_024)
+def _can(key: Key) -> bool:
+    name, clock_rate, channels = key
+    return native_can_transcode(Codec(name, clock_rate, channels))
+
+
+def can_transcode(codec: Codec) -> bool:
+    """Whether audio in this codec can be decoded and encoded here."""
+    return _can((codec.name.lower(), codec.clock_rate, codec.channels))
+
+
+def voice_keys(codecs: Iterable[Codec]) -> frozenset[Key]:
+    """What the codecs for voice among these are compared by."""
+    keys = ((codec.name.lower(), codec.clock_rate, codec.channels) for codec in codecs)
+    return frozenset(key for key in keys if key[0] not in _NO_VOICE)
+
+
+def may_transcode(here: MediaPlan | None, there: MediaPlan | None) -> bool:
+    """Whether each side has agreed to a codec that we can speak."""
+    if here is None or there is None or here.fax is not None or there.fax is not None:
+        return False
+    return all(any(map(_can, voice_keys(plan.send_codecs))) for plan in (here, there))
+
+
+def needs_transcoding(here: MediaPlan | None, there: MediaPlan | None) -> bool:
+    """Whether two sides can hear each other in no other way."""
+    if here is None or there is None or not may_transcode(here, there):
+        return False
+    return not voice_keys(here.send_codecs) & voice_keys(there.send_codecs)
 
 
 class Ending(Protocol):
@@ -47,9 +118,27 @@ class MediaDriver(Protocol):
         silence_timeout_s: float = 0.0,
         udptl: bool = False,
         keys: SrtpKeys | None = None,
+        ptime_ms: int = 0,
     ) -> None: ...
-    def link(self, a: int, b: int) -> None: ...
+    def link(self, a: int, b: int, *, transcode: bool = False) -> None: ...
     def unlink(self, leg: int) -> None: ...
+    def open_room(self, *, beside: int = 0) -> int: ...
+    def close_room(self, room: int) -> None: ...
+    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None: ...
+    def leave_room(self, leg: int) -> None: ...
+    def open_source(
+        self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False
+    ) -> PcmSource: ...
+    def open_sink(
+        self,
+        target: int,
+        sample_rate: int,
+        *,
+        side: Literal["heard", "said"] = "heard",
+        frames: int = 100,
+        wakes: bool = False,
+    ) -> PcmSink: ...
+    def end_stream(self, target: int, stream: int) -> None: ...
     def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None: ...
     def stop_tone(self, leg: int) -> None: ...
     def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None: ...
@@ -93,6 +182,12 @@ class Leg:
         self._ending: Ending | None = None
         self.is_open = True
         """Whether it has its ports."""
+        self.plan: MediaPlan | None = None
+        self._linked: Leg | None = None
+        self._transcodes = False
+        self._wants_audio = 0
+        self.room: object | None = None
+        """The room that it is in, if it is in one."""
 
     def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
         """Make the leg do what an offer and its answer agreed.
@@ -115,15 +210,60 @@ class Leg:
             learn_from=learn_from,
             silence_timeout_s=silence_timeout_s,
             udptl=plan.fax is not None,
+            ptime_ms=plan.ptime_ms or 0,
             keys=plan.keys,
         )
+        self.plan = plan
+        if self._linked is not None:
+            self._decide(self._linked, False)
 
     def link(self, other: Leg) -> None:
-        """Relay between this leg and another, both ways."""
-        self._driver.link(self.number, other.number)
+        """Let both sides of this leg and another hear each other: relayed, or transcoded where they have no codec in common."""
+        if self._linked is not other:
+            for leg in (self, other):
+                leg.unlink()
+            self._linked, other._linked = other, self
+        self._link(self._wants(other))
+
+    def want_audio(self, wanted: bool) -> None:
+        """Have what is linked transcoded even with a codec in common, so that it is mixed and heard; as often wanted as let go."""
+        self._wants_audio += 1 if wanted else -1
+        if self._linked is not None:
+            self._decide(self._linked, False)
+
+    def _wants(self, other: Leg) -> bool:
+        if self._wants_audio + other._wants_audio > 0:
+            return may_transcode(self.plan, other.plan)
+        return needs_transcoding(self.plan, other.plan)
+
+    @property
+    def transcodes(self) -> bool:
+        """Whether what the linked leg sends is decoded and encoded anew."""
+        return self._transcodes
+
+    def _decide(self, other: Leg, foreign: bool) -> None:
+        """What was agreed has changed, or a side sends (`foreign`) what the other did not agree to."""
+        wanted = self._wants(other) or (foreign and may_transcode(self.plan, other.plan))
+        if wanted != self._transcodes:
+            self._link(wanted)
+
+    def _link(self, transcode: bool) -> None:
+        other = self._linked
+        if other is not None and self.is_open and other.is_open:
+            self._transcodes = other._transcodes = transcode
+            self._driver.link(self.number, other.number, transcode=transcode)
+
+    def on_foreign(self) -> None:
+        """From the engine: the linked leg's peer sends in a codec that this leg's did not agree to."""
+        if self._linked is not None and not self._transcodes:
+            self._decide(self._linked, True)
 
     def unlink(self) -> None:
         """Stop relaying."""
+        other, self._linked = self._linked, None
+        if other is not None:
+            other._linked = None
+            self._transcodes = other._transcodes = False
         if self.is_open:
             self._driver.unlink(self.number)
 
@@ -161,6 +301,8 @@ class Leg:
             self.is_open = False
             self._engine.forget(self)
             self._ending = self._driver.end_leg(self.number)
+            if self._linked is not None:
+                self._linked._linked, self._linked = None, None
 
 
 class MediaEngine:
@@ -174,11 +316,17 @@ class MediaEngine:
         self.driver = driver
         self._legs: dict[int, Leg] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._dispatch: dict[type, Callable[[LegHandler, MediaEvent], None]] = {
-            LegSilent: lambda handler, event: handler.on_leg_silent(),
-            LegFailed: lambda handler, event: handler.on_leg_failed(getattr(event, "reason", "")),
-            LegLatched: lambda handler, event: None,
+        self._dispatch: dict[type, Callable[[Any], None]] = {
+            LegSilent: self._on_silent,
+            LegFailed: self._on_failed,
+            LegLatched: lambda event: None,
+            LegForeign: self._on_foreign,
+            SourceEnded: self._on_source_ended,
+            FramesArrived: self._on_frames,
         }
+        self._sources: dict[int, Callable[[bool], None]] = {}
+        self._waiting: set[Callable[[], None]] = set()
+        self._files: ThreadPoolExecutor | None = None
 
     def attach(self) -> None:
         """Start taking events on the running loop."""
@@ -195,18 +343,85 @@ class MediaEngine:
         if isinstance(self.driver, NativeMediaEngine) and self._loop is not None:
             self._loop.remove_reader(self.driver.fileno())
         self.driver.close()
+        if self._files is not None:
+            self._files.shutdown(wait=False, cancel_futures=True)
+            self._files = None
         self._loop = None
 
     def pump(self) -> None:
         """Dispatch the events that wait."""
         for event in self.driver.drain():
-            leg = self._legs.get(event.leg)
-            if leg is None or leg.handler is None:
-                continue
             try:
-                self._dispatch[type(event)](leg.handler, event)
+                self._dispatch[type(event)](event)
             except Exception:
                 log.exception("error while handling %s", type(event).__name__)
+
+    def _handler(self, leg: int) -> LegHandler | None:
+        found = self._legs.get(leg)
+        return found.handler if found is not None else None
+
+    def _on_silent(self, event: LegSilent) -> None:
+        if handler := self._handler(event.leg):
+            handler.on_leg_silent()
+
+    def _on_failed(self, event: LegFailed) -> None:
+        if handler := self._handler(event.leg):
+            handler.on_leg_failed(event.reason)
+
+    def _on_foreign(self, event: LegForeign) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None:
+            leg.on_foreign()
+
+    def _on_source_ended(self, event: SourceEnded) -> None:
+        ended = self._sources.pop(event.source, None)
+        if ended is not None:
+            ended(event.complete)
+
+    def _on_frames(self, event: FramesArrived) -> None:
+        for wake in list(self._waiting):
+            wake()
+
+    # --- streams of PCM ---------------------------------------------------------------------------------------------
+
+    def open_source(
+        self,
+        target: int,
+        sample_rate: int,
+        on_end: Callable[[bool], None],
+        *,
+        frames: int = 100,
+        exclusive: bool = False,
+    ) -> PcmSource:
+        """Something to be played to a leg or a room, by its number.
+
+        Args:
+            target: A leg's or a room's number.
+            sample_rate: 8000, 16000, 24000, 32000 or 48000 Hz.
+            on_end: Called when it is played no more; with True when all of it was played.
+            frames: How many frames of 20 ms may wait, 1 to 3000.
+            exclusive: Nothing else is heard while there are samples.
+
+        Raises:
+            OSError: There is no such leg or room, or no such rate.
+        """
+        source = self.driver.open_source(target, sample_rate, frames=frames, exclusive=exclusive)
+        self._sources[source.number] = on_end
+        return source
+
+    async def on_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Do what waits for a disk on a thread for that."""
+        if self._files is None:
+            self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="trunkline-audio")
+        return await asyncio.get_running_loop().run_in_executor(self._files, work, *args)
+
+    def watch_frames(self, wake: Callable[[], None]) -> None:
+        """Call `wake` for each batch of frames until `unwatch_frames`; all watchers share one wake-up of the loop."""
+        self._waiting.add(wake)
+
+    def unwatch_frames(self, wake: Callable[[], None]) -> None:
+        """Call it no longer."""
+        self._waiting.discard(wake)
 
     def open_leg(self, address: str, *, beside: Leg | None = None) -> Leg:
         """Open an RTP and an RTCP port on `address`, on the worker of `beside` if given.

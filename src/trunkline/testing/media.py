@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from _trunkline import Heard, LegSilent, LegStatistics, MediaEvent
+from _trunkline import Heard, LegForeign, LegSilent, LegStatistics, MediaEvent, PcmSink, PcmSource
 
 __all__ = ["VirtualLeg", "VirtualMedia"]
 
@@ -23,6 +23,10 @@ class VirtualLeg:
     port: int
     configured: dict[str, Any] = field(default_factory=dict)
     linked: int = 0
+    transcodes: bool = False
+    """Whether the link is a transcoding one."""
+    room: int = 0
+    part: dict[str, Any] = field(default_factory=dict)
     tone_hz: float | None = None
     digits: str = ""
 
@@ -40,6 +44,7 @@ class VirtualMedia:
 
     def __init__(self) -> None:
         self.legs: dict[int, VirtualLeg] = {}
+        self.rooms: set[int] = set()
         self._numbers = itertools.count(1)
         self._ports = itertools.count(20_000, 2)
         self._events: list[MediaEvent] = []
@@ -65,10 +70,11 @@ class VirtualMedia:
         if leg in self.legs:
             self.legs[leg].configured = plan
 
-    def link(self, a: int, b: int) -> None:
+    def link(self, a: int, b: int, *, transcode: bool = False) -> None:
         """Note the link."""
         if a in self.legs and b in self.legs:
             self.legs[a].linked, self.legs[b].linked = b, a
+            self.legs[a].transcodes = self.legs[b].transcodes = transcode
 
     def unlink(self, leg: int) -> None:
         """Note that it is gone."""
@@ -77,6 +83,61 @@ class VirtualMedia:
             self.legs[leg].linked = 0
             if other is not None:
                 other.linked = 0
+
+    def fall_foreign(self, leg: int) -> None:
+        """As if the linked leg's peer had sent in a codec that this one's did not agree to."""
+        self._events.append(LegForeign(leg))
+        if self._wake is not None:
+            self._wake()
+
+    def open_room(self, *, beside: int = 0) -> int:
+        """A room's number."""
+        room = next(self._numbers)
+        self.rooms.add(room)
+        return room
+
+    def close_room(self, room: int) -> None:
+        """Nobody is in it any more."""
+        self.rooms.discard(room)
+        for leg in self.legs.values():
+            if leg.room == room:
+                leg.room = 0
+
+    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None:
+        """Note who is where, and how.
+
+        Raises:
+            FileNotFoundError: There is no such room or leg.
+        """
+        if room not in self.rooms or leg not in self.legs:
+            raise FileNotFoundError(f"there is no room {room} or no leg {leg}")
+        self.unlink(leg)
+        self.legs[leg].room = room
+        self.legs[leg].part = {"gain": gain, "muted": muted, "deaf": deaf}
+
+    def leave_room(self, leg: int) -> None:
+        """Note that it is out."""
+        if leg in self.legs:
+            self.legs[leg].room = 0
+
+    def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
+        """Audio does not cross a network in memory."""
+        raise NotImplementedError("audio is tested over real sockets")
+
+    def open_sink(
+        self,
+        target: int,
+        sample_rate: int,
+        *,
+        side: Literal["heard", "said"] = "heard",
+        frames: int = 100,
+        wakes: bool = False,
+    ) -> PcmSink:
+        """Audio does not cross a network in memory."""
+        raise NotImplementedError("audio is tested over real sockets")
+
+    def end_stream(self, target: int, stream: int) -> None:
+        """There is none."""
 
     def fall_silent(self, leg: int) -> None:
         """As if nothing had arrived on the leg for its silence timeout."""

@@ -5,10 +5,13 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
+use trunkline_media::audio::room::Part;
 use trunkline_media::leg::{Configuration, Frame, Heard, Statistics};
 use trunkline_media::rtp;
 
+use super::desk::{Line, Seat};
 use super::ports::Sockets;
+use super::streams::{Sink, Source};
 use super::wake::Wake;
 
 /// Frames that wait between two workers: 1.28 s of 20 ms packets. What comes when it is full is dropped.
@@ -40,6 +43,24 @@ pub enum Command {
     Heard { leg: u64, reply: SyncSender<Option<Heard>> },
     /// Answer with the counts.
     Statistics { leg: u64, reply: SyncSender<Option<Statistics>> },
+    /// A new room.
+    OpenRoom { room: u64 },
+    /// It is over; its legs hear nothing until their lines are taken away.
+    CloseRoom { room: u64 },
+    /// Let a leg in, which has the other end.
+    Seat { room: u64, seat: Box<Seat> },
+    /// Let it go.
+    Rise { room: u64, leg: u64 },
+    /// Change how it takes part.
+    Adjust { room: u64, leg: u64, part: Part },
+    /// The leg's end of its place in a room, or none any more.
+    Line { leg: u64, line: Option<Box<Line>> },
+    /// Play to a leg or a room.
+    Play { target: u64, source: Box<Source> },
+    /// Take what is heard from a leg or a room.
+    Fill { target: u64, sink: Box<Sink> },
+    /// End either.
+    EndStream { target: u64, stream: u64 },
     /// Fall silent: the call ended while Python was busy.
     Stop { leg: u64 },
     /// Close the sockets and answer with the last counts.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::wake::Wake;
@@ -33,6 +34,20 @@ pub enum Event {
         /// In words.
         reason: String,
     },
+    /// The linked leg's peer sends in a codec that this leg's did not agree to; told once a media plan.
+    Foreign {
+        /// Which could not relay.
+        leg: u64,
+    },
+    /// A source is played no more.
+    SourceEnded {
+        /// Which.
+        source: u64,
+        /// All of it was played; else it was ended, or what it was played to.
+        complete: bool,
+    },
+    /// Sinks that wake have new frames, one event for all of them.
+    Frames,
 }
 
 struct State {
@@ -44,6 +59,8 @@ struct State {
 pub struct Events {
     state: Mutex<State>,
     capacity: usize,
+    /// Frames came since the last drain.
+    frames: AtomicBool,
 }
 
 impl Events {
@@ -59,6 +76,7 @@ impl Events {
         Ok(Events {
             state: Mutex::new(state),
             capacity: capacity.max(1),
+            frames: AtomicBool::new(false),
         })
     }
 
@@ -79,15 +97,28 @@ impl Events {
         None
     }
 
+    /// Tell that sinks have frames; waits for nobody. When the queue is just being drained, the next tick wakes.
+    pub fn frames(&self) {
+        self.frames.store(true, Ordering::Release);
+        if let Ok(state) = self.state.try_lock()
+            && let Some(wake) = &state.wake
+        {
+            wake.wake();
+        }
+    }
+
     /// Take up to `limit` events.
     pub fn drain(&self, limit: usize) -> Vec<Event> {
         let mut state = self.state();
         let count = state.waiting.len().min(limit);
-        let taken = state.waiting.drain(..count).collect();
+        let mut taken: Vec<Event> = state.waiting.drain(..count).collect();
         if state.waiting.is_empty()
             && let Some(wake) = &state.wake
         {
             wake.clear();
+        }
+        if self.frames.swap(false, Ordering::AcqRel) {
+            taken.push(Event::Frames);
         }
         taken
     }

@@ -4,27 +4,32 @@
 //! back over [`events::Events`]. Sockets are bound on the caller's thread, so that opening a leg waits for nobody. Leg numbers are unique in
 //! the process, so that the SIP thread can stop a leg by its number alone ([`stop_leg`]).
 
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 use trunkline_media::random::Random;
 
 use command::{Command, Crossing};
+use handle::{closed, start_worker};
 use ports::Ports;
+use registry::{Control, answered};
 use wake::Wake;
-use worker::{Clock, Worker};
+use worker::Clock;
 
 mod command;
+mod desk;
 pub mod events;
+mod handle;
 mod ports;
+mod registry;
+mod rooms;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -32,15 +37,11 @@ mod worker;
 
 pub use events::Event;
 
-/// Commands that wait for one worker; more is an error of the caller's call.
-const COMMANDS: usize = 8192;
-/// A worker answers within microseconds; one that does not in this time is stuck.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// More workers than this help nobody.
 const MAX_WORKERS: usize = 64;
 
-/// Leg numbers, unique in the process; zero is no leg.
-static NEXT_LEG: AtomicU64 = AtomicU64::new(1);
+/// Numbers of legs, rooms and streams, unique in the process; zero is none of them.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 /// Every engine of the process, for [`stop_leg`].
 static ENGINES: Mutex<Vec<Weak<Control>>> = Mutex::new(Vec::new());
 
@@ -72,75 +73,10 @@ pub struct Counters {
     pub workers: usize,
     /// RTP datagrams that arrived.
     pub packets: u64,
-}
-
-struct Handle {
-    commands: SyncSender<Command>,
-    wake: Arc<Wake>,
-    packets: Arc<AtomicU64>,
-    /// Wake-ups are held back, and one is due.
-    held: bool,
-    due: AtomicBool,
-    /// Legs placed on it.
-    legs: usize,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Handle {
-    fn send(&self, command: Command) -> io::Result<()> {
-        self.send_held(command)?;
-        if !self.held {
-            self.wake_if_due();
-        }
-        Ok(())
-    }
-
-    /// Send a command that wakes the worker with the next one.
-    fn send_held(&self, command: Command) -> io::Result<()> {
-        self.due.store(true, Ordering::Relaxed);
-        self.commands.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.wake_if_due();
-                io::Error::new(io::ErrorKind::WouldBlock, "the media worker has too many commands waiting")
-            }
-            TrySendError::Disconnected(_) => closed(),
-        })
-    }
-}
-
-impl Handle {
-    fn wake_if_due(&self) {
-        if self.due.swap(false, Ordering::Relaxed) {
-            self.wake.wake();
-        }
-    }
-}
-
-fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the media engine is closed")
-}
-
-/// Where a leg is and whom it is linked to.
-#[derive(Clone, Copy)]
-struct Placed {
-    worker: usize,
-    linked: Option<u64>,
-}
-
-#[derive(Default)]
-struct Registry {
-    workers: Vec<Handle>,
-    legs: HashMap<u64, Placed>,
-}
-
-struct Control {
-    /// Legs were closed that nobody has waited for: their ports may be free in a moment.
-    closing: AtomicBool,
-    registry: Mutex<Registry>,
-    ports: Arc<Ports>,
-    events: Arc<events::Events>,
-    seeds: Mutex<Random>,
-    links: AtomicU32,
+    /// Rooms, those of links included.
+    pub rooms: usize,
+    /// Ticks of audio that came later than one tick.
+    pub late_ticks: u64,
 }
 
 /// The media workers.
@@ -247,7 +183,7 @@ impl Engine {
             bound => bound,
         }?;
         let port = sockets.port();
-        let leg = NEXT_LEG.fetch_add(1, Ordering::Relaxed);
+        let leg = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let seed = lock(&self.0.seeds).next_u64();
         let mut registry = lock(&self.0.registry);
         let worker = registry.choose(beside).ok_or_else(closed)?;
@@ -269,17 +205,23 @@ impl Engine {
         self.0.tell(leg, Command::Configure { leg, plan: Box::new(plan) })
     }
 
-    /// Relay between two legs, both ways; links that they had end. A leg cannot be linked to itself.
-    pub fn link(&self, a: u64, b: u64) -> io::Result<()> {
+    /// Relay between two legs, both ways; links that they had end. A leg cannot be linked to itself. With `transcode` each side's audio is decoded and
+    /// encoded anew for the other, and only telephone events are relayed; linking them again changes between the two.
+    pub fn link(&self, a: u64, b: u64, transcode: bool) -> io::Result<()> {
         let mut registry = lock(&self.0.registry);
         let (Some(placed_a), Some(placed_b)) = (registry.legs.get(&a).copied(), registry.legs.get(&b).copied()) else {
             return Ok(());
         };
-        if a == b || placed_a.linked == Some(b) {
+        if a == b {
             return Ok(());
         }
-        registry.unlink(a)?;
-        registry.unlink(b)?;
+        if placed_a.linked == Some(b) {
+            return registry.transcode(a, b, transcode);
+        }
+        for leg in [a, b] {
+            registry.unlink(leg)?;
+            registry.rise(leg)?;
+        }
         let link = self.0.links.fetch_add(1, Ordering::Relaxed);
         if placed_a.worker == placed_b.worker {
             registry.send(placed_a.worker, Command::Link { a, b, link })?;
@@ -299,12 +241,19 @@ impl Engine {
                 placed.linked = Some(other);
             }
         }
-        Ok(())
+        registry.transcode(a, b, transcode)
     }
 
     /// Stop relaying to and from a leg.
     pub fn unlink(&self, leg: u64) -> io::Result<()> {
         lock(&self.0.registry).unlink(leg)
+    }
+
+    /// Out of its link and its room.
+    fn part(&self, leg: u64) -> io::Result<()> {
+        let mut registry = lock(&self.0.registry);
+        registry.unlink(leg)?;
+        registry.rise(leg)
     }
 
     /// Send a tone until [`Engine::stop_tone`].
@@ -355,7 +304,7 @@ impl Engine {
     /// # Errors
     /// `TimedOut` when the worker is stuck.
     pub fn close_leg(&self, leg: u64) -> io::Result<Option<Statistics>> {
-        let _ = self.unlink(leg);
+        let _ = self.part(leg);
         let statistics = self.0.ask(leg, |reply| Command::Close { leg, reply });
         lock(&self.0.registry).forget(leg);
         statistics
@@ -366,7 +315,7 @@ impl Engine {
     /// # Errors
     /// `WouldBlock` when the worker has too many commands waiting.
     pub fn end_leg(&self, leg: u64) -> io::Result<LegEnd> {
-        let _ = self.unlink(leg);
+        let _ = self.part(leg);
         let (reply, answer) = sync_channel(1);
         self.0.closing.store(true, Ordering::Release);
         let told = self.0.tell(leg, Command::Close { leg, reply });
@@ -398,9 +347,19 @@ impl Engine {
         let registry = lock(&self.0.registry);
         Counters {
             legs: registry.legs.len(),
+            rooms: registry.rooms.len(),
+            late_ticks: registry
+                .workers
+                .iter()
+                .map(|worker| worker.counts.late_ticks.load(Ordering::Relaxed))
+                .sum(),
             ports_used: self.0.ports.used(),
             workers: registry.workers.len(),
-            packets: registry.workers.iter().map(|worker| worker.packets.load(Ordering::Relaxed)).sum(),
+            packets: registry
+                .workers
+                .iter()
+                .map(|worker| worker.counts.packets.load(Ordering::Relaxed))
+                .sum(),
         }
     }
 
@@ -409,6 +368,7 @@ impl Engine {
         let workers = {
             let mut registry = lock(&self.0.registry);
             registry.legs.clear();
+            registry.rooms.clear();
             std::mem::take(&mut registry.workers)
         };
         for worker in &workers {
@@ -430,124 +390,4 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-impl Registry {
-    fn choose(&self, beside: u64) -> Option<usize> {
-        if let Some(placed) = self.legs.get(&beside) {
-            return Some(placed.worker);
-        }
-        self.workers
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, worker)| worker.legs)
-            .map(|(number, _)| number)
-    }
-
-    fn place(&mut self, leg: u64, worker: usize) {
-        if let Some(handle) = self.workers.get_mut(worker) {
-            handle.legs += 1;
-        }
-        self.legs.insert(leg, Placed { worker, linked: None });
-    }
-
-    /// Wake the worker of a leg for what it was sent while wake-ups are held back.
-    fn wake(&self, leg: u64) {
-        if let Some(handle) = self.legs.get(&leg).and_then(|placed| self.workers.get(placed.worker)) {
-            handle.wake_if_due();
-        }
-    }
-
-    /// Forget a leg; the wake-up of the worker that had it.
-    fn forget(&mut self, leg: u64) -> Option<Arc<Wake>> {
-        let placed = self.legs.remove(&leg)?;
-        let handle = self.workers.get_mut(placed.worker)?;
-        handle.legs -= 1;
-        Some(Arc::clone(&handle.wake))
-    }
-
-    fn send(&self, worker: usize, command: Command) -> io::Result<()> {
-        self.workers.get(worker).ok_or_else(closed)?.send(command)
-    }
-
-    fn unlink(&mut self, leg: u64) -> io::Result<()> {
-        let Some(other) = self.legs.get_mut(&leg).and_then(|placed| placed.linked.take()) else {
-            return Ok(());
-        };
-        if let Some(placed) = self.legs.get_mut(&other) {
-            placed.linked = None;
-        }
-        for leg in [leg, other] {
-            if let Some(placed) = self.legs.get(&leg) {
-                self.send(placed.worker, Command::Unlink { leg })?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Control {
-    /// Send a command to the worker of a leg; nothing happens when there is no such leg.
-    fn tell(&self, leg: u64, command: Command) -> io::Result<()> {
-        let registry = lock(&self.registry);
-        match registry.legs.get(&leg) {
-            Some(placed) => registry.send(placed.worker, command),
-            None => Ok(()),
-        }
-    }
-
-    /// Wait until the ports of all legs that were closed are free; false when none was.
-    fn catch_up(&self) -> bool {
-        if !self.closing.swap(false, Ordering::AcqRel) {
-            return false;
-        }
-        let (reply, answer) = sync_channel(MAX_WORKERS);
-        for worker in &lock(&self.registry).workers {
-            if worker.send(Command::Echo { reply: reply.clone() }).is_ok() {
-                worker.wake_if_due();
-            }
-        }
-        drop(reply);
-        while answer.recv_timeout(PATIENCE).is_ok() {}
-        true
-    }
-
-    fn ask<T>(&self, leg: u64, command: impl FnOnce(SyncSender<Option<T>>) -> Command) -> io::Result<Option<T>> {
-        let (reply, answer): (_, Receiver<Option<T>>) = sync_channel(1);
-        self.tell(leg, command(reply))?;
-        lock(&self.registry).wake(leg);
-        answered(&answer)
-    }
-}
-
-/// What a worker answers.
-fn answered<T>(answer: &Receiver<Option<T>>) -> io::Result<Option<T>> {
-    match answer.recv_timeout(PATIENCE) {
-        Ok(answer) => Ok(answer),
-        // Nobody holds the other end: no such leg, or its code panicked while it answered.
-        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Ok(None),
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(io::Error::new(io::ErrorKind::TimedOut, "the media worker does not answer")),
-    }
-}
-
-fn start_worker(number: usize, clock: Clock, events: &Arc<events::Events>) -> io::Result<Handle> {
-    let (commands, queue) = sync_channel(COMMANDS);
-    let (wake, packets) = (Arc::new(Wake::new()?), Arc::new(AtomicU64::new(0)));
-    let worker = Worker::new(clock, Arc::clone(&wake), queue, Arc::clone(events), Arc::clone(&packets))?;
-    let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
-        // Never a half-dead server: the panic's own message has been printed by then.
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run())).is_err() {
-            eprintln!("trunkline: media worker {number} panicked; ending the process");
-            std::process::abort();
-        }
-    })?;
-    Ok(Handle {
-        commands,
-        wake,
-        packets,
-        held: false,
-        due: AtomicBool::new(false),
-        legs: 0,
-        thread: Some(thread),
-    })
 }

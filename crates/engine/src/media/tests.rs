@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
+use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
 use trunkline_media::rtp;
 
@@ -78,7 +79,7 @@ fn relays_both_ways(engine: &Engine, beside: bool) {
     let (x, y) = (peer(), peer());
     let (a, to_a) = open(engine, &x, 0, 96);
     let (b, to_b) = open(engine, &y, if beside { a } else { 0 }, 0);
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.statistics(b).unwrap();
     let mut last: [Option<u16>; 2] = [None, None];
     for n in 0..500u16 {
@@ -119,7 +120,7 @@ fn test_a_panic_in_a_leg_closes_that_leg_and_no_other() {
     let (x, y) = (peer(), peer());
     let (a, to_a) = open(&engine, &x, 0, 0);
     let (b, to_b) = open(&engine, &y, a, 0);
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.0.tell(a, Command::Fault { leg: a }).unwrap();
     engine.statistics(a).unwrap();
     x.send_to(&packet(0, 1), to_a).unwrap();
@@ -142,7 +143,7 @@ fn test_a_panic_in_a_leg_closes_that_leg_and_no_other() {
 fn test_commands_to_unknown_legs_do_nothing_and_a_closed_engine_says_so() {
     let engine = engine(1, 22_600);
     engine.play_tone(u64::MAX, 440.0, -10.0).unwrap();
-    engine.link(u64::MAX, u64::MAX - 1).unwrap();
+    engine.link(u64::MAX, u64::MAX - 1, false).unwrap();
     assert_eq!(engine.statistics(u64::MAX).unwrap(), None);
     assert_eq!(engine.close_leg(u64::MAX).unwrap(), None);
     engine.close();
@@ -174,11 +175,11 @@ fn test_relinking_goes_on_with_the_same_stream() {
     let engine = engine(2, 23_000);
     let (x, y, z) = (peer(), peer(), peer());
     let ((a, to_a), (b, _), (c, to_c)) = (open(&engine, &x, 0, 0), open(&engine, &y, 0, 0), open(&engine, &z, 0, 0));
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.statistics(b).unwrap();
     x.send_to(&packet(0, 100), to_a).unwrap();
     let first = receive(&y);
-    engine.link(c, b).unwrap();
+    engine.link(c, b, false).unwrap();
     engine.statistics(c).unwrap();
     engine.statistics(b).unwrap();
     z.send_to(&packet(0, 9000), to_c).unwrap();
@@ -196,7 +197,7 @@ fn test_a_leg_that_ends_tells_its_last_counts_whenever_it_is_asked() {
     let (x, y) = (peer(), peer());
     let (a, to_a) = open(&engine, &x, 0, 0);
     let (b, _) = open(&engine, &y, a, 0);
-    engine.link(a, b).unwrap();
+    engine.link(a, b, false).unwrap();
     engine.statistics(b).unwrap();
     x.send_to(&packet(0, 1), to_a).unwrap();
     receive(&y);
@@ -223,5 +224,202 @@ fn test_the_ports_of_a_leg_that_ends_serve_the_next_one() {
     assert_eq!(
         engine.open_leg(HERE, 0).err().map(|error| error.kind()),
         Some(io::ErrorKind::AddrInUse)
+    );
+}
+
+/// A phone of ours that knows one codec, and the leg that faces it: `phone` sends to `leg` and back.
+fn phone(engine: &Engine, beside: u64, codec: &Codec) -> (u64, u64) {
+    let ((leg, to_leg), (phone, to_phone)) = (engine.open_leg(HERE, beside).unwrap(), engine.open_leg(HERE, 0).unwrap());
+    for (number, port) in [(leg, to_phone), (phone, to_leg)] {
+        let events = Codec::new("telephone-event", 8000, 1, 101).unwrap();
+        let codecs = vec![*codec, events];
+        engine
+            .configure(
+                number,
+                Configuration {
+                    send_codecs: codecs.clone(),
+                    receive_codecs: codecs,
+                    ..plan(SocketAddr::new(HERE, port), 0)
+                },
+            )
+            .unwrap();
+    }
+    engine.listen(phone).unwrap();
+    (phone, leg)
+}
+
+fn law(name: &str) -> Codec {
+    Codec::new(name, 8000, 1, if name == "PCMU" { 0 } else { 8 }).unwrap()
+}
+
+/// What a phone hears of a tone, once it is pure.
+fn hears(engine: &Engine, phone: u64, frequency_hz: f64, level_dbm0: f64) {
+    until("the tone is not heard", || {
+        std::thread::sleep(Duration::from_millis(200));
+        let heard = engine.heard(phone).unwrap().unwrap();
+        heard.tone.purity > 0.9 && (heard.tone.frequency_hz - frequency_hz).abs() < 4.0 && (heard.tone.level_dbm0 - level_dbm0).abs() < 0.5
+    });
+}
+
+fn hears_nothing(engine: &Engine, phone: u64) {
+    until("something is heard", || {
+        std::thread::sleep(Duration::from_millis(60));
+        let heard = engine.heard(phone).unwrap().unwrap();
+        !heard.duration.is_zero() && heard.tone.level_dbm0 < -60.0
+    });
+}
+
+fn transcodes(engine: &Engine, beside: bool) {
+    let (x, a) = phone(engine, 0, &law("PCMU"));
+    let (y, b) = phone(engine, if beside { a } else { 0 }, &law("PCMA"));
+    engine.link(a, b, true).unwrap();
+    engine.play_tone(x, 1000.0, -10.0).unwrap();
+    engine.play_tone(y, 600.0, -20.0).unwrap();
+    hears(engine, y, 1000.0, -10.0);
+    hears(engine, x, 600.0, -20.0);
+    engine.send_digits(x, "42#".into(), Duration::from_millis(60)).unwrap();
+    let mut digits = String::new();
+    until("the digits do not cross", || {
+        std::thread::sleep(Duration::from_millis(60));
+        digits.push_str(&engine.heard(y).unwrap().unwrap().digits);
+        digits.len() >= 3
+    });
+    assert_eq!(digits, "42#");
+    assert_eq!(engine.counters().rooms, 1);
+    engine.link(a, b, false).unwrap();
+    assert_eq!(engine.counters().rooms, 0);
+    engine.link(a, b, true).unwrap();
+    engine.unlink(b).unwrap();
+    assert_eq!(engine.counters().rooms, 0);
+}
+
+#[test]
+fn test_legs_without_a_common_codec_are_transcoded_on_one_worker() {
+    transcodes(&engine(1, 24_000), true);
+}
+
+#[test]
+fn test_legs_without_a_common_codec_are_transcoded_across_workers() {
+    transcodes(&engine(2, 24_200), false);
+}
+
+#[test]
+fn test_three_in_a_room_hear_the_others() {
+    let engine = engine(2, 24_400);
+    let phones = [law("PCMU"), law("PCMA"), law("PCMU")].map(|codec| phone(&engine, 0, &codec));
+    let [(x, a), (y, b), (z, c)] = phones;
+    let room = engine.open_room(0).unwrap();
+    for leg in [a, b, c] {
+        engine.join_room(room, leg, Part::default()).unwrap();
+    }
+    engine.play_tone(x, 1000.0, -10.0).unwrap();
+    // Phones that say nothing send silence.
+    engine.play_tone(y, 0.0, -10.0).unwrap();
+    hears(&engine, y, 1000.0, -10.0);
+    hears(&engine, z, 1000.0, -10.0);
+    hears_nothing(&engine, x);
+    let muted = Part {
+        muted: true,
+        ..Part::default()
+    };
+    engine.join_room(room, a, muted).unwrap();
+    hears_nothing(&engine, y);
+    engine.join_room(room, a, Part::default()).unwrap();
+    hears(&engine, y, 1000.0, -10.0);
+    engine.leave_room(a).unwrap();
+    hears_nothing(&engine, y);
+    engine.close_room(room).unwrap();
+    assert_eq!(engine.counters().rooms, 0);
+    assert_eq!(
+        engine.join_room(room, a, Part::default()).err().map(|error| error.kind()),
+        Some(io::ErrorKind::NotFound)
+    );
+}
+
+fn tone(frequency_hz: f64, level_dbm0: f64, samples: usize) -> Vec<i16> {
+    let mut tone_samples = vec![0; samples];
+    trunkline_media::tone::Tone::new(frequency_hz, level_dbm0).fill(&mut tone_samples);
+    tone_samples
+}
+
+fn ended(engine: &Engine) -> Event {
+    let mut last = None;
+    until("no source ended", || {
+        last = engine
+            .drain(10)
+            .into_iter()
+            .find(|event| matches!(event, Event::SourceEnded { .. }));
+        last.is_some()
+    });
+    last.unwrap()
+}
+
+#[test]
+fn test_a_source_is_played_to_its_end_and_a_sink_takes_what_was_heard() {
+    let engine = engine(1, 24_600);
+    let (x, a) = phone(&engine, 0, &law("PCMA"));
+    engine.play_tone(a, 0.0, -10.0).unwrap();
+    engine.play_tone(x, 500.0, -12.0).unwrap();
+    let sink = engine.open_sink(a, 8000, 100, streams::Side::Heard, true).unwrap();
+    let source = engine.open_source(a, 8000, 100, false).unwrap();
+    assert_eq!(source.write(&tone(700.0, -8.0, 10_000)), 10_000);
+    source.finish();
+    hears(&engine, x, 700.0, -8.0);
+    let number = source.number();
+    assert_eq!(
+        ended(&engine),
+        Event::SourceEnded {
+            source: number,
+            complete: true
+        }
+    );
+    assert_eq!((source.played(), source.underruns()), (10_000, 0));
+    until("the source stays", || !source.is_open());
+    until("nothing is recorded", || sink.waiting() >= 8000);
+    until("nobody is woken", || engine.drain(10).contains(&Event::Frames));
+    let mut heard = vec![0; 8000];
+    assert_eq!(sink.read(&mut heard), 8000);
+    let power = heard[4000..].iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / 4000.0;
+    let expected = trunkline_media::tone::peak(-12.0).powi(2) / 2.0;
+    assert!((power / expected - 1.0).abs() < 0.1, "{power} {expected}");
+    assert!(sink.first_tick().is_some());
+    engine.end_stream(a, sink.number()).unwrap();
+    until("the sink stays", || !sink.is_open());
+    // Silence goes on as before.
+    hears_nothing(&engine, x);
+}
+
+#[test]
+fn test_a_sink_that_nobody_reads_loses_its_own_frames() {
+    let engine = engine(1, 24_800);
+    let (x, a) = phone(&engine, 0, &law("PCMU"));
+    let sink = engine.open_sink(a, 8000, 1, streams::Side::Said, false).unwrap();
+    let source = engine.open_source(a, 16_000, 3000, true).unwrap();
+    source.write(&tone(350.0, -8.0, 64_000));
+    until("nothing is lost", || sink.lost() > 3);
+    assert_eq!(sink.waiting(), 160);
+    // 350 Hz at 8 kHz, played as 16 kHz.
+    hears(&engine, x, 700.0, -8.0);
+    source.pause(true);
+    until("the pause is not heard", || {
+        let before = source.played();
+        std::thread::sleep(Duration::from_millis(60));
+        source.played() == before
+    });
+    source.clear();
+    source.pause(false);
+    until("what waits is not forgotten", || source.played() == 64_000);
+    engine.close_leg(a).unwrap();
+    let number = source.number();
+    assert_eq!(
+        ended(&engine),
+        Event::SourceEnded {
+            source: number,
+            complete: false
+        }
+    );
+    assert_eq!(
+        engine.open_source(a, 8000, 1, false).err().map(|error| error.kind()),
+        Some(io::ErrorKind::NotFound)
     );
 }

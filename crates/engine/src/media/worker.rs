@@ -16,15 +16,18 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
+use trunkline_media::audio::Pcm;
 use trunkline_media::leg::{BUFFER_LENGTH, Datagram, Event as LegEvent, Frame, Leg, Socket};
 use trunkline_media::time::{Time, WallClock};
 
 use super::command::{Command, Crossing};
+use super::desk::{Desk, Meeting};
 use super::events::{Event, Events};
 use super::ports::Sockets;
 use super::wake::Wake;
 
 mod orders;
+mod tick;
 
 /// Events of one wake-up.
 const EVENTS: usize = 256;
@@ -64,6 +67,15 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// What a worker counts for others to read.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// RTP datagrams that arrived.
+    pub packets: AtomicU64,
+    /// Ticks of audio that came later than one tick.
+    pub late_ticks: AtomicU64,
+}
+
 /// Whom a leg's frames go to.
 enum Peer {
     /// A leg of this worker, by its place and its number.
@@ -77,6 +89,8 @@ struct Slot {
     leg: Leg,
     sockets: Box<Sockets>,
     peer: Option<Peer>,
+    /// While its audio is heard or said.
+    desk: Option<Box<Desk>>,
     /// The earliest entry in the timer heap.
     scheduled: Option<Time>,
     read_at: Time,
@@ -106,7 +120,7 @@ pub struct Worker {
     wake: Arc<Wake>,
     commands: Receiver<Command>,
     events: Arc<Events>,
-    packets: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     epoll: std::os::fd::OwnedFd,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
@@ -114,11 +128,21 @@ pub struct Worker {
     /// Places of the legs that are linked to another worker.
     crossings: Vec<usize>,
     timers: BinaryHeap<Reverse<(Time, usize, u64)>>,
-    /// Failures that found no room in the event queue.
+    /// Failures and ends that found no room in the event queue.
     untold: VecDeque<Event>,
     /// The leg whose code runs: a panic is its own.
     current: Option<usize>,
     relayed: u64,
+    /// Places of the legs that have a desk.
+    desks: Vec<usize>,
+    meetings: Vec<Meeting>,
+    /// The next 20 ms of audio.
+    tick_at: Option<Time>,
+    /// Sources that ended in this tick.
+    ended: Vec<u64>,
+    /// The application is to hear of this tick's frames.
+    audible: bool,
+    frame: Pcm,
     buffer: Box<[u8; BUFFER_LENGTH]>,
 }
 
@@ -127,13 +151,7 @@ impl Worker {
     ///
     /// # Errors
     /// When the process has no file descriptor left.
-    pub fn new(
-        clock: Clock,
-        wake: Arc<Wake>,
-        commands: Receiver<Command>,
-        events: Arc<Events>,
-        packets: Arc<AtomicU64>,
-    ) -> io::Result<Self> {
+    pub fn new(clock: Clock, wake: Arc<Wake>, commands: Receiver<Command>, events: Arc<Events>, counts: Arc<Counts>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, wake.fd(), epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         Ok(Worker {
@@ -141,7 +159,7 @@ impl Worker {
             wake,
             commands,
             events,
-            packets,
+            counts,
             epoll,
             slots: Vec::new(),
             free: Vec::new(),
@@ -151,6 +169,12 @@ impl Worker {
             untold: VecDeque::new(),
             current: None,
             relayed: 0,
+            desks: Vec::new(),
+            meetings: Vec::new(),
+            tick_at: None,
+            ended: Vec::with_capacity(EVENTS),
+            audible: false,
+            frame: Self::empty_frame(),
             buffer: Box::new([0; BUFFER_LENGTH]),
         })
     }
@@ -178,13 +202,15 @@ impl Worker {
                 return self.quit(now);
             }
             self.run_timers(now);
+            self.run_ticks(now);
             self.tell_untold();
-            self.packets.store(self.relayed, Ordering::Relaxed);
+            self.counts.packets.store(self.relayed, Ordering::Relaxed);
         }
     }
 
     fn timeout(&self) -> Option<rustix::event::Timespec> {
-        let Reverse((at, ..)) = self.timers.peek()?;
+        let timer = self.timers.peek().map(|Reverse((at, ..))| *at);
+        let at = timer.into_iter().chain(self.tick_at).min()?;
         let wait = at.since(self.clock.now());
         // Below a second in nanoseconds, and seconds of a monotonic clock, fit.
         Some(rustix::event::Timespec {
@@ -207,14 +233,16 @@ impl Worker {
     }
 
     fn fail(&mut self, place: usize, reason: String) {
-        if let Some(slot) = self.remove(place) {
+        if let Some(mut slot) = self.remove(place) {
+            let sources = slot.desk.take().map(|mut desk| desk.take_sources());
+            self.tell_ended(sources.into_iter().flatten(), false);
             self.tell(Event::Failed { leg: slot.id, reason });
         }
     }
 
     fn tell(&mut self, event: Event) {
-        if let Some(Event::Failed { leg, reason }) = self.events.push(event) {
-            self.untold.push_back(Event::Failed { leg, reason });
+        if let Some(event @ (Event::Failed { .. } | Event::SourceEnded { .. })) = self.events.push(event) {
+            self.untold.push_back(event);
         }
     }
 
@@ -295,6 +323,9 @@ impl Worker {
         let before = self.current.replace(place);
         if let Some(datagram) = slot.leg.relay(now, link, frame, &mut self.buffer[..]) {
             slot.send(&datagram, &self.buffer[..]);
+        } else {
+            // It may have something to say of that.
+            self.settle(now, place);
         }
         self.current = before;
     }
@@ -307,6 +338,7 @@ impl Worker {
             let event = match event {
                 LegEvent::Latched(remote) => Event::Latched { leg, remote },
                 LegEvent::Silent => Event::Silent { leg },
+                LegEvent::Foreign => Event::Foreign { leg },
             };
             if let Some(Event::Silent { .. }) = self.events.push(event) {
                 slot.leg.repeat_silence(now);

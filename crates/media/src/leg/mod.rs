@@ -21,6 +21,7 @@ use crate::statistics::{Arrival, Reception, RemoteView};
 use crate::time::{Time, WallClock};
 use crate::tone::Tone;
 
+mod audio;
 mod report;
 mod send;
 #[cfg(test)]
@@ -58,6 +59,8 @@ pub struct Configuration {
     pub learn_from: Option<IpAddr>,
     /// Zero for never.
     pub silence_timeout: Duration,
+    /// How long the audio in a packet of ours is to last; 0 for 20 ms.
+    pub ptime_ms: u32,
     /// The RTP port carries UDPTL (T.38) instead of RTP; the codecs are those of nothing then.
     pub udptl: bool,
     /// SRTP with these keys; `None` for plain RTP. UDPTL has none.
@@ -69,6 +72,8 @@ pub struct Configuration {
 pub struct Frame {
     /// Its codec.
     pub key: Key,
+    /// Whether the codec carries audio, rather than events or the parameters of noise.
+    pub is_audio: bool,
     /// The codec's clock.
     pub clock_rate: u32,
     /// The fixed header as received.
@@ -95,6 +100,8 @@ pub enum Event {
     Latched(SocketAddr),
     /// Nothing acceptable arrived for the silence timeout while the peer was to send.
     Silent,
+    /// A frame of the linked leg could not be relayed: this side did not agree to its codec. Told once a media plan.
+    Foreign,
 }
 
 /// Counts of a leg. Bytes are payload bytes, as RFC 3550 counts octets.
@@ -208,6 +215,7 @@ pub struct Leg {
     received_bytes: u64,
     refused: u64,
     ear: Ear,
+    audio: audio::Audio,
     silence: Silence,
     outbound: Outbound,
     tone: Option<Tone>,
@@ -217,6 +225,16 @@ pub struct Leg {
     remote: RemoteView,
     latched_event: Option<SocketAddr>,
     silent_event: bool,
+    foreign: Foreign,
+}
+
+/// Whether it was told that a frame could not be relayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Foreign {
+    #[default]
+    Never,
+    Due,
+    Told,
 }
 
 impl Leg {
@@ -245,6 +263,7 @@ impl Leg {
             received_bytes: 0,
             refused: 0,
             ear: Ear::default(),
+            audio: audio::Audio::default(),
             silence: Silence::default(),
             outbound,
             tone: None,
@@ -254,6 +273,7 @@ impl Leg {
             remote: RemoteView::default(),
             latched_event: None,
             silent_event: false,
+            foreign: Foreign::Never,
         }
     }
 
@@ -270,6 +290,9 @@ impl Leg {
         self.sends = plan.sends;
         self.receive_map = ReceiveMap::new(&plan.receive_codecs);
         self.send_map = SendMap::new(&plan.send_codecs);
+        self.audio
+            .configure(self.receive_map.codecs(), self.send_map.codecs(), plan.ptime_ms);
+        self.foreign = Foreign::Never;
         self.silence.configure(now, plan.receives, plan.silence_timeout);
         self.configure_rtcp(now, plan);
     }
@@ -332,9 +355,11 @@ impl Leg {
             return None;
         }
         self.ear.hear(now, &codec, &packet, arrival);
+        self.audio.hear(now, &codec, &packet);
         let payload = packet.payload_range();
         Some(Frame {
             key: codec.key,
+            is_audio: codec.kind.is_audio(),
             clock_rate: codec.clock_rate,
             header,
             payload: payload.start + offset..payload.end + offset,
@@ -383,7 +408,14 @@ impl Leg {
         if let Some(address) = self.latched_event.take() {
             return Some(Event::Latched(address));
         }
-        std::mem::take(&mut self.silent_event).then_some(Event::Silent)
+        if std::mem::take(&mut self.silent_event) {
+            return Some(Event::Silent);
+        }
+        if self.foreign == Foreign::Due {
+            self.foreign = Foreign::Told;
+            return Some(Event::Foreign);
+        }
+        None
     }
 
     /// The silence could not be told to anybody: tell it again after another timeout.

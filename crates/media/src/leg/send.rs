@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Datagram, Frame, Leg, Socket};
+use super::{Datagram, Foreign, Frame, Leg, Socket};
 use crate::codec::{Codec, Key};
 use crate::outbound::Incoming;
 use crate::rtp;
@@ -34,12 +34,15 @@ impl Leg {
         if self.udptl {
             return self.relay_udptl(frame);
         }
-        if !self.sends || self.is_generating() {
+        if !self.sends || self.is_generating() || !self.audio.passes(now, || self.send_map.is_event(frame.key)) {
             return None;
         }
         let to = self.latch.target()?;
         let Some(payload_type) = self.send_map.payload_type(frame.key) else {
             self.refused += 1;
+            if self.foreign == Foreign::Never && frame.is_audio {
+                self.foreign = Foreign::Due;
+            }
             return None;
         };
         let rtp::Header {
@@ -100,16 +103,21 @@ impl Leg {
     /// Whether packets of our own take the place of relayed ones.
     fn is_generating(&self) -> bool {
         // The common relay has no tick and asks no further.
-        self.tick_at.is_some() && (self.sends_digits() || self.tone.is_some() && self.send_map.g711().is_some())
+        self.tick_at.is_some() && (self.sends_digits() || self.toned() && self.send_map.g711().is_some())
     }
 
-    fn sends_digits(&self) -> bool {
+    /// Whether a tone is sent at its own ticks; a mouth says it at the worker's.
+    const fn toned(&self) -> bool {
+        self.tone.is_some() && self.audio.mouth.is_none()
+    }
+
+    pub(super) fn sends_digits(&self) -> bool {
         !self.digits.is_idle() && self.event_codec().is_some()
     }
 
     /// One packet time passes.
     pub(super) fn tick(&mut self, now: Time, at: Time, buffer: &mut [u8]) -> Option<Datagram> {
-        if self.tone.is_none() && !self.sends_digits() {
+        if !self.toned() && !self.sends_digits() {
             self.tick_at = None;
             return None;
         }
@@ -149,7 +157,7 @@ impl Leg {
                 return write(buffer, &header, &out.event.bytes());
             }
         }
-        let tone = self.tone.as_mut()?;
+        let tone = self.tone.as_mut().filter(|_| self.audio.mouth.is_none())?;
         let (codec, law) = self.send_map.g711()?;
         let mut samples = [0; SAMPLES];
         tone.fill(&mut samples);

@@ -31,6 +31,7 @@ fn plan(remote: &str, events: u8) -> Configuration {
         send_codecs: codecs,
         learn_from: None,
         silence_timeout: Duration::ZERO,
+        ptime_ms: 0,
         udptl: false,
         keys: None,
     }

@@ -33,6 +33,7 @@ impl Leg {
         self.silence.heard(now);
         self.receives.then_some(Frame {
             key: Key::UDPTL,
+            is_audio: false,
             clock_rate: 0,
             header: rtp::Header {
                 marker: false,

@@ -6,6 +6,7 @@ use trunkline_media::time::Time;
 
 use super::{Peer, Slot, Worker};
 use crate::media::command::{Command, Crossing};
+use crate::media::desk::Meeting;
 use crate::media::ports::Sockets;
 
 impl Worker {
@@ -33,12 +34,33 @@ impl Worker {
             // Whoever asked may have stopped waiting.
             Command::Heard { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, now| slot.leg.heard(now)))),
             Command::Statistics { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, _| slot.leg.statistics()))),
+            Command::OpenRoom { room } => {
+                self.meetings.push(Meeting::new(room));
+                self.schedule_tick(now);
+            }
+            Command::CloseRoom { room } => {
+                self.close_room(room);
+                self.schedule_tick(now);
+            }
+            Command::Seat { room, seat } => self.with_room(room, |meeting| meeting.seat(*seat)),
+            Command::Rise { room, leg } => self.with_room(room, |meeting| meeting.rise(leg)),
+            Command::Adjust { room, leg, part } => self.with_room(room, |meeting| meeting.set(leg, part)),
+            Command::Line { leg, line } => self.set_line(now, leg, line.map(|line| *line)),
+            Command::Play { target, source } => self.play(now, target, *source),
+            Command::Fill { target, sink } => self.fill(now, target, *sink),
+            Command::EndStream { target, stream } => self.end_stream(now, target, stream),
             Command::Stop { leg } => self.with(now, leg, |slot, now| slot.leg.stop(now)).unwrap_or(()),
             Command::Close { leg, reply } => drop(reply.try_send(self.close(now, leg))),
             Command::Echo { reply } => drop(reply.try_send(())),
             Command::Quit => {}
             #[cfg(test)]
             Command::Fault { leg } => self.with(now, leg, |slot, _| slot.fault = true).unwrap_or(()),
+        }
+    }
+
+    fn with_room(&mut self, room: u64, work: impl FnOnce(&mut Meeting)) {
+        if let Some(meeting) = self.meetings.iter_mut().find(|meeting| meeting.number == room) {
+            work(meeting);
         }
     }
 
@@ -67,6 +89,7 @@ impl Worker {
                 leg: Leg::new(seed, self.clock.wall),
                 sockets,
                 peer: None,
+                desk: None,
                 scheduled: None,
                 read_at: Time::ZERO,
                 #[cfg(test)]
@@ -87,7 +110,8 @@ impl Worker {
             slot.send(&datagram, &self.buffer[..]);
         }
         let statistics = slot.leg.statistics();
-        self.remove(place);
+        let sources = self.remove(place).and_then(|slot| slot.desk).map(|mut desk| desk.take_sources());
+        self.tell_ended(sources.into_iter().flatten(), false);
         Some(statistics)
     }
 
@@ -96,6 +120,7 @@ impl Worker {
         let slot = self.slots.get_mut(place)?.take()?;
         self.places.remove(&slot.id);
         self.crossings.retain(|crossing| *crossing != place);
+        self.desks.retain(|desk| *desk != place);
         self.free.push(place);
         Some(slot)
     }
