@@ -54,6 +54,7 @@ types: build ## mypy strict, and the extension against its stub
 
 lint: $(VENV)/.tools build ## formatting, ruff, clippy, layers
 	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path crates/fuzz/Cargo.toml
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -61,6 +62,7 @@ lint: $(VENV)/.tools build ## formatting, ruff, clippy, layers
 
 format: $(VENV)/.tools ## format everything
 	cargo fmt --all
+	cargo fmt --all --manifest-path crates/fuzz/Cargo.toml
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

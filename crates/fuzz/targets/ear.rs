@@ -24,7 +24,10 @@ fuzz_target!(|data: &[u8]| {
         .iter()
         .filter_map(|(name, rate, channels, payload_type)| Codec::new(name, *rate, *channels, *payload_type))
         .collect();
-    let settings = Settings { packets: 20, ..Settings::default() };
+    let settings = Settings {
+        packets: 20,
+        ..Settings::default()
+    };
     let mut ear = Ear::new(settings, 1);
     ear.configure(&codecs);
     let (mut now, mut out, mut frames) = (0u64, [0i16; 960], 0);
@@ -44,7 +47,11 @@ fuzz_target!(|data: &[u8]| {
         datagram.extend_from_slice(bytes);
         if let (Ok(packet), Some(codec)) = (Packet::parse(&datagram), codecs.get(usize::from(what & 7))) {
             // Many equal bytes stand for a long payload.
-            let payload = if what & 0x80 != 0 { packet.payload.repeat(8) } else { packet.payload.to_vec() };
+            let payload = if what & 0x80 != 0 {
+                packet.payload.repeat(8)
+            } else {
+                packet.payload.to_vec()
+            };
             ear.push(Time::from_micros(now), &packet.header, codec, &payload);
         }
         assert!(ear.statistics().buffer.held <= 20);
