@@ -53,30 +53,34 @@ class Faults:
 
 
 Spoil = Callable[..., None]
+Scenario = Callable[[House, random.Random, Spoil], Awaitable[None]]
 
 
-def over_bad_links(scenario: Callable[[House, random.Random, Spoil], Awaitable[None]], key: object, seed: int) -> None:
+def over_bad_links(scenario: Scenario, key: object, seed: int) -> None:
     """Run a scenario, which puts faults on the legs of some agents by `spoil(*agents)`; all of them take place.
 
     A leg that was too short for what was drawn has earlier packets spoilt in another run.
     """
     most = random.Random(f"{key} {seed}").randint(3, MOST_PACKETS)
     for first in range(most, 1, -1):
-        faults: list[Faults] = []
-        chosen = random.Random(f"{key} {seed} {first}")
-
-        async def run(house: House, first: int = first, chosen: random.Random = chosen) -> None:
-            def spoil(*agents: Agent) -> None:
-                faults.extend(Faults(agent.address, chosen, first) for agent in agents)
-                house.network.filters += faults
-
-            await scenario(house, chosen, spoil)
-
-        on_the_network(run, seed=seed)
-        assert faults
-        if all(leg.happened for leg in faults):
+        if all(leg.happened for leg in _run_spoilt(scenario, random.Random(f"{key} {seed} {first}"), first, seed)):
             return
     pytest.fail("a leg had too few packets for a loss and a duplicate")
+
+
+def _run_spoilt(scenario: Scenario, chosen: random.Random, first: int, seed: int) -> list[Faults]:
+    faults: list[Faults] = []
+
+    async def run(house: House) -> None:
+        def spoil(*agents: Agent) -> None:
+            faults.extend(Faults(agent.address, chosen, first) for agent in agents)
+            house.network.filters += faults
+
+        await scenario(house, chosen, spoil)
+
+    on_the_network(run, seed=seed)
+    assert len(faults) == 2
+    return faults
 
 
 def acts(at_alice: ScriptedCall, at_bob: ScriptedCall) -> dict[str, Callable[[], object]]:
