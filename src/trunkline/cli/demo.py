@@ -223,7 +223,11 @@ def call_order(hangs_up: str) -> list[str]:
 
 def _step(event: CallEvent) -> str:
     name = event_name(event)
-    return f"{name} {event.channel.name.lower()}" if isinstance(event, (CallSessionConnecting, CallSessionHangUp)) else name
+    return (
+        f"{name} {event.channel.name.lower()}"
+        if isinstance(event, (CallSessionConnecting, CallSessionHangUp))
+        else name
+    )
 
 
 @click.command()
