@@ -179,6 +179,8 @@ class CallSessionTimeout(CallEvent):
 
     attempts: tuple[FailedAttempt, ...] = ()
     """All that failed, were passed over, or were not answered in time, in order."""
+    explanation: Explanation | None = None
+    """Who was called, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,8 @@ class CallSessionLost(CallEvent):
 
     channel: ChannelId
     reason: str
+    explanation: Explanation | None = None
+    """On which side, what was noticed, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
