@@ -13,7 +13,7 @@ from trunkline.constants import ChannelId, ClosedReason
 from trunkline.explanation import Explanation, Row
 from trunkline.sip.shown import short
 
-__all__ = ["Ended", "ended", "explain_lost", "fault_of"]
+__all__ = ["LOST_STATUS", "REFUSED_REASON", "Ended", "ended", "explain_lost", "fault_of"]
 
 
 class Ended(NamedTuple):
@@ -28,6 +28,9 @@ LOST_STATUS = 408
 """What the Reason header of the BYE says where a session was lost."""
 
 GIVEN_UP_STATUS = 487
+
+REFUSED_REASON = "refused"
+"""In records, why an INVITE ended that made no session."""
 
 _ENDINGS = {
     ClosedReason.REJECTED: Row(

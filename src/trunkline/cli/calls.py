@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from trunkline.calls.ending import REFUSED_REASON
 from trunkline.constants import ClosedReason
 from trunkline.storage.call_history import CallQuery, open_history, read_attempts, read_calls
 from trunkline.storage.records import AttemptRecord, CallRecord, Json
@@ -49,7 +50,7 @@ def _moment(context: click.Context, option: click.Parameter, value: str | None) 
 @click.option(
     "--ended",
     "closed_reason",
-    type=click.Choice([reason.name.lower() for reason in ClosedReason]),
+    type=click.Choice([*(reason.name.lower() for reason in ClosedReason), REFUSED_REASON]),
     help="Why it ended.",
 )
 @click.option("--failed", is_flag=True, help="Calls that were never answered.")

@@ -192,7 +192,7 @@ class CallRecord:
     """When the caller was answered (or the callee of a dialled call); None where that never was."""
     closed_at: float
     closed_reason: str
-    """As `ClosedReason`, in small letters; in the file "" while the call is up."""
+    """As `ClosedReason`, in small letters; `refused` for an INVITE that made no session; in the file "" while the call is up."""
     status: int
     """The SIP status of what it failed of: of a placing, else what the caller was told; 487 where it was given up, 408 where an
     answered session was lost, 500 where a handler raised; 0 where it did not fail."""
