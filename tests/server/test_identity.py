@@ -167,7 +167,17 @@ def test_no_forwarding_is_told_of_a_call_that_no_line_brought() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "cause"), [(0, "unconditional", 302), (486, "user-busy", 486), (408, "no-answer", 408)]
+    ("status", "reason", "cause"),
+    [
+        (0, "unconditional", 302),
+        (486, "user-busy", 486),
+        (408, "no-answer", 408),
+        (302, "unconditional", 302),
+        (301, "unconditional", 302),
+        (300, "deflection", 480),
+        (380, "deflection", 480),
+        (500, "unavailable", 503),
+    ],
 )
 def test_a_forwarded_call_says_whom_it_was_for_and_why_it_goes_on(status: int, reason: str, cause: int) -> None:
     origin = came_in(failed_status=status)
