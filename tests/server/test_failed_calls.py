@@ -14,6 +14,7 @@ from trunkline import CallRecord, CallSession
 from trunkline.events import CallRecorded, CallSessionLost, CallSessionTimeout
 from trunkline.explanation import Explanation
 from trunkline.testing import CallRefused, VirtualNetwork
+from trunkline.trace.describe import describe
 
 Run = Callable[[Any], Any]
 
@@ -194,6 +195,9 @@ def test_a_timeout_says_who_rang(run_virtual: Run, virtual_network: VirtualNetwo
             assert timeout.explanation.received == "ringing; not answered within 10 s"
             assert event.record.explanation == timeout.explanation.as_json()
             assert (event.record.status, event.record.reason) == (408, "nobody answered in time")
+            line = describe(event)
+            assert "reason=timeout" in line
+            assert f'status=408 explanation="{timeout.explanation}"' in line
             (attempt,) = event.attempts
             assert (attempt.status, attempt.reason) == (408, "not answered within 10 s")
             assert attempt.ended_at == event.record.closed_at
