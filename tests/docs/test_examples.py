@@ -26,6 +26,7 @@ from tests.docs.stage import (
 
 from trunkline import CallSession, TransferResult
 from trunkline.events import CallSessionFailed
+from trunkline.sip.endpoint import Codec
 from trunkline.testing import CallRefused, RegistrationRefused, VirtualNetwork
 
 Run = Callable[[Any], Any]
@@ -181,6 +182,20 @@ async def explained(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def refused(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    alice = await at.phone("alice", codecs=[Codec("speex", 8000)])
+    with pytest.raises(CallRefused):
+        await alice.dial(MOBILE).wait_answered()
+    await asyncio.sleep(1)
+    ((source, status, problem, advice),) = printed
+    assert (source, status) == ("10.0.0.2", 488)
+    assert str(problem).startswith("user alice: none of the offered codecs may be used here")
+    assert "codecs of user alice" in str(advice)
+    await alice.stop()
+
+
 async def follow_me(at: Stage, namespace: Namespace) -> None:
     await dial_out(at)
     alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
@@ -310,6 +325,7 @@ SCENES: dict[str, Scene] = {
     "recorded": recorded,
     "guarded": guarded,
     "explained": explained,
+    "refused": refused,
     "follow-me": follow_me,
     "trunks": trunks,
     "ticket": ticket,

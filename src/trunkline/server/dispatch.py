@@ -26,6 +26,7 @@ from trunkline.events import (
     ChatMessageReceived,
     Event,
     IncomingCall,
+    IncomingCallRefused,
     LineEvent,
     RecordEvent,
     RegisterUser,
@@ -265,7 +266,7 @@ def _subject(event: Event) -> Hashable:
         return event.request
     if isinstance(event, CallEvent):
         return event.call
-    if isinstance(event, RecordEvent):
+    if isinstance(event, (RecordEvent, IncomingCallRefused)):
         return "records"
     if isinstance(event, ChatMessageEvent):
         return event.message if isinstance(event, ChatMessageReceived) else "messages"

@@ -30,6 +30,7 @@ from trunkline.events import (
     ChatMessageTimeout,
     Event,
     IncomingCall,
+    IncomingCallRefused,
     LineDown,
     LineMessagesWaiting,
     LineRegisterFailed,
@@ -136,6 +137,8 @@ class Handlers:
     """A session exists."""
     on_incoming_call = On[CallSession](IncomingCall)
     """A call waits for a decision; the handler is given the call itself."""
+    on_incoming_call_refused = On[IncomingCallRefused](IncomingCallRefused)
+    """An INVITE was refused of which no session was made."""
     on_call_session_connecting = On[CallSessionConnecting](CallSessionConnecting)
     """A provisional response on a channel that is being placed."""
     on_call_session_connected = On[CallSessionConnected](CallSessionConnected)

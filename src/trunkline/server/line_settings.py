@@ -122,7 +122,7 @@ class LineSettings:
     from_domain: str | None = None
     """The domain of From where it is not `domain`."""
     user_phone: bool = False
-    """Whether called numbers are marked `user=phone` (RFC 3261 §19.1.1)."""
+    """Whether telephone numbers are marked `user=phone` (RFC 3261 §19.1.1): in Request-URI, To, From and the identity headers."""
     asserted_identity: bool = False
     """Whether the caller's number goes out in P-Asserted-Identity (RFC 3325), for providers that trust us with it."""
     preferred_identity: bool = False

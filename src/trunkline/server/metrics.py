@@ -203,6 +203,12 @@ def _standing(running: Running) -> Iterator[Metric]:
     states = Tally(call.state.value for call in running.exchange.sessions)
     yield _labelled("trunkline_sessions", "Sessions that are not over, by state.", "state", states)
     yield GaugeMetricFamily("trunkline_contacts", "Contacts that are registered.", len(running.registrar))
+    refused = CounterMetricFamily(
+        "trunkline_incoming_calls_refused", "INVITEs of which no session was made.", labels=["peer", "status"]
+    )
+    for (peer, status), count in sorted(running.refusals.counts.items()):
+        refused.add_metric([peer, str(status)], count)
+    yield refused
     yield from _lines(running)
     sip = running.sip_counters
     totals = CounterMetricFamily("trunkline_sip_messages", "SIP messages, by what became of them.", labels=["kind"])

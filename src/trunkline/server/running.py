@@ -35,6 +35,7 @@ from trunkline.server.policy import ChallengePolicy
 from trunkline.server.ports import listen_error
 from trunkline.server.rate import SourceRate
 from trunkline.server.recovery import Recovery
+from trunkline.server.refusals import Refusals
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import EmergencyCalls, Routing
@@ -180,6 +181,15 @@ class Running:
         )
         self.exchange.on_over = self._call_records.session_over
         self.exchange.when_up(self._call_records.session_up)
+        self.refusals = Refusals(
+            emit,
+            self._call_records.refused,
+            has_lines=lambda: len(self.lines) > 0,
+            mint_id=self._driver.mint_token,
+            now_s=lambda: self.endpoint.now_s,
+            wall_clock=wall_clock,
+        )
+        self.exchange.on_refused = self.refusals.refused
         self._unchallenged = {
             method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
         }
@@ -409,8 +419,8 @@ class Running:
         elif isinstance(found, Unproven):
             self._authenticator.challenge(request)
         else:
-            log.info("INVITE from %s refused: %d %s", request.flow.remote[0], found.status, found.reason)
             self.endpoint.respond(request.tx, found.status, found.reason)
+            self.refusals.unknown(request, found)
 
     def _flow(self, event: FlowOpened | FlowClosed) -> None:
         if isinstance(event, FlowClosed):
