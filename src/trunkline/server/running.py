@@ -150,7 +150,15 @@ class Running:
             stop_timeout_s=settings.stop_timeout_s,
             timers=SessionTimes(settings.session_expires_s, settings.min_se_s),
         )
-        directory = Neighbourhood(users, self.registrar, routing, self.addresses, authenticator, realm=settings.realm)
+        directory = Neighbourhood(
+            users,
+            self.registrar,
+            routing,
+            self.addresses,
+            authenticator,
+            realm=settings.realm,
+            mint_token=self._driver.mint_token,
+        )
         self.messaging = Messaging(
             self.endpoint,
             settings,
