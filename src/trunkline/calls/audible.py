@@ -4,27 +4,9 @@ from __future__ import annotations
 
 from trunkline.calls.securing import Secured
 from trunkline.media.engine import Leg, LegStatistics
-from trunkline.media.quality import LegQuality, leg_quality
-from trunkline.sip.endpoint import Codec, MediaPlan
+from trunkline.media.quality import LegQuality, leg_quality, spoken_in
 
-__all__ = ["Audible", "Spoken", "spoken_in"]
-
-_NO_VOICE = frozenset({"telephone-event", "cn"})
-
-Spoken = tuple[tuple[str, int] | None, tuple[str, int] | None, float]
-"""The codecs for voice that are received and sent, by name and clock rate, and how many milliseconds a packet holds."""
-
-
-def _voice(codecs: tuple[Codec, ...]) -> tuple[str, int] | None:
-    found = (each for each in codecs if each.name.lower() not in _NO_VOICE)
-    return next(((each.name, each.clock_rate) for each in found), None)
-
-
-def spoken_in(plan: MediaPlan | None) -> Spoken:
-    """What a plan says of voice."""
-    if plan is None:
-        return None, None, 20.0
-    return _voice(plan.receive_codecs), _voice(plan.send_codecs), float(plan.ptime_ms or 20)
+__all__ = ["Audible"]
 
 
 class Audible(Secured):

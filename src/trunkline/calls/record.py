@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from trunkline.calls.audible import Spoken, spoken_in
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.peers import Party, Placing, Target
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.events import FailedAttempt
 from trunkline.explanation import Explanation
 from trunkline.media.engine import Leg, LegStatistics
-from trunkline.media.quality import leg_quality
+from trunkline.media.quality import Spoken, leg_quality, spoken_in
 from trunkline.sip.endpoint import Codec, MediaPlan
 from trunkline.sip.request import Failure
 from trunkline.sip.shown import shown_flow

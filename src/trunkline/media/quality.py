@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trunkline.media.emodel import Scale, burst_ratio, codec_impairment, mos, rating
 from trunkline.media.engine import LegStatistics
 
-__all__ = ["Counts", "LegQuality", "Quality", "Tally", "leg_quality", "since"]
+if TYPE_CHECKING:
+    from trunkline.sip.endpoint import Codec, MediaPlan
+
+__all__ = ["Counts", "LegQuality", "Quality", "Spoken", "Tally", "leg_quality", "since", "spoken_in"]
 
 PACKET_MS = 20.0
 """What a packet holds unless a description says otherwise."""
@@ -71,6 +76,24 @@ class LegQuality:
     """What the party says, as it arrives here."""
     sent: Quality | None
     """What is said to the party, as its RTCP reports that it arrives there."""
+
+
+_NO_VOICE = frozenset({"telephone-event", "cn"})
+
+Spoken = tuple[tuple[str, int] | None, tuple[str, int] | None, float]
+"""The codecs for voice that are received and sent, by name and clock rate, and how many milliseconds a packet holds."""
+
+
+def _voice(codecs: Iterable[Codec]) -> tuple[str, int] | None:
+    found = (each for each in codecs if each.name.lower() not in _NO_VOICE)
+    return next(((each.name, each.clock_rate) for each in found), None)
+
+
+def spoken_in(plan: MediaPlan | None) -> Spoken:
+    """What a plan says of voice."""
+    if plan is None:
+        return None, None, PACKET_MS
+    return _voice(plan.receive_codecs), _voice(plan.send_codecs), float(plan.ptime_ms or 20)
 
 
 def leg_quality(

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trunkline.calls.audible import spoken_in
 from trunkline.calls.channel import Channel
 from trunkline.calls.link import Stage
 from trunkline.calls.session import CallSession
 from trunkline.events import CallEvent
 from trunkline.hearing_events import QualityLow, QualityRestored
-from trunkline.media.quality import Counts, Quality, leg_quality, since
+from trunkline.media.quality import Counts, Quality, leg_quality, since, spoken_in
 
 __all__ = ["Alarm", "QualityWatch"]
 
