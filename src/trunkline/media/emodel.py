@@ -48,8 +48,8 @@ class CodecImpairment:
     """Equipment impairment factor without loss."""
     bpl: float
     """Packet-loss robustness factor."""
-    frame_ms: float
-    """What it delays by itself: its frame and what it looks ahead."""
+    lookahead_ms: float
+    """What it delays beside its packets: how far it looks ahead."""
     source: str
     """Where the values come from."""
 
@@ -64,7 +64,7 @@ CODECS: Mapping[str, CodecImpairment] = MappingProxyType(
         "pcmu": _G711,
         "pcma": _G711,
         "g729": CodecImpairment(
-            "narrowband", 11.0, 19.0, 15.0, "G.113 Table I.4: G.729A with voice activity detection, 20 ms a packet"
+            "narrowband", 11.0, 19.0, 5.0, "G.113 Table I.4: G.729A with voice activity detection, 20 ms a packet"
         ),
         "g722": CodecImpairment(
             "wideband",
@@ -77,12 +77,12 @@ CODECS: Mapping[str, CodecImpairment] = MappingProxyType(
             "wideband",
             8.0,
             4.9,
-            26.5,
+            6.5,
             "an assumption, ITU-T has no values for Opus: those of G.722.2 at 23.85 kbit/s (G.113 Tables IV.1 and IV.4), "
             "which listeners put no higher than Opus at 24 kbit/s",
         ),
         "gsm": CodecImpairment(
-            "narrowband", 20.0, 10.0, 20.0, "G.113 Table I.1: GSM full rate; loss as GSM-EFR (Table I.4)"
+            "narrowband", 20.0, 10.0, 0.0, "G.113 Table I.1: GSM full rate; loss as GSM-EFR (Table I.4)"
         ),
         "l16/8000": CodecImpairment("narrowband", 0.0, 25.1, 0.0, _L16),
         "l16": CodecImpairment("wideband", 0.0, 25.1, 0.0, _L16),

@@ -179,7 +179,7 @@ def _quality(
     loss = min(max(missing / expected, 0.0), 1.0)
     burst = burst_ratio(loss, missing / bursts) if bursts else 1.0
     buffer_ms = max(2.0 * jitter_ms, packet_ms) if buffer_ms is None else buffer_ms
-    delay_ms = (round_trip_ms or 0.0) / 2.0 + buffer_ms + packet_ms + known.frame_ms
+    delay_ms = (round_trip_ms or 0.0) / 2.0 + buffer_ms + packet_ms + known.lookahead_ms
     r = rating(known, loss=loss, burst=burst, delay_ms=delay_ms)
     return Quality(
         codec=codec[0],
