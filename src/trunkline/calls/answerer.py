@@ -166,7 +166,9 @@ class Judge:
             looks.append(self._voices[-1].ended_s + rules.pause_s)
         else:
             looks.append(rules.silence_s)
-        return min(look for look in (*(look + MOMENT_S for look in looks), now_s + self._timeout_s) if look > now_s)
+        # what passed a threshold by half a moment was looked at
+        later = (look + MOMENT_S for look in looks if look + MOMENT_S / 2 > now_s)
+        return min(later, default=now_s + self._timeout_s)
 
     # --- the rules, each of which says a verdict or nothing ----------------------------------------------------------
 
