@@ -307,6 +307,7 @@ async def guarded(at: Stage, namespace: Namespace) -> None:
 async def reminder(at: Stage, namespace: Namespace) -> None:
     printed: list[tuple[object, ...]] = []
     namespace["print"] = lambda *values: printed.append(values)
+    await asyncio.sleep(1)  # until the line knows that it is registered
     reminding = asyncio.ensure_future(namespace["remind"](MOBILE))
     mobile = await at.itsp.next_call()
     mobile.answer()
@@ -338,7 +339,7 @@ async def quality(at: Stage, namespace: Namespace) -> None:
         )
         await asyncio.sleep(10.1)
     assert [line.split(": ")[1] for line in printed] == ["MOS 2.3, loss 25%"]
-    del media.statistics  # type: ignore[attr-defined]
+    del media.statistics
     mobile.hangup()
     await asyncio.sleep(0.1)
     await carol.stop()

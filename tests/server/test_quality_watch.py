@@ -19,7 +19,7 @@ LINE = {"username": "1555", "server": "sip.itsp.example", "password": "p"}
 )
 def test_the_threshold_is_the_servers_unless_a_user_or_line_has_its_own(own: dict[str, Any], expected: float) -> None:
     server = ServerSettings(realm="pbx.example", quality_alarm_mos=3.5)
-    user = UserOptions(password="p", **own).user("bob", server)
+    user = UserOptions(**{"password": "p", **own}).user("bob", server)
     line = LineSettings(name="itsp", **LineOptions(**LINE, **own).values("itsp", server))
     assert (user.party().quality_alarm_mos, line.quality_alarm_mos) == (expected, expected)
     assert User.of_record(user.record()).quality_alarm_mos == expected

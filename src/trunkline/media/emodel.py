@@ -197,9 +197,9 @@ def _noise() -> float:
 def _simultaneous(ro: float, no: float, delay_ms: float) -> float:
     """Is: loudness, sidetone and quantization (7-8 to 7-17)."""
     xolr = SLR_DB + RLR_DB + 0.2 * (64.0 + no - RLR_DB)
-    iolr = 20.0 * ((1.0 + (xolr / 8.0) ** 8) ** (1 / 8) - xolr / 8.0)
+    iolr: float = 20.0 * ((1.0 + (xolr / 8.0) ** 8) ** (1 / 8) - xolr / 8.0)
     stmro = -10.0 * math.log10(10.0 ** (-STMR_DB / 10.0) + math.exp(-delay_ms / 4.0) * 10.0 ** (-TELR_DB / 10.0))
-    ist = (
+    ist: float = (
         12.0 * (1.0 + ((stmro - 13.0) / 6.0) ** 8) ** (1 / 8)
         - 28.0 * (1.0 + ((stmro + 1.0) / 19.4) ** 35) ** (1 / 35)
         - 13.0 * (1.0 + ((stmro - 3.0) / 33.0) ** 13) ** (1 / 13)
@@ -236,4 +236,5 @@ def _delay_itself(delay_ms: float) -> float:
     if delay_ms <= 100.0:
         return 0.0
     x = math.log2(delay_ms / 100.0)
-    return 25.0 * ((1.0 + x**6) ** (1 / 6) - 3.0 * (1.0 + (x / 3.0) ** 6) ** (1 / 6) + 2.0)
+    idd: float = 25.0 * ((1.0 + x**6) ** (1 / 6) - 3.0 * (1.0 + (x / 3.0) ** 6) ** (1 / 6) + 2.0)
+    return idd
