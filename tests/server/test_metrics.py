@@ -73,6 +73,35 @@ def test_invites_that_make_no_session_are_counted_by_whom_and_by_status() -> Non
     asyncio.run(main())
 
 
+def test_the_mos_of_each_leg_of_a_call_that_is_over_is_observed() -> None:
+    async def main() -> None:
+        server = _server()
+        async with server, _phone("alice", server) as alice, _phone("bob", server) as bob:
+            await alice.register()
+            await bob.register()
+            call = alice.dial("bob")
+            answered = await bob.next_call()
+            answered.answer()
+            await call.wait_answered()
+            for each in (call, answered):
+                each.play_tone(500.0)
+            (session,) = server.calls
+            async with asyncio.timeout(10):
+                while (quality := session.quality.zero) is None or quality.received is None:
+                    await asyncio.sleep(0.05)
+            call.hangup()
+            await session.wait_closed()
+            key = "trunkline_call_mos_count", (("direction", "received"), ("scale", "narrowband"))
+            async with asyncio.timeout(10):
+                while key not in (found := await _asked(server)):
+                    await asyncio.sleep(0.05)
+            assert 1 <= found[key] <= 2
+            name, labels = "trunkline_call_mos_sum", key[1]
+            assert found[name, labels] / found[key] > 4.2
+
+    asyncio.run(main())
+
+
 def test_a_call_is_counted_and_what_stands_is_read() -> None:
     async def main() -> None:
         server = _server()

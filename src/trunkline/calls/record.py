@@ -18,6 +18,7 @@ from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.events import FailedAttempt
 from trunkline.explanation import Explanation
 from trunkline.media.engine import Leg, LegStatistics
+from trunkline.media.quality import Spoken, leg_quality, spoken_in
 from trunkline.sip.endpoint import Codec, MediaPlan
 from trunkline.sip.request import Failure
 from trunkline.sip.shown import shown_flow
@@ -97,6 +98,8 @@ class _Side(NamedTuple):
     srtp: str
     """The suite; "" for plain RTP."""
     leg: Leg | None
+    spoken: Spoken
+    """The codecs for voice both ways."""
 
 
 class Ledger:
@@ -210,7 +213,8 @@ class Ledger:
     def channel_over(self, channel: ChannelId, plan: MediaPlan | None, leg: Leg | None) -> None:
         """A channel is about to let go of what it has."""
         suite = plan.keys.suite if plan is not None and plan.keys is not None else ""
-        self._sides[channel] = _Side(plan.send_codecs[:1] if plan is not None else (), suite, leg)
+        codecs = plan.send_codecs[:1] if plan is not None else ()
+        self._sides[channel] = _Side(codecs, suite, leg, spoken_in(plan))
 
     def closed(self, reason: ClosedReason, news: News, now_s: float) -> None:
         """The session is over, and with it whatever still rings.
@@ -348,18 +352,28 @@ def _text(text: str) -> str:
 
 
 def _quality(side: _Side | None) -> Json:
-    """Codec, suite of SRTP and counts of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
+    """Codec, suite of SRTP, counts and MOS of one channel: packets, loss in both directions, jitter and round trip in milliseconds."""
     if side is None or side.leg is None:
         return {}
     found: dict[str, object] = {"codec": _codec(side.codecs[0])} if side.codecs else {}
     if side.srtp:
         found["srtp"] = side.srtp
     counts = side.leg.statistics
-    return {**found, **_counts(counts)} if counts is not None else found
+    return {**found, **_counts(counts), **_scores(counts, side.spoken)} if counts is not None else found
 
 
 def _codec(codec: Codec) -> str:
     return f"{codec.name}/{codec.clock_rate}" + (f"/{codec.channels}" if codec.channels > 1 else "")
+
+
+def _scores(counts: LegStatistics, spoken: Spoken) -> dict[str, object]:
+    """What the E-model makes of it, both ways; nothing where it cannot."""
+    received, sent, packet_ms = spoken
+    quality = leg_quality(counts, received, sent, packet_ms=packet_ms)
+    found = {"mos": quality.received, "remote_mos": quality.sent}
+    scores: dict[str, object] = {name: round(each.mos, 2) for name, each in found.items() if each is not None}
+    scale = next((each.scale for each in found.values() if each is not None), None)
+    return {**scores, "mos_scale": scale} if scale is not None else {}
 
 
 def _counts(counts: LegStatistics) -> dict[str, object]:
@@ -367,6 +381,7 @@ def _counts(counts: LegStatistics) -> dict[str, object]:
         "packets_received": counts.packets_received,
         "packets_sent": counts.packets_sent,
         "packets_lost": counts.packets_lost,
+        "packets_discarded": counts.packets_discarded,
         "packets_refused": counts.packets_refused,
         "jitter_ms": round(counts.jitter_ms, 3),
         "remote_packets_lost": counts.remote_packets_lost,

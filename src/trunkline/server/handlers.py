@@ -50,6 +50,7 @@ from trunkline.events import (
     TransferTimeout,
     UnregisterUser,
 )
+from trunkline.hearing_events import QualityLow, QualityRestored, SpeechStarted, SpeechStopped
 from trunkline.messaging.message import ChatMessage
 from trunkline.server.registrar import RegisterRequest
 
@@ -167,5 +168,13 @@ class Handlers:
     """A transfer failed; the call goes on."""
     on_transfer_timeout = On[TransferTimeout](TransferTimeout)
     """Nobody answered in time to whom a call was to be transferred; the call goes on."""
+    on_speech_started = On[SpeechStarted](SpeechStarted)
+    """A party began to speak, in a call that asked for it by `watch_speech`."""
+    on_speech_stopped = On[SpeechStopped](SpeechStopped)
+    """It has stopped."""
+    on_quality_low = On[QualityLow](QualityLow)
+    """The sound of a direction fell below `quality_alarm_mos`."""
+    on_quality_restored = On[QualityRestored](QualityRestored)
+    """It is good again."""
     on_call_recorded = On[CallRecorded](CallRecorded)
     """The record of a session that is over: who, whom, how long, why it ended, how it sounded."""

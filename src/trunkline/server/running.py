@@ -33,6 +33,7 @@ from trunkline.server.metrics import Metrics
 from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
 from trunkline.server.ports import listen_error
+from trunkline.server.quality_watch import QualityWatch
 from trunkline.server.rate import SourceRate
 from trunkline.server.recovery import Recovery
 from trunkline.server.refusals import Refusals
@@ -181,12 +182,14 @@ class Running:
         """What Prometheus reads; None where the option names no address."""
         self._call_records = CallRecords(
             emit,
-            lambda: dispatcher.handles(CallRecorded),
+            lambda: dispatcher.handles(CallRecorded) or self.metrics is not None,
             store=store,
             keep_days=settings.call_records_days,
             now_s=lambda: self.endpoint.now_s,
             wall_clock=wall_clock,
         )
+        self.quality_watch = QualityWatch(emit, lambda: self.exchange.sessions)
+        """Tells whose sound becomes bad."""
         self.exchange.on_over = self._call_records.session_over
         self.exchange.when_up(self._call_records.session_up)
         self.refusals = Refusals(
@@ -246,6 +249,7 @@ class Running:
         if snapshot is not None and self._recovery is not None:
             self._recovery.start(snapshot.dialogs)
         self._call_records.start()
+        self.quality_watch.start()
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, write what waits, close everything."""
@@ -265,6 +269,7 @@ class Running:
             if self.store is not None:
                 last_first.push_async_callback(self.store.close)
             last_first.callback(self._call_records.close)
+            last_first.callback(self.quality_watch.close)
             last_first.callback(self.media.detach)
             last_first.callback(self.endpoint.detach)
             last_first.callback(self.registrar.close)
