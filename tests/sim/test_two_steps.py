@@ -20,8 +20,6 @@ from trunkline.constants import PeerType
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
 
-FIRST_PACKETS = 8
-"""Among so many of a leg the two faults fall; a leg that is not reached has fewer."""
 STEP_S = 0.004
 """Less than a packet needs."""
 
@@ -66,7 +64,7 @@ def scene(
         chosen = random.Random(f"{last} {seed}")
         agents = [alice, bob, *lines]
         # without a seed nothing is lost: the points lie where they seem to
-        house.network.filters += [Faults(agent.address, chosen, FIRST_PACKETS) for agent in agents if seed]
+        house.network.filters += [Faults(agent.address, chosen, first=8) for agent in agents if seed]
 
         async def decide(call: CallSession) -> None:
             await call.accept(to=to, timeout_s=timeout_s)

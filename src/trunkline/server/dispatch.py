@@ -31,6 +31,7 @@ from trunkline.events import (
     ChatMessageReceived,
     Event,
     IncomingCall,
+    IncomingCallRefused,
     LineEvent,
     RecordEvent,
     RegisterUser,
@@ -342,7 +343,7 @@ def _subject(event: Event) -> Hashable:
         return event.request
     if isinstance(event, CallEvent):
         return event.call
-    if isinstance(event, RecordEvent):
+    if isinstance(event, (RecordEvent, IncomingCallRefused)):
         return "records"
     if isinstance(event, ChatMessageEvent):
         return event.message if isinstance(event, ChatMessageReceived) else "messages"
