@@ -204,6 +204,7 @@ def test_a_call_that_was_up_when_the_server_was_killed_is_recorded_by_the_next(
             (event,) = at.events_of(CallRecorded)
             assert (event.record.from_name, event.record.closed_reason) == ("alice", "session_lost")
             assert event.record.explanation["problem"] == "the server was killed while the call was up"
+            assert (event.record.status, event.record.reason) == (408, "the server was killed while the call was up")
             assert [(each.peer_name, each.answered) for each in event.attempts] == [("itsp", True)]
 
     run_virtual(main())

@@ -131,7 +131,14 @@ def test_a_call_that_is_up_is_no_history_until_it_is_ended(written: Path) -> Non
         await store.close()
         return ended
 
-    lost = dataclasses.replace(up, closed_at=4_000.0, closed_reason="session_lost", explanation={"problem": "killed"})
+    lost = dataclasses.replace(
+        up,
+        closed_at=4_000.0,
+        closed_reason="session_lost",
+        status=408,
+        reason="killed",
+        explanation={"problem": "killed"},
+    )
     assert asyncio.run(end()) == [(lost, (attempt,))]
     with open_history(written) as connection:
         assert read_calls(connection, CallQuery()) == [CALL, FAILED, lost]

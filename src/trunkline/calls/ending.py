@@ -12,8 +12,9 @@ from trunkline.calls.peers import Party
 from trunkline.constants import ChannelId, ClosedReason
 from trunkline.explanation import Explanation, Row
 from trunkline.sip.shown import short
+from trunkline.storage.records import LOST_STATUS
 
-__all__ = ["LOST_STATUS", "REFUSED_REASON", "Ended", "ended", "explain_lost", "fault_of"]
+__all__ = ["REFUSED_REASON", "Ended", "ended", "explain_lost", "fault_of"]
 
 
 class Ended(NamedTuple):
@@ -23,9 +24,6 @@ class Ended(NamedTuple):
     reason: str
     explanation: Explanation
 
-
-LOST_STATUS = 408
-"""What the Reason header of the BYE says where a session was lost."""
 
 GIVEN_UP_STATUS = 487
 

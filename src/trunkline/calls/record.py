@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.calls.destinations import Wanted, placings
-from trunkline.calls.ending import LOST_STATUS, Ended, ended, fault_of
+from trunkline.calls.ending import Ended, ended, fault_of
 from trunkline.calls.link import News
 from trunkline.calls.peers import Party, Placing, Target
 from trunkline.constants import ChannelId, ClosedReason, PeerType
@@ -22,7 +22,7 @@ from trunkline.media.quality import Spoken, leg_quality, spoken_in
 from trunkline.sip.endpoint import Codec, MediaPlan
 from trunkline.sip.request import Failure
 from trunkline.sip.shown import shown_flow
-from trunkline.storage.records import AttemptRecord, CallRecord, Json
+from trunkline.storage.records import LOST_STATUS, AttemptRecord, CallRecord, Json
 
 if TYPE_CHECKING:
     from trunkline.calls.session import CallSession

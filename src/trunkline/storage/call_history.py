@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, create_engine, delete, or_, se
 from sqlalchemy.exc import SQLAlchemyError
 
 from trunkline.errors import StorageError
-from trunkline.storage.records import AttemptRecord, CallRecord, Json
+from trunkline.storage.records import LOST_STATUS, AttemptRecord, CallRecord, Json
 from trunkline.storage.schema import ATTEMPTS, CALLS, OPEN, record_of
 
 __all__ = ["CallQuery", "end_open_calls", "forget_calls", "open_history", "read_attempts", "read_calls"]
@@ -82,9 +82,23 @@ def end_open_calls(connection: Connection, closed_at: float, reason: str, explan
         The records as they stand now.
     """
     left = [record_of(CallRecord, row) for row in connection.execute(select(CALLS).where(OPEN))]
-    closed = {"closed_at": closed_at, "closed_reason": reason, "explanation": explanation}
-    connection.execute(update(CALLS).where(OPEN).values(**closed))
-    return [replace(record, closed_at=closed_at, closed_reason=reason, explanation=explanation) for record in left]
+    words = str(explanation.get("problem", ""))
+    connection.execute(
+        update(CALLS)
+        .where(OPEN)
+        .values(closed_at=closed_at, closed_reason=reason, status=LOST_STATUS, reason=words, explanation=explanation)
+    )
+    return [
+        replace(
+            record,
+            closed_at=closed_at,
+            closed_reason=reason,
+            status=LOST_STATUS,
+            reason=words,
+            explanation=explanation,
+        )
+        for record in left
+    ]
 
 
 def forget_calls(connection: Connection, before: float) -> int:

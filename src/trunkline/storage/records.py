@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
+    "LOST_STATUS",
     "AttemptRecord",
     "BindingRecord",
     "CallRecord",
@@ -30,6 +31,9 @@ Key = tuple[str | int, ...]
 
 Json = Mapping[str, object]
 """A value of plain types that JSON can hold."""
+
+LOST_STATUS = 408
+"""Of a call that was lost: what the Reason header of its BYE says."""
 
 
 @dataclass(frozen=True, slots=True)
