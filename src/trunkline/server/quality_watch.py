@@ -76,11 +76,12 @@ class QualityWatch:
         """Look from now on."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="quality of calls")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def look(self) -> None:
         """Look at every leg that somebody set a threshold for."""

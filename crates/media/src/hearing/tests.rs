@@ -134,7 +134,7 @@ fn test_a_change_of_rate_is_heard_through() {
             *sample = (8000.0 * ((first + k as f64) / rate * 1000.0 * std::f64::consts::TAU).sin()) as i16;
         }
         told.extend(listener.hear(&frame));
-        assert!((listener.level_dbm0() - (3.14 + 20.0 * (8000.0f64 / 32_768.0).log10())).abs() < 0.1);
+        assert!((listener.level_dbm0() - (FULL_SCALE_DBM0 + 20.0 * (8000.0f64 / 32_768.0).log10())).abs() < 0.1);
     }
     assert_eq!(told.iter().map(|change| change.sound).collect::<Vec<_>>(), [Sound::Tone]);
     assert_eq!(listener.sound(), Sound::Tone);
