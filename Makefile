@@ -56,6 +56,7 @@ lint: $(VENV)/.tools build ## formatting, ruff, clippy, layers
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path crates/fuzz/Cargo.toml
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	for bench in bench/*/Cargo.toml; do cargo check --quiet --manifest-path $$bench --target-dir target; done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports

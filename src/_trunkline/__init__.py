@@ -24,6 +24,7 @@ from ._trunkline import (
     RequestReceived,
     ResponseReceived,
     Shed,
+    SoundChanged,
     SourceEnded,
     Traced,
     TransactionTimedOut,
@@ -50,4 +51,4 @@ Event = (
     | Shed
     | Traced
 )
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived

@@ -847,10 +847,15 @@ class LegStatistics:
     packets_sent: int
     bytes_sent: int
     packets_lost: int
+    loss_bursts: int  # how often packets in a row were missing
+    packets_discarded: int  # too late for the jitter buffer, or thrown away by it
     jitter_ms: float
+    buffer_ms: float | None  # how long the jitter buffer holds packets now; None without one
     packets_refused: int  # from a stranger, or of a payload type not agreed
     remote_packets_lost: int | None  # as their RTCP reports it
+    remote_jitter_ms: float | None  # the same
     round_trip_ms: float | None
+    level_dbm0: float | None  # of the last 20 ms, while the leg is attended to
     latched: Address | None
 
 @final
@@ -904,12 +909,30 @@ class SourceEnded:
     complete: bool  # all was played; False when it was ended, or what it was played to
 
 @final
+class SoundChanged:
+    """What a leg that is attended to hears is of another kind now."""
+
+    def __new__(
+        cls,
+        leg: int,
+        sound: Literal["silence", "voice", "tone", "noise"],
+        age_s: float,
+        frequency_hz: float,
+        ended_dbm0: float,
+    ) -> SoundChanged: ...
+    leg: int
+    sound: Literal["silence", "voice", "tone", "noise"]  # what began
+    age_s: float  # how long before this it began
+    frequency_hz: float  # of a tone, 0 for all else
+    ended_dbm0: float  # the mean level of what ended, -inf where it had none
+
+@final
 class FramesArrived:
     """Sinks that wake have new frames: one event for all of them, however many."""
 
     def __new__(cls) -> FramesArrived: ...
 
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived
 
 @final
 class PcmSource:
@@ -1062,6 +1085,8 @@ class MediaEngine:
         """RFC 4733 events in the leg's telephone-event payload type, one after another."""
     def listen(self, leg: int) -> None:
         """Start the leg's tone detector."""
+    def attend(self, leg: int, wanted: bool) -> None:
+        """Tell by `SoundChanged` what the leg's peer says is made of, from silence on; or no longer. Relayed audio is heard and goes on."""
     def heard(self, leg: int) -> Heard: ...
     def statistics(self, leg: int) -> LegStatistics | None: ...  # None for an unknown leg
     def close_leg(self, leg: int) -> LegStatistics | None:

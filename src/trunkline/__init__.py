@@ -5,10 +5,12 @@ The public names, and nothing else.
 
 from importlib.metadata import version as _version
 
+from trunkline.calls.answerer import AnsweredBy, Answerer, AnswererRules
 from trunkline.calls.bridge import BridgeEnd, BridgeOutcome
 from trunkline.calls.conference import Conference
 from trunkline.calls.destinations import AtOnce, ToLine, ToUser
 from trunkline.calls.forwarding import Diverted
+from trunkline.calls.hearing import CallQuality
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
@@ -31,6 +33,7 @@ from trunkline.errors import (
     UnknownPeer,
 )
 from trunkline.explanation import Explanation
+from trunkline.media.quality import LegQuality, Quality
 from trunkline.messaging.courier import MessageResult
 from trunkline.messaging.message import ChatMessage
 from trunkline.server.groups import LineGroup
@@ -41,6 +44,9 @@ from trunkline.server.server import SipServer
 from trunkline.storage.records import AttemptRecord, CallRecord
 
 __all__ = [
+    "AnsweredBy",
+    "Answerer",
+    "AnswererRules",
     "AtOnce",
     "AttemptRecord",
     "AudioError",
@@ -50,6 +56,7 @@ __all__ = [
     "CallEnded",
     "CallError",
     "CallFailed",
+    "CallQuality",
     "CallRecord",
     "CallSession",
     "CallState",
@@ -62,6 +69,7 @@ __all__ = [
     "Declined",
     "Diverted",
     "Explanation",
+    "LegQuality",
     "Line",
     "LineGroup",
     "LineState",
@@ -73,6 +81,7 @@ __all__ = [
     "NumberRule",
     "PeerType",
     "Placement",
+    "Quality",
     "RegisterRequest",
     "SipServer",
     "StorageError",

@@ -41,6 +41,7 @@ __all__ = [
     "Event",
     "FailedAttempt",
     "IncomingCall",
+    "IncomingCallRefused",
     "LineDown",
     "LineEvent",
     "LineMessagesWaiting",
@@ -179,6 +180,8 @@ class CallSessionTimeout(CallEvent):
 
     attempts: tuple[FailedAttempt, ...] = ()
     """All that failed, were passed over, or were not answered in time, in order."""
+    explanation: Explanation | None = None
+    """Who was called, what came back, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,8 @@ class CallSessionLost(CallEvent):
 
     channel: ChannelId
     reason: str
+    explanation: Explanation | None = None
+    """On which side, what was noticed, what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +221,25 @@ class CallSessionClosed(CallEvent):
     """The session is over; always last, exactly once."""
 
     reason: ClosedReason
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCallRefused:
+    """An INVITE was refused of which no session was made: no common codec, an unknown source, an extension that is off."""
+
+    from_peer_type: PeerType | None
+    """None for a stranger: of those only a few a second are told."""
+    from_peer_name: str
+    """The user or line; several lines that share the source, by comma; "" for a stranger."""
+    caller_name: str
+    caller_id: str
+    dial_number: str
+    status: int
+    reason: str
+    from_ip: str
+    from_port: int
+    explanation: Explanation
+    """What came, what was answered, what to change."""
 
 
 # --- transfers, before the `closed` of their session ------------------------------------------------------------------------------------
@@ -460,4 +484,4 @@ class CallRecorded(RecordEvent):
     """Each INVITE that was sent for it, and each line that was passed over, in order."""
 
 
-Event = CallEvent | RegistrationEvent | LineEvent | ChatMessageEvent | RecordEvent
+Event = CallEvent | IncomingCallRefused | RegistrationEvent | LineEvent | ChatMessageEvent | RecordEvent

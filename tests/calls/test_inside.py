@@ -10,11 +10,14 @@ import pytest
 from tests.calls.house import House, on_the_network
 from tests.calls.test_accept import connected, to_bob
 from tests.calls.test_hold import directions
-from trunkline.constants import ClosedReason
+from tests.calls.test_info import BODY, takes, typed
+from trunkline.calls.peers import TransferHow
+from trunkline.constants import ClosedReason, PeerType
 from trunkline.events import CallSessionLost
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.endpoint import Direction
 from trunkline.testing.call import CallRefused
+from trunkline.testing.referring import take_refers
 
 
 @pytest.mark.parametrize("direction", ["sendonly", "inactive", "recvonly"])
@@ -174,11 +177,15 @@ def test_options_and_an_info_that_asks_nothing_are_granted() -> None:
     on_the_network(scenario)
 
 
-@pytest.mark.parametrize("method", ["INVITE", "BYE", "UPDATE"])
+@pytest.mark.parametrize("method", ["INVITE", "BYE", "UPDATE", "INFO", "REFER", "NOTIFY"])
 def test_a_challenge_inside_a_call_is_answered(method: str) -> None:
     async def scenario(house: House) -> None:
         alice, bob = await house.phone("alice"), await house.phone("bob")
-        house.parties["bob"] = replace(house.parties["bob"], credentials=ClientCredentials("bob", "secret"))
+        passed_on: TransferHow = "refer" if method == "REFER" else "inside"
+        known = house.parties["bob"]
+        house.parties["bob"] = replace(
+            known, credentials=ClientCredentials("bob", "secret"), peer_type=PeerType.LINE, transfer=passed_on
+        )
         bob.endpoint.driver.set_challenge("bob.example", {"*": "nobody"}, (), ())
         bob.challenge_inside.add(method)
         house.route(to_bob)
@@ -191,6 +198,19 @@ def test_a_challenge_inside_a_call_is_answered(method: str) -> None:
             at_alice.hangup()
             assert (await at_bob.wait_ended()).how == "bye"
             house.check_over()
+        elif method == "INFO":
+            got = takes(at_bob)
+            assert (await at_alice.request("INFO", headers=typed(), body=BODY)).status == 200
+            assert [each.body for each in got] == [BODY]
+        elif method == "REFER":
+            assert at_bob.session is not None
+            asked = take_refers(at_bob.session, 200)
+            assert await at_alice.refer("sip:carol@pbx.example").outcome() == 200
+            assert len(asked) == 1
+        elif method == "NOTIFY":
+            refer = at_bob.refer("sip:nobody@pbx.example")
+            assert await refer.outcome() >= 400
+            assert refer.told[0][0] == 100
         else:
             await at_alice.reoffer("sendonly", update=method == "UPDATE")
             assert at_bob.remote_holds == ["sendonly"]

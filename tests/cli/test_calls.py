@@ -73,6 +73,37 @@ def test_csv_is_read_by_a_spreadsheet(database: Path) -> None:
     assert rows[0]["dialled"] == "+15550100"
 
 
+def test_csv_has_all_that_a_record_has(tmp_path: Path) -> None:
+    one = {"codec": "opus/48000/2", "srtp": "AES_CM_128_HMAC_SHA1_80", "jitter_ms": 1.5, "round_trip_ms": None}
+    explanation = {"problem": "busy", "sent": "INVITE", "received": "486", "rule": "RFC 3261", "advice": "wait"}
+    call = dataclasses.replace(
+        CALL, server="udp:192.0.2.9:5060", answered_at=1_005.0, closed_at=1_065.5, one=one, explanation=explanation
+    )
+    path = write(tmp_path / "pbx.db", call)
+    (row,) = csv.DictReader(io.StringIO(ask(path, "--format", "csv")))
+    assert row["server"] == "udp:192.0.2.9:5060"
+    assert (row["answered"], row["closed"]) == (local(1_005.0), local(1_065.5))
+    assert (row["zero codec"], row["zero packets received"]) == ("PCMU/8000", "3000")
+    assert (row["one codec"], row["one srtp"]) == ("opus/48000/2", "AES_CM_128_HMAC_SHA1_80")
+    assert (row["one jitter ms"], row["one round trip ms"]) == ("1.5", "")
+    assert {name: row[name] for name in explanation} == explanation
+    assert row["id"] == CALL.id
+
+
+def test_a_table_has_these_columns_where_it_is_to_be_wide(database: Path) -> None:
+    head, *lines = ask(database, "--wide").splitlines()
+    assert "zero codec" in head
+    assert "advice" in head
+    assert "PCMU/8000" in lines[0]
+    assert "zero codec" not in ask(database)
+
+
+def test_each_column_of_the_csv_has_a_name_of_its_own(database: Path) -> None:
+    for arguments in ((), ("--attempts",)):
+        head = next(csv.reader(io.StringIO(ask(database, "--format", "csv", *arguments))))
+        assert len(set(head)) == len(head)
+
+
 @pytest.mark.parametrize("name", ["=HYPERLINK(0)", "@SUM(1)", "-1+2", "+1+cmd"])
 def test_what_a_caller_wrote_is_no_formula(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "pbx.db", dataclasses.replace(CALL, caller_id=name))

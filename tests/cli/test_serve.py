@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -140,6 +142,21 @@ def test_a_pcap_that_cannot_be_written_is_one_line_and_status_2(tmp_path: Path) 
     (tmp_path / "pbx.toml").write_text('[server]\nrealm = "x"\nlisten = ["udp://127.0.0.1:0"]')
     line = "trunkline: pcap: none/sip.pcap cannot be written: No such file or directory"
     refused(tmp_path, "pbx.toml", "--pcap", "none/sip.pcap", line=line)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_port_in_use_is_one_line_with_the_address_and_its_holder_and_status_2(tmp_path: Path, transport: str) -> None:
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as held:
+        held.bind(("127.0.0.1", 0))
+        if transport == "tcp":
+            held.listen()
+        url = f"{transport}://127.0.0.1:{held.getsockname()[1]}"
+        (tmp_path / "pbx.toml").write_text(f'[server]\nrealm = "x"\nlisten = ["{url}"]')
+        name = Path("/proc/self/comm").read_text().strip()
+        line = f"trunkline: {url}: the port is taken by {name} (pid {os.getpid()}); stop that or choose another port"
+        refused(tmp_path, "pbx.toml", line=line)
 
 
 def refused(tmp_path: Path, *arguments: str, line: str) -> None:

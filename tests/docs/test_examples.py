@@ -26,6 +26,8 @@ from tests.docs.stage import (
 
 from trunkline import CallSession, TransferResult
 from trunkline.events import CallSessionFailed
+from trunkline.media.quality import Tally
+from trunkline.sip.endpoint import Codec
 from trunkline.testing import CallRefused, RegistrationRefused, VirtualNetwork
 
 Run = Callable[[Any], Any]
@@ -181,6 +183,20 @@ async def explained(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def refused(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    alice = await at.phone("alice", codecs=[Codec("speex", 8000)])
+    with pytest.raises(CallRefused):
+        await alice.dial(MOBILE).wait_answered()
+    await asyncio.sleep(1)
+    ((source, status, problem, advice),) = printed
+    assert (source, status) == ("10.0.0.2", 488)
+    assert str(problem).startswith("user alice: none of the offered codecs may be used here")
+    assert "codecs of user alice" in str(advice)
+    await alice.stop()
+
+
 async def follow_me(at: Stage, namespace: Namespace) -> None:
     await dial_out(at)
     alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
@@ -303,13 +319,57 @@ async def guarded(at: Stage, namespace: Namespace) -> None:
     assert number == 1
 
 
+async def reminder(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    await asyncio.sleep(1)  # until the line knows that it is registered
+    reminding = asyncio.ensure_future(namespace["remind"](MOBILE))
+    mobile = await at.itsp.next_call()
+    mobile.answer()
+    await asyncio.sleep(0.5)
+    media = at.network.hosts["10.0.0.1"].media
+    (leg,) = media.legs
+    media.sound(leg, "voice")
+    await asyncio.sleep(0.6)
+    media.sound(leg, "silence")
+    await reminding
+    ((kind, _, reason),) = printed
+    assert (kind, str(reason)[:9]) == ("human", "spoke for")
+    mobile.hangup()
+
+
+async def quality(at: Stage, namespace: Namespace) -> None:
+    printed: list[str] = []
+    namespace["print"] = printed.append
+    at.server.add_user("carol", password="change me", quality_alarm_mos=3.6)
+    at.server.on_incoming_call(lambda call: call.accept(to_user="carol"))
+    carol = await at.phone("carol", 5)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await carol.next_call()).answer()
+    await mobile.wait_answered()
+    media = at.network.hosts["10.0.0.1"].media
+    for received, lost in ((100, 0), (400, 100)):
+        media.statistics = lambda leg, counted=(received, lost): Tally(  # type: ignore[method-assign, assignment, misc]
+            packets_received=counted[0], packets_lost=counted[1], loss_bursts=counted[1]
+        )
+        await asyncio.sleep(10.1)
+    assert [line.split(": ")[1] for line in printed] == ["MOS 2.3, loss 25%"]
+    del media.statistics
+    mobile.hangup()
+    await asyncio.sleep(0.1)
+    await carol.stop()
+
+
 SCENES: dict[str, Scene] = {
+    "reminder": reminder,
+    "quality": quality,
     "transfer-request": transfer_request,
     "hand-over": hand_over,
     "chat": chat,
     "recorded": recorded,
     "guarded": guarded,
     "explained": explained,
+    "refused": refused,
     "follow-me": follow_me,
     "trunks": trunks,
     "ticket": ticket,

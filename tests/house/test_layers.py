@@ -19,6 +19,7 @@ SANS_IO_DEPENDENCIES = {
     "aes-gcm",
     "bytes",
     "ctr",
+    "earshot",
     "hmac",
     "opus",
     "md-5",

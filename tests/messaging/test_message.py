@@ -292,6 +292,33 @@ def taking(at: World, otherwise: Callable[[RequestReceived], None]) -> Callable[
     return take
 
 
+def test_a_message_over_a_line_whose_provider_asks_for_the_password_is_sent_again_with_it(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def scenario(at: World) -> None:
+        proofs: list[str | None] = []
+        otherwise = at.itsp.on_other
+
+        def ask_for_password(request: RequestReceived) -> None:
+            if request.message.method != "MESSAGE":
+                otherwise(request)
+                return
+            proofs.append(request.credentials.username if request.credentials is not None else None)
+            if request.credentials is None:
+                at.itsp.endpoint.driver.challenge(request.tx)
+            else:
+                assert at.itsp._verified(request) is not None
+                at.itsp.endpoint.respond(request.tx, 200)
+
+        at.itsp.on_other = ask_for_password  # type: ignore[method-assign]
+        await asyncio.sleep(1)  # our side has heard that the line is registered
+        result = await at.server.send_message("hello", to_line="itsp", number=MOBILE)
+        assert (result.delivered, result.status) == (True, 200)
+        assert proofs == [None, ACCOUNT]
+
+    play(run_virtual, virtual_network, scenario)
+
+
 def test_a_message_from_a_line_that_nobody_decides_about_is_refused(
     run_virtual: Run, virtual_network: VirtualNetwork
 ) -> None:

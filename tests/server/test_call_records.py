@@ -138,11 +138,13 @@ def test_each_phone_that_rang_is_an_attempt(run_virtual: Run, virtual_network: V
             assert (event.record.to_type, event.record.to_name) == ("user", "alice")
             assert (event.record.line, event.record.server) == ("itsp", "")
             assert sorted((each.server, each.answered, each.status) for each in event.attempts) == [
-                ("udp:10.0.0.2:5060", False, 0),
+                ("udp:10.0.0.2:5060", False, 487),
                 ("udp:10.0.0.3:5060", True, 200),
             ]
             given_up = next(each for each in event.attempts if not each.answered)
-            assert given_up.ended_at is None
+            assert given_up.reason == "completed elsewhere"
+            won = next(each for each in event.attempts if each.answered)
+            assert given_up.ended_at == won.ended_at
 
     run_virtual(main())
 

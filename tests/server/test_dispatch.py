@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -12,13 +13,18 @@ from trunkline.calls.session import CallSession
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.errors import CallEnded
 from trunkline.events import (
+    CallRecorded,
     CallSessionClosed,
     CallSessionConnected,
     CallSessionFailed,
     CallSessionHangUp,
+    ChatMessageTimeout,
     Event,
     IncomingCall,
+    LineUp,
+    UnregisterUser,
 )
+from trunkline.server import dispatch
 from trunkline.server.dispatch import Dispatcher
 from trunkline.testing.clock import run
 from trunkline.trace.recorder import Recorder
@@ -49,8 +55,16 @@ def a_call(number: int = 1) -> CallSession:
     return cast(CallSession, StandIn(number))
 
 
+def closed(call: CallSession) -> CallSessionClosed:
+    return CallSessionClosed(call, ClosedReason.HANGUP)
+
+
 def incoming(call: CallSession) -> IncomingCall:
     return IncomingCall(call, "", "alice", "bob", PeerType.USER, "alice", "", "127.0.0.1", 5060)
+
+
+ONE_CALL = a_call()
+ONE_LINE = cast(Any, StandIn(1))
 
 
 async def until(condition: Any) -> None:
@@ -289,3 +303,143 @@ def test_a_handler_that_holds_the_loop_is_named_with_its_stack(caplog: pytest.Lo
     assert "holds_the_loop" in caplog.text
     assert f'File "{__file__}", line' in caplog.text
     assert "in holds_the_loop" in caplog.text
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds that a test reaches: 10 and 40."""
+    monkeypatch.setattr(dispatch, "OVERLOAD_BEHIND", 10)
+    monkeypatch.setattr(dispatch, "OVERLOAD_ON_LOOP", 10)
+
+
+SUBJECTS: dict[str, Callable[[int], Event]] = {
+    "a call": lambda number: CallSessionHangUp(ONE_CALL, ChannelId.ONE),
+    "many calls": lambda number: CallSessionHangUp(a_call(number), ChannelId.ONE),
+    "a line": lambda number: LineUp(ONE_LINE, ""),
+    "records": lambda number: CallRecorded(cast(Any, number), ()),
+    "registrations": lambda number: UnregisterUser("alice", "sip:alice@10.0.0.2", lapsed=True),
+    "messages": lambda number: ChatMessageTimeout(str(number), PeerType.USER, "alice"),
+    "decisions": lambda number: incoming(a_call(number)),
+}
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_plain_functions_that_pile_up_are_told_and_that_they_have_caught_up(subject: str, small: None) -> None:
+    async def main() -> None:
+        dispatcher, owner, release = Dispatcher(Recorder(), threads=1), Owner(), threading.Event()
+
+        def stuck(argument: object) -> None:
+            release.wait(5)
+
+        dispatcher.add(type(SUBJECTS[subject](0)), stuck)
+        dispatcher.start(owner)
+        for number in range(10):
+            dispatcher.emit(SUBJECTS[subject](number))
+        assert owner.load == []
+        dispatcher.emit(SUBJECTS[subject](10))
+        assert owner.load == [True]
+        release.set()
+        await until(lambda: dispatcher.behind == 0)
+        assert owner.load == [True, False]
+        await dispatcher.stop()
+        assert dispatcher.dropped == 0
+
+    asyncio.run(main())
+
+
+def test_coroutines_that_do_not_return_are_told_and_that_they_have_caught_up(small: None) -> None:
+    async def main() -> None:
+        dispatcher, owner, release = Dispatcher(Recorder()), Owner(), asyncio.Event()
+
+        async def waits(call: CallSession) -> None:
+            await release.wait()
+
+        dispatcher.add(IncomingCall, waits)
+        dispatcher.start(owner)
+        for number in range(10):
+            dispatcher.emit(incoming(a_call(number)))
+        assert owner.load == []
+        dispatcher.emit(incoming(a_call(10)))
+        assert owner.load == [True]
+        release.set()
+        await until(lambda: dispatcher.running == 0)
+        assert owner.load == [True, False]
+        await dispatcher.stop()
+
+    run(main())
+
+
+def test_far_beyond_overload_the_oldest_notifications_go_and_the_end_of_a_call_last(
+    small: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        dispatcher, release, heard = Dispatcher(Recorder()), threading.Event(), list[Event]()
+
+        def stuck(event: LineUp) -> None:
+            release.wait(5)
+
+        dispatcher.add(LineUp, stuck)
+        for kind in (CallSessionConnected, CallSessionHangUp, CallSessionClosed):
+            dispatcher.add(kind, heard.append)
+        dispatcher.start(Owner())
+        call = a_call()
+        told = CallSessionConnected(call), CallSessionHangUp(call, ChannelId.ONE), closed(call)
+        for event in told:
+            dispatcher.emit(event)
+        for _ in range(100):
+            dispatcher.emit(LineUp(ONE_LINE, ""))
+            assert dispatcher.behind <= 40
+        assert dispatcher.dropped == 63
+        release.set()
+        await until(lambda: dispatcher.behind == 0)
+        await dispatcher.stop()
+        assert heard == [told[0], told[2]]
+
+    with caplog.at_level(logging.ERROR, "trunkline.server"):
+        asyncio.run(main())
+    first, last = (record.getMessage() for record in caplog.records)
+    assert "the oldest notifications are dropped" in first
+    assert last == "63 notifications were dropped while handlers were behind"
+
+
+def test_where_only_ends_of_calls_wait_the_oldest_goes(small: None) -> None:
+    async def main() -> None:
+        dispatcher, release, heard = Dispatcher(Recorder()), threading.Event(), list[Event]()
+
+        def stuck(event: CallSessionClosed) -> None:
+            release.wait(5)
+            heard.append(event)
+
+        dispatcher.add(CallSessionClosed, stuck)
+        dispatcher.start(Owner())
+        events = [closed(ONE_CALL) for _ in range(60)]
+        for event in events:
+            dispatcher.emit(event)
+        release.set()
+        await until(lambda: dispatcher.behind == 0)
+        await dispatcher.stop()
+        assert [id(event) for event in heard] == [id(event) for event in events[20:]]
+
+    asyncio.run(main())
+
+
+def test_far_beyond_overload_no_coroutine_is_started_for_a_notification_but_for_every_decision(small: None) -> None:
+    async def main() -> None:
+        dispatcher, release = Dispatcher(Recorder()), asyncio.Event()
+
+        async def waits(argument: object) -> None:
+            await release.wait()
+
+        dispatcher.add(LineUp, waits)
+        dispatcher.add(IncomingCall, waits)
+        dispatcher.start(Owner())
+        for _ in range(100):
+            dispatcher.emit(LineUp(ONE_LINE, ""))
+        dispatcher.emit(incoming(a_call()))
+        assert dispatcher.running == 41
+        assert dispatcher.dropped == 60
+        release.set()
+        await until(lambda: dispatcher.running == 0)
+        await dispatcher.stop()
+
+    run(main())

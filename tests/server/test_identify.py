@@ -125,7 +125,7 @@ def test_a_user_shows_its_name_or_a_number_of_its_own_and_nothing_else(claimed: 
         proof = credentials("alice", "secret", "INVITE")
         found = invite(identifier, f"sip:0049@{REALM}", from_=f'"Al" <sip:{claimed}@{REALM}>;tag=a', credentials=proof)
         assert isinstance(found, Caller)
-        assert (found.caller_name, found.caller_id) == ("Al", shown)
+        assert (found.caller_name, found.caller_id) == ("Alice", shown)
 
     identifying(scenario, {})
 

@@ -64,6 +64,37 @@ def test_each_identity_header_is_there_where_the_line_has_it(setting: str, name:
     assert said({setting: True}).headers == ((name, f"Alice <sip:{CALLER}@sip.itsp.example>{ends}"),)
 
 
+@pytest.mark.parametrize(
+    ("number", "caller", "marks"),
+    [
+        ("+15550100", CALLER, (True, True)),
+        ("030-1234567", "(030)111", (True, True)),
+        ("*43#", "alice", (True, False)),
+        ("bob", "15550199", (False, True)),
+        ("+", "+4930x", (False, False)),
+    ],
+)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_numbers_and_nothing_else_are_marked_as_numbers_wherever_they_stand(
+    number: str, caller: str, marks: tuple[bool, bool], wanted: bool
+) -> None:
+    settings = {"asserted_identity": True, "preferred_identity": True, "remote_party_id": True, "from_user": "caller"}
+    told = said({**settings, "user_phone": wanted}, dial_number=number, caller_id=caller)
+    called, calling = (wanted and mark for mark in marks)
+    assert (told.uri.param("user") == "phone") is called
+    assert (told.remote.uri.param("user") == "phone") is called
+    assert (told.local.uri.param("user") == "phone") is calling
+    values = [value for _, value in told.headers]
+    assert len(values) == 3
+    for value in values:
+        assert (NameAddr.parse(value).uri.param("user") == "phone") is calling
+
+
+def test_an_account_that_is_a_name_is_not_marked_as_a_number() -> None:
+    assert said({"user_phone": True}).local.uri.param("user") is None
+    assert said({"user_phone": True, "username": "15551234567"}).local.uri.param("user") == "phone"
+
+
 def test_a_call_without_caller_shows_what_the_line_has() -> None:
     told = said(
         {"asserted_identity": True, "caller_id": "+4930111", "from_user": "caller"}, caller_id="", caller_name=""
@@ -167,7 +198,17 @@ def test_no_forwarding_is_told_of_a_call_that_no_line_brought() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "cause"), [(0, "unconditional", 302), (486, "user-busy", 486), (408, "no-answer", 408)]
+    ("status", "reason", "cause"),
+    [
+        (0, "unconditional", 302),
+        (486, "user-busy", 486),
+        (408, "no-answer", 408),
+        (302, "unconditional", 302),
+        (301, "unconditional", 302),
+        (300, "deflection", 480),
+        (380, "deflection", 480),
+        (500, "unavailable", 503),
+    ],
 )
 def test_a_forwarded_call_says_whom_it_was_for_and_why_it_goes_on(status: int, reason: str, cause: int) -> None:
     origin = came_in(failed_status=status)

@@ -110,6 +110,12 @@ def test_whatever_a_user_claims_is_one_of_his_numbers_or_his_name(header: str, c
     assert (caller.number, caller.asserted, caller.anonymous) == (shown, "", False)
 
 
+@pytest.mark.parametrize(("configured", "shown"), [("Alice", "Alice"), ("", "The Bank")])
+def test_a_phone_names_its_user_only_where_no_name_is_configured(configured: str, shown: str) -> None:
+    user = User.with_password("alice", "secret", realm=REALM, display_name=configured)
+    assert caller_of_user(user, invite(from_=f'"The Bank" <sip:alice@{REALM}>;tag=a')).name == shown
+
+
 def test_a_user_may_stay_anonymous() -> None:
     caller = caller_of_user(
         ALICE, invite(("Privacy", "id"), from_='"Anonymous" <sip:anonymous@anonymous.invalid>;tag=a')

@@ -223,6 +223,25 @@ def test_a_line_that_fell_silent_registers_as_soon_as_its_server_is_back() -> No
     house(scenario, House)
 
 
+def test_a_line_whose_register_was_lost_does_not_wait_long_when_its_server_answers_pings() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add(ping_interval_s=300.0, ping_down_after=99)
+        await h.grant(3_600)
+        await pong(h)
+        h.lines.register("itsp")
+        while (line.next_attempt_in_s or 0.0) < 400:
+            await asyncio.sleep(1)
+            await silent_register(h)
+        assert line.state is LineState.WAITING
+        sent = len([each for each in h.driver.sent if each.method == "REGISTER"])
+        while (line.next_attempt_in_s or 0.0) > 36:
+            await pong(h)
+        assert (line.next_attempt_in_s or 0.0) >= 24
+        assert len([each for each in h.driver.sent if each.method == "REGISTER"]) == sent
+
+    house(scenario, House)
+
+
 async def silent_register(h: House) -> None:
     for sent in list(h.driver.sent):
         if sent.method == "REGISTER" and sent.tx in h.endpoint._clients:

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from trunkline import CallSession
 from trunkline.errors import ConfigurationError, ListenError
 from trunkline.server.server import SipServer
+from trunkline.sip.endpoint import Codec
 from trunkline.testing import CallRefused, Phone
 
 REALM = "metrics.example"
@@ -53,6 +54,52 @@ def _server() -> SipServer:
 
 def _phone(name: str, server: SipServer) -> Phone:
     return Phone(name, f"secret of {name}", server.local_address(), realm=REALM)
+
+
+def test_invites_that_make_no_session_are_counted_by_whom_and_by_status() -> None:
+    async def main() -> None:
+        server = _server()
+        async with server:
+            phone = Phone(
+                "alice", "secret of alice", server.local_address(), realm=REALM, codecs=[Codec("speex", 8000)]
+            )
+            async with phone:
+                with pytest.raises(CallRefused):
+                    await phone.dial("bob").wait_answered()
+            found = await _asked(server)
+            assert found["trunkline_incoming_calls_refused_total", (("peer", "user"), ("status", "488"))] == 1
+            assert not [key for key in found if key[0] == "trunkline_calls_total"]
+
+    asyncio.run(main())
+
+
+def test_the_mos_of_each_leg_of_a_call_that_is_over_is_observed() -> None:
+    async def main() -> None:
+        server = _server()
+        async with server, _phone("alice", server) as alice, _phone("bob", server) as bob:
+            await alice.register()
+            await bob.register()
+            call = alice.dial("bob")
+            answered = await bob.next_call()
+            answered.answer()
+            await call.wait_answered()
+            for each in (call, answered):
+                each.play_tone(500.0)
+            (session,) = server.calls
+            async with asyncio.timeout(10):
+                while (quality := session.quality.zero) is None or quality.received is None:
+                    await asyncio.sleep(0.05)
+            call.hangup()
+            await session.wait_closed()
+            key = "trunkline_call_mos_count", (("direction", "received"), ("scale", "narrowband"))
+            async with asyncio.timeout(10):
+                while key not in (found := await _asked(server)):
+                    await asyncio.sleep(0.05)
+            assert 1 <= found[key] <= 2
+            name, labels = "trunkline_call_mos_sum", key[1]
+            assert found[name, labels] / found[key] > 4.2
+
+    asyncio.run(main())
 
 
 def test_a_call_is_counted_and_what_stands_is_read() -> None:

@@ -13,7 +13,7 @@ from tests.server.recording import PHONE, REALM, Events, credentials, endpoint, 
 from trunkline.events import RegisterUser, RegisterUserFailed, RegisterUserSuccess, UnregisterUser
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
-from trunkline.server.registrar import DECISION_TIMEOUT_S, KEEP_ALIVE_S, RegisterRequest, Registrar
+from trunkline.server.registrar import DECISION_TIMEOUT_S, RegisterRequest, Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.users import User, Users
 from trunkline.sip.endpoint import Flow, RequestReceived
@@ -414,7 +414,7 @@ def test_a_phone_behind_nat_is_reached_over_its_flow_which_is_kept_open() -> Non
         h.register(("Contact", "<sip:alice@10.0.0.2>"), flow=NATTED, via="SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK1")
         (binding,) = h.registrar.bindings("alice")
         assert (binding.nat, binding.flow) == (True, NATTED)
-        assert h.driver.kept_open == {NATTED: KEEP_ALIVE_S}
+        assert h.driver.kept_open == {NATTED: 25.0}
         h.register(("Contact", "*"), ("Expires", "0"), flow=NATTED)
         assert h.driver.kept_open == {}
 
@@ -427,7 +427,7 @@ def test_a_nat_that_gave_the_phone_a_new_port_moves_the_keep_alive() -> None:
     def scenario(h: House) -> None:
         for flow in (NATTED, moved):
             h.register(("Contact", "<sip:alice@10.0.0.2>"), flow=flow, via="SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK1")
-        assert h.driver.kept_open == {moved: KEEP_ALIVE_S}
+        assert h.driver.kept_open == {moved: 25.0}
         assert len(h.registrar) == 1
 
     house(scenario)
@@ -503,7 +503,7 @@ def test_bindings_survive_a_restart_with_the_time_that_is_left() -> None:
         natted, plain = h.registrar.bindings("alice")
         assert (natted.flow, natted.nat) == (NATTED, True)
         assert (plain.path, plain.user_agent) == (("<sip:edge.example;lr>",), "phone/1")
-        assert h.driver.kept_open == {NATTED: KEEP_ALIVE_S}
+        assert h.driver.kept_open == {NATTED: 25.0}
         h.register(("Contact", CONTACT), cseq=1)
         assert h.last[0] == 500  # the order of before still counts
         await asyncio.sleep(51)

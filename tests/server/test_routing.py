@@ -246,7 +246,7 @@ def test_identity_and_privacy_headers_are_sent_where_the_line_has_them() -> None
         h.add(asserted_identity=True, privacy=True, user_phone=True)
         await h.grant()
         target = await h.to_line(caller_id="+4930")
-        assert target.headers == (("Privacy", "id"), ("P-Asserted-Identity", "<sip:+4930@sip.itsp.example>"))
+        assert target.headers == (("Privacy", "id"), ("P-Asserted-Identity", "<sip:+4930@sip.itsp.example;user=phone>"))
         assert str(target.uri).endswith(";user=phone")
 
     routed(scenario)

@@ -17,8 +17,10 @@ class Told(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.waited_for = threading.Event()
+        self.timeouts: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
+        self.timeouts.append(timeout)
         self.waited_for.set()
         return super().wait(timeout)
 
@@ -47,15 +49,17 @@ def test_a_held_loop_is_told_with_the_handler_and_where_it_is(caplog: pytest.Log
 
     async def main() -> None:
         watch = LoopWatch()
+        watch._alive = alive = Told()
         watch.start(asyncio.get_running_loop())
         with watch.handler("slow"):
             hold()
         watch.stop()
+        assert alive.timeouts[0] == 0.1
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(main())
     (record,) = caplog.records
-    assert "handlers that run: slow" in record.getMessage()
+    assert "held for more than 100 ms; handlers that run: slow" in record.getMessage()
     assert "in hold" in record.getMessage()
 
 

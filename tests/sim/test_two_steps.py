@@ -64,7 +64,7 @@ def scene(
         chosen = random.Random(f"{last} {seed}")
         agents = [alice, bob, *lines]
         # without a seed nothing is lost: the points lie where they seem to
-        house.network.filters += [Faults(agent.address, chosen) for agent in agents if seed]
+        house.network.filters += [Faults(agent.address, chosen, first=8) for agent in agents if seed]
 
         async def decide(call: CallSession) -> None:
             await call.accept(to=to, timeout_s=timeout_s)

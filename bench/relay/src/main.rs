@@ -146,7 +146,7 @@ fn run_engine(calls: usize, length: Duration) -> Result<Turn, Failure> {
     let mut phones = Vec::new();
     for _ in 0..calls {
         let (a, b) = (open(&engine, &mut phones)?, open(&engine, &mut phones)?);
-        engine.link(a, b)?;
+        engine.link(a, b, false)?;
         // Answers when all of it stands.
         engine.statistics(b)?;
     }

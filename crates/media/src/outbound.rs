@@ -82,6 +82,12 @@ impl Outbound {
         self.ssrc
     }
 
+    /// The clock of the last packet's codec, in Hz.
+    #[must_use]
+    pub const fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
     /// Packets sent.
     #[must_use]
     pub const fn packets(&self) -> u64 {

@@ -33,6 +33,8 @@ struct Sequence {
     window: u64,
     /// The number that would confirm a restart.
     suspect: Option<u16>,
+    /// How often numbers were missing before one that came.
+    gaps: u64,
 }
 
 impl Sequence {
@@ -44,6 +46,7 @@ impl Sequence {
             highest: first,
             window: 1,
             suspect: None,
+            gaps: 0,
         }
     }
 
@@ -56,6 +59,7 @@ impl Sequence {
         if ahead < MAX_DROPOUT {
             self.window = if ahead < 64 { self.window << ahead | 1 } else { 1 };
             self.highest += u64::from(ahead);
+            self.gaps += u64::from(ahead > 1);
             self.suspect = None;
             return Arrival::InOrder;
         }
@@ -159,6 +163,7 @@ pub struct Reception {
     lost_before: u64,
     expected_before: u64,
     unique_before: u64,
+    gaps_before: u64,
 }
 
 impl Reception {
@@ -188,6 +193,7 @@ impl Reception {
             self.lost_before += stream.lost();
             self.expected_before += stream.sequence.expected();
             self.unique_before += stream.unique;
+            self.gaps_before += stream.sequence.gaps;
         }
     }
 
@@ -211,6 +217,12 @@ impl Reception {
             .as_ref()
             .map_or((0, 0), |stream| (stream.sequence.expected(), stream.unique));
         (self.expected_before + expected).saturating_sub(self.unique_before + unique)
+    }
+
+    /// How often packets in a row were missing when the next one came, over all sources: with the loss it tells how long the bursts are.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.gaps_before + self.stream.as_ref().map_or(0, |stream| stream.sequence.gaps)
     }
 
     /// Interarrival jitter of the source that is heard now.
@@ -267,12 +279,15 @@ pub struct RemoteView {
     pub lost: Option<u32>,
     /// Round trip in milliseconds.
     pub round_trip_ms: Option<f64>,
+    /// Interarrival jitter at the peer, in units of our stream's clock.
+    pub jitter: Option<u32>,
 }
 
 impl RemoteView {
     /// Note a report block about our stream that arrived when the NTP clock read `ntp_now` (RFC 3550 §6.4.1: A - LSR - DLSR).
     pub fn report(&mut self, ntp_now: u64, block: &ReportBlock) {
         self.lost = Some(u32::try_from(block.cumulative_lost).unwrap_or(0));
+        self.jitter = Some(block.jitter);
         if block.last_sender_report == 0 {
             return;
         }
@@ -304,6 +319,16 @@ mod tests {
         assert_eq!((reception.lost(), reception.missing()), (2, 2));
         assert_eq!(feed(&mut reception, &[12, 12]), [Arrival::Late, Arrival::Duplicate]);
         assert_eq!((reception.lost(), reception.missing()), (0, 1));
+    }
+
+    #[test]
+    fn test_gaps_are_counted_by_burst_over_all_sources() {
+        let mut reception = Reception::default();
+        feed(&mut reception, &[10, 11, 15, 16, 18]);
+        assert_eq!((reception.lost(), reception.gaps()), (4, 2));
+        reception.packet(at(0), 2, 60_000, 0, 8000, true);
+        reception.packet(at(0), 2, 60_003, 0, 8000, true);
+        assert_eq!((reception.lost(), reception.gaps()), (6, 3));
     }
 
     #[test]

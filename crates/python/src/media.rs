@@ -9,9 +9,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use trunkline_engine::media::{Engine, Event, LegEnd, Options};
+use trunkline_media::audio::FRAME;
 use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
 use trunkline_media::coder::Decoder;
+use trunkline_media::hearing::{Change, Sound};
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 use trunkline_media::protect::Keys;
 use trunkline_media::srtp::{MasterKey, Suite};
@@ -28,10 +30,15 @@ struct PyLegStatistics {
     packets_sent: u64,
     bytes_sent: u64,
     packets_lost: u64,
+    loss_bursts: u64,
+    packets_discarded: u64,
     jitter_ms: f64,
+    buffer_ms: Option<f64>,
     packets_refused: u64,
     remote_packets_lost: Option<u32>,
+    remote_jitter_ms: Option<f64>,
     round_trip_ms: Option<f64>,
+    level_dbm0: Option<f64>,
     latched: Option<Address>,
 }
 
@@ -43,10 +50,15 @@ impl From<Statistics> for PyLegStatistics {
             packets_sent: counts.packets_sent,
             bytes_sent: counts.bytes_sent,
             packets_lost: counts.packets_lost,
+            loss_bursts: counts.loss_bursts,
+            packets_discarded: counts.packets_discarded,
             jitter_ms: counts.jitter_ms,
+            buffer_ms: counts.buffer_ms,
             packets_refused: counts.packets_refused,
             remote_packets_lost: counts.remote_packets_lost,
+            remote_jitter_ms: counts.remote_jitter_ms,
             round_trip_ms: counts.round_trip_ms,
+            level_dbm0: counts.level_dbm0,
             latched: counts.latched.map(address),
         }
     }
@@ -214,6 +226,62 @@ impl PySourceEnded {
     }
 }
 
+/// What a leg hears is of another kind now.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "SoundChanged")]
+struct PySoundChanged {
+    leg: u64,
+    sound: &'static str,
+    age_s: f64,
+    frequency_hz: f64,
+    ended_dbm0: f64,
+}
+
+impl PySoundChanged {
+    fn of(leg: u64, change: &Change) -> Self {
+        let sound = match change.sound {
+            Sound::Silence => "silence",
+            Sound::Voice => "voice",
+            Sound::Tone => "tone",
+            Sound::Noise => "noise",
+        };
+        PySoundChanged {
+            leg,
+            sound,
+            age_s: change.age as f64 * FRAME.as_secs_f64(),
+            frequency_hz: change.frequency_hz,
+            ended_dbm0: change.ended_dbm0,
+        }
+    }
+}
+
+#[pymethods]
+impl PySoundChanged {
+    /// For the test kit's stand-in.
+    #[new]
+    fn new(leg: u64, sound: &str, age_s: f64, frequency_hz: f64, ended_dbm0: f64) -> PyResult<Self> {
+        let known = ["silence", "voice", "tone", "noise"].into_iter().find(|known| *known == sound);
+        let sound = known.ok_or_else(|| PyValueError::new_err(format!("no kind of sound: {sound:?}")))?;
+        Ok(PySoundChanged {
+            leg,
+            sound,
+            age_s,
+            frequency_hz,
+            ended_dbm0,
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        let PySoundChanged {
+            leg,
+            sound,
+            age_s,
+            frequency_hz,
+            ended_dbm0,
+        } = self;
+        format!("SoundChanged(leg={leg}, sound={sound:?}, age_s={age_s:.2}, frequency_hz={frequency_hz:.1}, ended_dbm0={ended_dbm0:.1})")
+    }
+}
+
 /// Sinks that wake have frames.
 #[pyclass(frozen, module = "_trunkline", name = "FramesArrived")]
 struct PyFramesArrived;
@@ -252,6 +320,7 @@ fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
         Event::Foreign { leg } => Py::new(py, PyLegForeign { leg })?.into_any(),
         Event::SourceEnded { source, complete } => Py::new(py, PySourceEnded { source, complete })?.into_any(),
+        Event::Sound { leg, change } => Py::new(py, PySoundChanged::of(leg, &change))?.into_any(),
         Event::Frames => Py::new(py, PyFramesArrived)?.into_any(),
     })
 }
@@ -441,6 +510,10 @@ impl PyMediaEngine {
         Ok(self.engine.listen(leg)?)
     }
 
+    fn attend(&self, leg: u64, wanted: bool) -> PyResult<()> {
+        Ok(self.engine.attend(leg, wanted)?)
+    }
+
     /// An unknown leg has heard silence.
     fn heard(&self, py: Python<'_>, leg: u64) -> PyResult<PyHeard> {
         let heard = py.detach(|| self.engine.heard(leg))?;
@@ -497,6 +570,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLegEnd>()?;
     module.add_class::<PyLegForeign>()?;
     module.add_class::<PySourceEnded>()?;
+    module.add_class::<PySoundChanged>()?;
     module.add_function(wrap_pyfunction!(can_transcode, module)?)?;
     module.add_class::<PyFramesArrived>()?;
     module.add_class::<PyMediaEngine>()?;

@@ -12,6 +12,7 @@ from functools import partial
 from trunkline.calls import answering, informing
 from trunkline.calls.align import Alignment
 from trunkline.calls.attempt import Attempt, Won
+from trunkline.calls.audible import Audible
 from trunkline.calls.channel_owner import ChannelOwner
 from trunkline.calls.codecs import common, offerable, theirs
 from trunkline.calls.destinations import Wanted
@@ -22,7 +23,6 @@ from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
-from trunkline.calls.securing import Secured
 from trunkline.calls.translated import translated
 from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
@@ -50,7 +50,7 @@ PASSED_PROVISIONALS = frozenset({180, 181, 182, 183})
 """What a waiting caller is told; 199 and private ones concern us alone."""
 
 
-class Channel(Secured):
+class Channel(Audible):
     """One leg of a session.
 
     Args:

@@ -15,8 +15,9 @@ from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
 from trunkline.calls.destinations import Wanted, placings
+from trunkline.calls.ending import explain_lost
 from trunkline.calls.environment import CallLog, Environment
-from trunkline.calls.explanation import explain_unplaced
+from trunkline.calls.explanation import explain_late, explain_unplaced
 from trunkline.calls.failure import (
     NO_MEDIA_PORT,
     closed_by,
@@ -223,9 +224,10 @@ class Course:
         refusal = self._decision.refusal
         if self._undecided and refusal is not None and isinstance(error, CallFailed):
             self._refuse(refusal)
-        elif self.zero.stage in WAITING:
-            self.finish(ClosedReason.FAILURE_SENT, Happening.FAILED, News(status=500))
-        else:
+        elif self.closed_reason is None:
+            self.ledger.fault(error)
+            if self.zero.stage in WAITING:
+                self.finish(ClosedReason.FAILURE_SENT, Happening.FAILED, News(status=500))
             self.close(cause=reason(500, "Server Internal Error"))
 
     def handlers_done(self) -> None:
@@ -310,6 +312,7 @@ class Course:
         failure, peer_type, attempts = why.failure, why.peer_type, why.attempts
         refusal = Refusal(closed_by(failure), crossing(peer_type, failure))
         self.ledger.placing_failed(failure, why.explanation)
+        self.ledger.placing_over(channel.id, self.env.endpoint.now_s, attempts)
         event = CallSessionFailed(
             self.call,
             channel.id,
@@ -324,10 +327,11 @@ class Course:
     def on_placing_timeout(self, channel: Channel, attempts: tuple[FailedAttempt, ...]) -> None:
         """From a channel: nobody answered in time."""
         failure = Failure(408, "nobody answered in time")
-        explained = explain_unplaced(failure.status, failure.reason)
+        explained = explain_late(attempts, failure)
         self.ledger.placing_failed(failure, explained)
+        self.ledger.placing_over(channel.id, self.env.endpoint.now_s, attempts)
         error = NoAnswer(failure.status, failure.reason, attempts, explained)
-        self._placing_failed(channel, error, CallSessionTimeout(self.call, attempts), UNDECIDED)
+        self._placing_failed(channel, error, CallSessionTimeout(self.call, attempts, explained), UNDECIDED)
 
     def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
         """From channel ZERO: CANCEL, 487 has gone out."""
@@ -344,7 +348,9 @@ class Course:
         if self.closed_reason is not None:
             return
         self.log.warning("channel %s is lost: %s", channel.id.name, why)
-        self.emit(CallSessionLost(self.call, channel.id, why))
+        explained = explain_lost(channel.id, channel.party, why)
+        self.ledger.lost(why, explained)
+        self.emit(CallSessionLost(self.call, channel.id, why, explained))
         news = News(headers=(reason(408, "Session lost"),))
         self.finish(ClosedReason.SESSION_LOST, Happening.LOST, news)
 
@@ -385,6 +391,7 @@ class Course:
     def _unanswerable(self, status: int, words: str) -> CallFailed:
         """The caller cannot be answered, and is told so unless something else is decided."""
         headers = (warning(words),) if status == 488 else ()
+        self.ledger.placing_failed(Failure(status, words), explain_unplaced(status, words))
         self._decision.fail(Refusal(ClosedReason.FAILED, News(status=status, headers=headers)), ())
         return CallFailed.of(status, words)
 
@@ -455,7 +462,7 @@ class Course:
             self._let_go()
         finally:
             self.log.info("closed: %s", closed.name.lower())
-            self.ledger.closed(self.env.endpoint.now_s)
+            self.ledger.closed(closed, news, self.env.endpoint.now_s)
             self._on_over(self.call)
             self.emit(CallSessionClosed(self.call, closed))
             for watcher in (each for each in self._watchers if not each.done()):

@@ -14,6 +14,7 @@ from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.environment import CallOptions, Environment
 from trunkline.calls.failure import warning
 from trunkline.calls.peers import Addresses, Directory, Journal, Party, Sink
+from trunkline.calls.refused import Refused
 from trunkline.calls.replacing import replace_dialog
 from trunkline.calls.session import CallSession
 from trunkline.errors import CallEnded, CallFailed
@@ -56,6 +57,8 @@ class Exchange:
         self._env.sessions = lambda: self.sessions
         self.on_over: Callable[[CallSession], None] = lambda call: call.course.ledger.forget()
         """Hears of each session that is over, before its `closed` is told."""
+        self.on_refused: Callable[[Refused], None] = lambda refused: None
+        """Hears of each INVITE of a known peer that makes no session, but for those that come while the server stops."""
         self._numbers = itertools.count(1)
         self._stopping = False
 
@@ -107,6 +110,8 @@ class Exchange:
             replaces = replaces_of(request.message)
         except ReferRefused as refused:
             env.endpoint.respond(request.tx, refused.status, refused.reason)
+            words = refused.reason or "its Replaces is malformed"
+            self.on_refused(Refused(request, party, caller_name, caller_id, dial_number, refused.status, words))
             return None
         if replaces is not None:
             replace_dialog(env, request, party, replaces)
@@ -125,8 +130,8 @@ class Exchange:
         refusal = self._arrive(call, request, party)
         if refusal is not None:
             status, headers, words = refusal
-            log.info("INVITE from %s refused with %d: %s", party.name, status, words)
             env.endpoint.respond(request.tx, status, None, headers)
+            self.on_refused(Refused(request, party, caller_name, caller_id, dial_number, status, words))
             return None
         self._sessions[call.id] = call
         call.course.arrived()

@@ -6,13 +6,19 @@ of a user concerns a phone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from trunkline.calls.peers import Party, Target
 from trunkline.constants import PeerType
+from trunkline.events import FailedAttempt
 from trunkline.explanation import Explanation, Row
 from trunkline.sip.request import Failure
 from trunkline.sip.shown import shown_answer, shown_flow
 
-__all__ = ["explain_attempt", "explain_unplaced"]
+__all__ = ["explain_attempt", "explain_late", "explain_unplaced"]
+
+MAX_TOLD = 3
+"""Attempts that the explanation of a timeout names."""
 
 _CALLEE = {
     404: Row("{number} does not exist behind {peer}", "RFC 3261 §21.4.5"),
@@ -116,6 +122,12 @@ _SILENT = {
         "check that the phone is on, and that NAT lets requests through: it registers, so its keep-alive may be too slow",
     ),
 }
+_RANG = {
+    PeerType.LINE: Row("{peer}: {number} rang, and nobody answered", "the time that the call was given, timeout_s"),
+    PeerType.USER: Row(
+        "{peer}: the phone at {server} rang, and nobody answered", "the time that the call was given, timeout_s"
+    ),
+}
 _UNREACHABLE = Row(
     "{peer}: {server} cannot be reached", "RFC 3261 §18.4", "check the address, the port and the transport"
 )
@@ -127,12 +139,14 @@ _NO_PASSWORD = Row(
 )
 
 
-def explain_attempt(target: Target, failure: Failure) -> Explanation:
+def explain_attempt(target: Target, failure: Failure, *, late: bool = False, rang: bool = False) -> Explanation:
     """Why one attempt failed.
 
     Args:
         target: Where its INVITE went.
         failure: What became of it.
+        late: Whether it was given up, for its time was over.
+        rang: Whether the callee's phone was ringing.
     """
     party = target.party
     server = shown_flow(target.flow)
@@ -142,9 +156,38 @@ def explain_attempt(target: Target, failure: Failure) -> Explanation:
         "codecs": ", ".join(codec.name for codec in party.codecs),
         "server": server,
     }
-    row = _row(party, failure)
+    row = _RANG[party.peer_type] if late and rang else _row(party, failure)
     sent = f"INVITE {target.uri} to {server}, from {target.local.uri}"
-    return row.explanation(words, sent=sent, received=_received(failure))
+    received = f"ringing; {failure.reason}" if late and rang else _received(failure)
+    return row.explanation(words, sent=sent, received=received)
+
+
+def explain_late(attempts: Sequence[FailedAttempt], failure: Failure) -> Explanation:
+    """Why a placing ended for which nobody answered in time: what became of each that was called.
+
+    Args:
+        attempts: All that failed or were passed over.
+        failure: What stands for them.
+    """
+    if not attempts:
+        return explain_unplaced(failure.status, failure.reason)
+    told = [each.explanation for each in attempts if each.status == 408] or [each.explanation for each in attempts]
+    if len(told) == 1:
+        return told[0]
+    return Explanation(
+        problem=f"{failure.reason}: {_joined(each.problem for each in told)}",
+        sent=_joined(each.sent for each in told),
+        received=_joined(each.received for each in told),
+        rule="; ".join(dict.fromkeys(each.rule for each in told)),
+        advice=next((each.advice for each in told if each.advice), ""),
+    )
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """The first few different ones, and how many more there are."""
+    different = [text for text in dict.fromkeys(texts) if text]
+    more = len(different) - MAX_TOLD
+    return "; ".join([*different[:MAX_TOLD], *([f"and {more} more"] if more > 0 else [])])
 
 
 def explain_unplaced(status: int, reason: str) -> Explanation:

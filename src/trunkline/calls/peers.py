@@ -52,6 +52,8 @@ class Party:
     """It is reached over the flow that it opened, and its SDP address is not to be believed."""
     media_timeout_s: float = 0.0
     """Silence after which the session counts as lost; 0 for never."""
+    quality_alarm_mos: float = 0.0
+    """MOS below which the sound of its leg is told to be low; 0 for never."""
     anonymous: bool = False
     """Our Contact must not show whose account it is (RFC 3323 §4.1.1)."""
     accept_token: str | None = None

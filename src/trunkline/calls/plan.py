@@ -88,7 +88,9 @@ class Failed:
         """As the application is told it."""
         target, failure = self.target, self.failure
         explained = (
-            explain_attempt(target, failure) if target is not None else explain_unplaced(failure.status, failure.reason)
+            explain_attempt(target, failure, late=self.ending is Ending.LATE, rang=self.rang)
+            if target is not None
+            else explain_unplaced(failure.status, failure.reason)
         )
         return FailedAttempt(
             self.peer_type,

@@ -12,8 +12,9 @@ from trunkline.sip.description import Description
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
+    from trunkline.calls.course import Course
 
-__all__ = ["Secured", "renew_keys"]
+__all__ = ["Secured", "SecuredCall", "renew_keys"]
 
 
 class Secured:
@@ -40,3 +41,20 @@ def renew_keys(channel: Channel) -> bool:
     channel.describer.renew_keys()
     Renewal(channel, None, "sendrecv", None, patient=True).start()
     return True
+
+
+class SecuredCall:
+    """SRTP of a call; a part of `CallSession`."""
+
+    _course: Course
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the audio of every party of it goes as SRTP; `zero.encrypted` and `one.encrypted` say it per leg."""
+        course = self._course
+        return course.zero.encrypted and (course.one is None or course.one.encrypted)
+
+    def renew_keys(self) -> bool:
+        """Offer new SRTP keys to each encrypted side that is up (RFC 4568 §7.1.4); False where there is none."""
+        sides = [side for side in (self._course.zero, self._course.one) if side is not None]
+        return self._course.env.run(lambda: sum(map(renew_keys, sides)) > 0)

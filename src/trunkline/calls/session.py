@@ -17,10 +17,11 @@ from trunkline.calls.destinations import Destination, ToLine, ToUser, Wanted, pl
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.forwarding import Diverted, diversions
 from trunkline.calls.headers import GivenHeaders, checked_headers
+from trunkline.calls.hearing import Hearing
 from trunkline.calls.informing import Informing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
-from trunkline.calls.securing import renew_keys
+from trunkline.calls.securing import SecuredCall
 from trunkline.calls.sound import Sounding
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
@@ -79,7 +80,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
-class CallSession(Transferring, Informing, Sounding):
+class CallSession(Transferring, Informing, Sounding, Hearing, SecuredCall):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.
@@ -321,17 +322,6 @@ class CallSession(Transferring, Informing, Sounding):
             ValueError: There is no contact, or it has a line break.
         """
         self.respond(302, None, contact)
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether the audio of every party of it goes as SRTP; `zero.encrypted` and `one.encrypted` say it per leg."""
-        one = self.one
-        return self.zero.encrypted and (one is None or one.encrypted)
-
-    def renew_keys(self) -> bool:
-        """Offer new SRTP keys to each encrypted side that is up (RFC 4568 §7.1.4); False where there is none."""
-        sides = [side for side in (self.zero, self.one) if side is not None]
-        return self._env.run(lambda: sum(map(renew_keys, sides)) > 0)
 
     def close(self) -> None:
         """End the call: 480 to a caller who waits, CANCEL to who is being called, BYE to who is up. Idempotent."""

@@ -15,6 +15,7 @@ from trunkline.calls.answering import answer_instead
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import carried, common, theirs
 from trunkline.calls.destinations import Wanted
+from trunkline.calls.ending import explain_lost
 from trunkline.calls.failure import reason
 from trunkline.calls.link import BRIDGE, SESSION, Happening, Link, News, Stage
 from trunkline.calls.outgoing import NotPlaced, Offering
@@ -133,10 +134,12 @@ class Transfer:
 
     def on_not_placed(self, channel: Channel, why: NotPlaced) -> None:
         """From the newcomer: nobody could be reached."""
+        self.ledger.placing_over(channel.id, self.course.env.endpoint.now_s, why.attempts)
         self.fail(why.failure.status, why.failure.reason)
 
     def on_placing_timeout(self, channel: Channel, attempts: tuple[FailedAttempt, ...]) -> None:
         """From the newcomer: nobody answered in time."""
+        self.ledger.placing_over(channel.id, self.course.env.endpoint.now_s, attempts)
         self.fail(408, "nobody answered in time")
 
     def on_caller_gave_up(self, channel: Channel, message: Message) -> None:
@@ -151,7 +154,9 @@ class Transfer:
 
     def on_lost(self, channel: Channel, why: str) -> None:
         """From a channel: silence, or a dead dialog."""
-        self._gone(channel, CallSessionLost(self.course.call, channel.id, why))
+        self._gone(
+            channel, CallSessionLost(self.course.call, channel.id, why, explain_lost(channel.id, channel.party, why))
+        )
 
     def on_refer(self, channel: Channel, request: RequestReceived, refer: Refer) -> None:
         """From a channel: not while this transfer runs."""

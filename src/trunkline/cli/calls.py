@@ -14,7 +14,9 @@ from typing import Any
 
 import click
 
+from trunkline.calls.ending import REFUSED_REASON
 from trunkline.constants import ClosedReason
+from trunkline.explanation import Explanation
 from trunkline.storage.call_history import CallQuery, open_history, read_attempts, read_calls
 from trunkline.storage.records import AttemptRecord, CallRecord, Json
 
@@ -49,16 +51,17 @@ def _moment(context: click.Context, option: click.Parameter, value: str | None) 
 @click.option(
     "--ended",
     "closed_reason",
-    type=click.Choice([reason.name.lower() for reason in ClosedReason]),
+    type=click.Choice([*(reason.name.lower() for reason in ClosedReason), REFUSED_REASON]),
     help="Why it ended.",
 )
 @click.option("--failed", is_flag=True, help="Calls that were never answered.")
 @click.option("--limit", type=click.IntRange(min=1), help="The newest so many.")
 @click.option("--attempts", is_flag=True, help="Each attempt of these calls, instead of the calls.")
+@click.option("--wide", is_flag=True, help="Every column in the table too; CSV always has them.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True, help="As what."
 )
-def calls(database: Path, attempts: bool, form: str, **wanted: Any) -> None:
+def calls(database: Path, attempts: bool, wide: bool, form: str, **wanted: Any) -> None:
     """Show the calls in DATABASE, the file of a server's option `storage`; the server may run meanwhile."""
     with open_history(database) as connection:
         found = read_calls(connection, CallQuery(**wanted))
@@ -67,7 +70,11 @@ def calls(database: Path, attempts: bool, form: str, **wanted: Any) -> None:
         click.echo(_json_lines(tried if attempts else found, [] if attempts else tried), nl=False)
     else:
         write = _csv if form == "csv" else _table
-        click.echo(write(tried, _ATTEMPT_COLUMNS) if attempts else write(found, _CALL_COLUMNS), nl=False)
+        if attempts:
+            click.echo(write(tried, _ATTEMPT_COLUMNS), nl=False)
+        else:
+            whole = wide or form == "csv"
+            click.echo(write(found, (*_CALL_COLUMNS, *_WIDE_COLUMNS) if whole else _CALL_COLUMNS), nl=False)
 
 
 Column = tuple[str, Callable[[Any], str]]
@@ -97,9 +104,48 @@ _CALL_COLUMNS: Sequence[Column] = (
     ("transfers", lambda call: "; ".join(map(_transfer, call.transfers))),
 )
 
+_QUALITY = (
+    "codec",
+    "srtp",
+    "packets_received",
+    "packets_sent",
+    "packets_lost",
+    "packets_refused",
+    "jitter_ms",
+    "remote_packets_lost",
+    "round_trip_ms",
+)
+"""What is known of each channel, as `calls.record` names it."""
+
+_EXPLANATION = tuple(field.name for field in dataclasses.fields(Explanation))
+
+
+def _part_of(part: str, key: str) -> Callable[[CallRecord], str]:
+    """One value of a field that is a table itself; "" where it has none."""
+
+    def read(call: CallRecord) -> str:
+        value = getattr(call, part).get(key)
+        return "" if value is None else str(value)
+
+    return read
+
+
+_WIDE_COLUMNS: Sequence[Column] = (
+    ("server", lambda call: call.server),
+    ("answered", lambda call: _time(call.answered_at)),
+    ("closed", lambda call: _time(call.closed_at)),
+    ("caller name", lambda call: call.caller_name),
+    ("address", lambda call: call.from_address),
+    ("id", lambda call: call.id),
+    *((f"{part} {key.replace('_', ' ')}", _part_of(part, key)) for part in ("zero", "one") for key in _QUALITY),
+    *((key, _part_of("explanation", key)) for key in _EXPLANATION),
+)
+"""What a CSV and a wide table have besides."""
+
 _ATTEMPT_COLUMNS: Sequence[Column] = (
     ("call", lambda attempt: attempt.call),
     ("number", lambda attempt: str(attempt.number)),
+    ("channel", lambda attempt: str(attempt.channel)),
     ("began", lambda attempt: _time(attempt.started_at)),
     ("ended", lambda attempt: _time(attempt.ended_at)),
     ("to", lambda attempt: f"{attempt.peer_type} {attempt.peer_name}"),

@@ -17,21 +17,18 @@ from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.events import (
     CallEvent,
-    CallSessionClosed,
-    CallSessionConnected,
     CallSessionConnecting,
     CallSessionCreated,
     CallSessionHangUp,
     Event,
-    IncomingCall,
     LineRegisterSuccess,
-    RegistrationEvent,
 )
 from trunkline.media.engine import Heard
 from trunkline.server.server import SipServer
 from trunkline.testing.call import CallRefused, ScriptedCall
 from trunkline.testing.itsp import Itsp
 from trunkline.testing.phone import Phone, RegistrationRefused
+from trunkline.trace.describe import event_name
 from trunkline.trace.ladder import draw_ladder
 from trunkline.trace.recorder import Entry, Happened
 
@@ -44,15 +41,8 @@ PURE = 0.8
 """Share of the power that must lie at the tone's frequency."""
 LISTEN_S = 0.6
 
-CALL_ORDER: tuple[type[Event], ...] = (
-    CallSessionCreated,
-    IncomingCall,
-    CallSessionConnecting,
-    CallSessionConnected,
-    CallSessionHangUp,
-    CallSessionClosed,
-)
-"""The order in which the seed document has the events of a call."""
+CALLS = ("zero", "one")
+"""On which channel each call's party hangs up: alice, who placed the first and was called by the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,19 +192,42 @@ async def route(call: CallSession) -> None:
 def wrong_order(events: list[Event]) -> list[str]:
     """In what the events differ from the seed's order; empty when they don't."""
     problems = []
-    kinds = [type(event) for event in events if not isinstance(event, RegistrationEvent)]
+    kinds = [type(event) for event in events]
     if LineRegisterSuccess not in kinds:
         problems.append("the line was never registered")
-    calls: dict[int, list[type[Event]]] = {}
+    elif CallSessionCreated in kinds and kinds.index(CallSessionCreated) < kinds.index(LineRegisterSuccess):
+        problems.append("the line was registered after the first call")
+    calls: dict[int, list[str]] = {}
     for event in events:
         if isinstance(event, CallEvent):
-            calls.setdefault(event.call.id, []).append(type(event))
-    if len(calls) != 2:
-        problems.append(f"there were {len(calls)} calls, not 2")
-    for number, found in calls.items():
-        if tuple(dict.fromkeys(found)) != CALL_ORDER:
-            problems.append(f"call {number}: the events came as {', '.join(kind.__name__ for kind in found)}")
+            calls.setdefault(event.call.id, []).append(_step(event))
+    if len(calls) != len(CALLS):
+        problems.append(f"there were {len(calls)} calls, not {len(CALLS)}")
+    for (number, found), hangs_up in zip(calls.items(), CALLS, strict=False):
+        if found != call_order(hangs_up):
+            problems.append(f"call {number}: the events came as {', '.join(found)}")
     return problems
+
+
+def call_order(hangs_up: str) -> list[str]:
+    """The order in which the seed document has the events of a call, each once, with their channels."""
+    return [
+        "call_session_created",
+        "incoming_call",
+        "call_session_connecting one",
+        "call_session_connected",
+        f"call_session_hangup {hangs_up}",
+        "call_session_closed",
+    ]
+
+
+def _step(event: CallEvent) -> str:
+    name = event_name(event)
+    return (
+        f"{name} {event.channel.name.lower()}"
+        if isinstance(event, (CallSessionConnecting, CallSessionHangUp))
+        else name
+    )
 
 
 @click.command()

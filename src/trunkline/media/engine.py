@@ -26,12 +26,14 @@ from _trunkline import (
     MediaPlan,
     PcmSink,
     PcmSource,
+    SoundChanged,
     SourceEnded,
     SrtpKeys,
 )
 from _trunkline import MediaEngine as NativeMediaEngine
 from _trunkline import can_transcode as native_can_transcode
 from trunkline.errors import NoMediaPorts
+from trunkline.media.sound import QUIET, Attendant, SoundHeard
 
 __all__ = [
     "Heard",
@@ -144,6 +146,7 @@ class MediaDriver(Protocol):
     def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None: ...
     def listen(self, leg: int) -> None: ...
     def heard(self, leg: int) -> Heard: ...
+    def attend(self, leg: int, wanted: bool) -> None: ...
     def statistics(self, leg: int) -> LegStatistics | None: ...
     def end_leg(self, leg: int) -> Ending: ...
     def counters(self) -> dict[str, int]: ...
@@ -188,6 +191,10 @@ class Leg:
         self._wants_audio = 0
         self.room: object | None = None
         """The room that it is in, if it is in one."""
+        self.attendants: list[Attendant] = []
+        """Who hears what the party's audio is made of."""
+        self.sound = QUIET
+        """What the party's audio is now, while there are attendants."""
 
     def apply(self, plan: MediaPlan, *, learn_from: str | None, silence_timeout_s: float = 0.0) -> None:
         """Make the leg do what an offer and its answer agreed.
@@ -290,6 +297,28 @@ class Leg:
         """What the detector heard since it was last asked."""
         return self._driver.heard(self.number)
 
+    def attend(self, attendant: Attendant) -> None:
+        """Call `attendant` whenever what the party says is of another kind, from silence on, until `unattend`."""
+        self.attendants.append(attendant)
+        if len(self.attendants) == 1 and self.is_open:
+            self._driver.attend(self.number, True)
+
+    def unattend(self, attendant: Attendant) -> None:
+        """Call it no longer."""
+        if attendant not in self.attendants:
+            return
+        self.attendants.remove(attendant)
+        if not self.attendants:
+            self.sound = QUIET
+            if self.is_open:
+                self._driver.attend(self.number, False)
+
+    def on_sound(self, sound: SoundHeard | None) -> None:
+        """From the engine: what the party says is of another kind, or the leg is closed."""
+        self.sound = sound or QUIET
+        for attendant in list(self.attendants):
+            attendant(sound)
+
     @property
     def statistics(self) -> LegStatistics | None:
         """Counts up to now; after `close` the last ones. Waits for the worker, which takes microseconds."""
@@ -303,6 +332,8 @@ class Leg:
             self._ending = self._driver.end_leg(self.number)
             if self._linked is not None:
                 self._linked._linked, self._linked = None, None
+            self.on_sound(None)
+            self.attendants.clear()
 
 
 class MediaEngine:
@@ -322,6 +353,7 @@ class MediaEngine:
             LegLatched: lambda event: None,
             LegForeign: self._on_foreign,
             SourceEnded: self._on_source_ended,
+            SoundChanged: self._on_sound,
             FramesArrived: self._on_frames,
         }
         self._sources: dict[int, Callable[[bool], None]] = {}
@@ -372,6 +404,12 @@ class MediaEngine:
         leg = self._legs.get(event.leg)
         if leg is not None:
             leg.on_foreign()
+
+    def _on_sound(self, event: SoundChanged) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None and leg.attendants and self._loop is not None:
+            began_s = self._loop.time() - event.age_s
+            leg.on_sound(SoundHeard(event.sound, began_s, event.frequency_hz, event.ended_dbm0))
 
     def _on_source_ended(self, event: SourceEnded) -> None:
         ended = self._sources.pop(event.source, None)

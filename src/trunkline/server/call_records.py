@@ -16,6 +16,7 @@ from trunkline.constants import ClosedReason
 from trunkline.errors import StorageError
 from trunkline.events import CallRecorded
 from trunkline.explanation import Explanation
+from trunkline.storage.records import CallRecord
 from trunkline.storage.store import Store
 
 __all__ = ["CallRecords"]
@@ -118,6 +119,13 @@ class CallRecords:
         self._over.append(call)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._flush)
+
+    def refused(self, record: CallRecord) -> None:
+        """From the refusals: an INVITE made no session."""
+        if self._store is not None:
+            self._store.put(record)
+        if self._store is not None or self._asked():
+            self._emit(CallRecorded(record, ()))
 
     def _flush(self) -> None:
         if self._timer is not None:

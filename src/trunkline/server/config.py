@@ -75,6 +75,7 @@ def _or(given: Given | None, otherwise: Given) -> Given:
 
 Port = Annotated[int, Field(ge=1024, le=65_535)]
 CodecNames = Annotated[tuple[str, ...], AfterValidator(codec_names)]
+AlarmMos = Annotated[float, Field(ge=0, le=4)]
 
 
 class ServerSettings(Options):
@@ -103,6 +104,8 @@ class ServerSettings(Options):
     """Threads that relay media; 0 for one a core."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """Silence after which a call counts as lost, where its description says that the party sends; 0 for never."""
+    quality_alarm_mos: AlarmMos = 0.0
+    """MOS (1 to 4.5, by the E-model) below which the sound of a call's leg is told by `on_quality_low`; 0 for never."""
     session_expires_s: Annotated[int, AfterValidator(session_expires)] = 1_800
     """How long a call lasts unless one side refreshes it (session timers, RFC 4028): 90 or more, 0 for no timers."""
     min_se_s: Annotated[int, Field(ge=90, le=86_400)] = 90
@@ -179,6 +182,8 @@ class UserOptions(Options):
     """The caller ids that its phones may show besides its name; what else their From says is replaced by the name."""
     media_timeout_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """As the server's unless given."""
+    quality_alarm_mos: AlarmMos | None = None
+    """As the server's unless given."""
     reliable: Reliable | None = None
     """Whether provisional responses of its calls are acknowledged; as the server's unless given."""
     session_expires_s: Annotated[int, AfterValidator(session_expires)] | None = None
@@ -212,6 +217,7 @@ class UserOptions(Options):
             codecs=codecs_named(self.codecs or server.codecs, key=f"users.{name}.codecs"),
             max_contacts=self.max_contacts,
             media_timeout_s=_or(self.media_timeout_s, server.media_timeout_s),
+            quality_alarm_mos=_or(self.quality_alarm_mos, server.quality_alarm_mos),
             numbers=self.numbers,
             reliable=self.reliable or server.reliable,
             srtp=self.srtp or server.srtp,
@@ -236,6 +242,7 @@ def _line_fields() -> dict[str, Any]:
         "password": (SecretStr | None, None),
         "profile": (Annotated[str, AfterValidator(profile_name)] | None, None),
         "media_timeout_s": (Annotated[float, Field(ge=0, le=86_400)] | None, None),
+        "quality_alarm_mos": (AlarmMos | None, None),
         "session_expires_s": (Annotated[int, AfterValidator(session_expires)] | None, None),
         "reliable": (Reliable | None, None),
         "srtp": (Srtp | None, None),
@@ -251,6 +258,18 @@ def _line_fields() -> dict[str, Any]:
             # an alias, since pydantic's classes have a method `register`
             fields[f"{field.name}_"] = (kind, Field(default, alias=field.name))
     return fields
+
+
+_OF_SERVER = (
+    "media_timeout_s",
+    "quality_alarm_mos",
+    "session_expires_s",
+    "min_se_s",
+    "reliable",
+    "srtp",
+    "srtp_in_clear",
+)
+"""What a line has from the server where it says nothing."""
 
 
 class LineOptionsBase(Options):
@@ -269,7 +288,7 @@ class LineOptionsBase(Options):
         values["codecs"] = codecs_named(values.get("codecs") or server.codecs, key=f"lines.{name}.codecs")
         for key in values.keys() & set(RULE_LISTS):
             values[key] = tuple(rule_of(rule) for rule in values[key])
-        for key in ("media_timeout_s", "session_expires_s", "min_se_s", "reliable", "srtp", "srtp_in_clear"):
+        for key in _OF_SERVER:
             if values.get(key) is None:
                 values[key] = getattr(server, key)
         return values

@@ -2,7 +2,8 @@
 
 `async def` handlers run as tasks on the loop, plain `def` handlers in threads. A call's notifications reach a `def` handler one after
 another; the handlers that may decide (incoming_call, failed, timeout, register_user) run beside them in threads of their own, since they
-may wait as long as a call rings. Where no thread is free a handler waits for one; with too many waiting, new calls are shed.
+may wait as long as a call rings. Where no thread is free a handler waits for one; with too many behind, new calls are shed, and far
+beyond that notifications are dropped.
 The facade owns one `Dispatcher`; the layers below know it as the sink of their events.
 """
 
@@ -12,7 +13,8 @@ import asyncio
 import concurrent.futures
 import functools
 import inspect
-from collections import deque
+import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,12 +22,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trunkline.errors import CallEnded
 from trunkline.events import (
     CallEvent,
+    CallRecorded,
+    CallSessionClosed,
+    CallSessionConnected,
     CallSessionFailed,
     CallSessionTimeout,
     ChatMessageEvent,
     ChatMessageReceived,
     Event,
     IncomingCall,
+    IncomingCallRefused,
     LineEvent,
     RecordEvent,
     RegisterUser,
@@ -39,6 +45,8 @@ if TYPE_CHECKING:
     from trunkline.calls.session import CallSession
 
 __all__ = ["Dispatcher", "Handler", "HandlerOwner"]
+
+log = logging.getLogger("trunkline.server")
 
 Handler = Callable[[Any], Awaitable[None] | None]
 """What an application registers: `async def` or `def`, with one argument."""
@@ -59,8 +67,28 @@ class Registered:
 DECIDING = (IncomingCall, CallSessionFailed, CallSessionTimeout, RegisterUser, ChatMessageReceived, TransferRequested)
 """Events whose handlers may decide what happens next."""
 
-OVERLOAD_WAITING = 5_000
-"""`def` handlers that may wait for a thread; beyond it the server sheds new calls until half of them have run."""
+KEPT_LONGEST = (CallSessionConnected, CallSessionClosed, CallRecorded)
+"""Notifications that are dropped only when there are no others."""
+
+OVERLOAD_BEHIND = 5_000
+"""`def` handlers that may run or wait; beyond it the server sheds new calls until half of them have run."""
+OVERLOAD_ON_LOOP = 20_000
+"""`async def` handlers that may run, for those that are a call's whole flow run as long as it; beyond it as above."""
+MOST = 4
+"""So many times as much is never exceeded: beyond it notifications are dropped."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """A notification that waits for those of its subject before it."""
+
+    event: Event
+    handler: Registered
+    subject: Hashable
+
+
+Queue = OrderedDict[Waiting, None]
+"""In the order of their arrival; any can leave."""
 
 
 class HandlerOwner(Protocol):
@@ -92,9 +120,13 @@ class Dispatcher:
         self._notify = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="trunkline-notify")
         self._tasks: set[asyncio.Task[None]] = set()
         self._deciding: dict[Hashable, int] = {}
-        self._queues: dict[Hashable, deque[tuple[Event, Registered]]] = {}
-        self._waiting = 0
+        self._queues: dict[Hashable, Queue] = {}
+        self._droppable: tuple[Queue, Queue] = (OrderedDict(), OrderedDict())
+        """All that wait in queues, by what is dropped first."""
+        self._behind = 0
+        self._on_loop = 0
         self._shedding = False
+        self._dropped = 0
         self._watch = LoopWatch()
 
     # --- registration -------------------------------------------------------------------------------------------------
@@ -139,6 +171,16 @@ class Dispatcher:
         """Handlers that run or wait, for metrics and leak tests."""
         return len(self._tasks)
 
+    @property
+    def behind(self) -> int:
+        """Events that a plain function works at or that wait for one, for metrics and leak tests."""
+        return self._behind
+
+    @property
+    def dropped(self) -> int:
+        """Notifications that were dropped since the last time that handlers piled up began."""
+        return self._dropped
+
     # --- events -------------------------------------------------------------------------------------------------------
 
     def emit(self, event: Event) -> None:
@@ -161,15 +203,42 @@ class Dispatcher:
         if handler.decides:
             subject = _subject(event)
             self._deciding[subject] = self._deciding.get(subject, 0) + 1
+        if handler.on_loop and not handler.decides and self._on_loop >= OVERLOAD_ON_LOOP * MOST:
+            self._drop(event, handler)  # those before it run: none of them can be taken back
+            return
+        self._count(handler, 1)
         if handler.on_loop or handler.decides:
             self._spawn(self._run_alone(event, handler), event)
-            return
-        key = _subject(event)
-        queue = self._queues.get(key)
+        else:
+            self._enqueue(Waiting(event, handler, _subject(event)))
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        queue = self._queues.get(waiting.subject)
         if queue is None:
-            self._queues[key] = queue = deque()
-            self._spawn(self._run_in_turn(key, queue), event)
-        queue.append((event, handler))
+            self._queues[waiting.subject] = queue = OrderedDict()
+            self._spawn(self._run_in_turn(waiting.subject, queue), waiting.event)
+        queue[waiting] = None
+        self._droppable[isinstance(waiting.event, KEPT_LONGEST)][waiting] = None
+        if self._behind > OVERLOAD_BEHIND * MOST:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        for droppable in self._droppable:
+            if droppable:
+                oldest, _ = droppable.popitem(last=False)
+                del self._queues[oldest.subject][oldest]
+                self._count(oldest.handler, -1)
+                self._drop(oldest.event, oldest.handler)
+                return
+
+    def _drop(self, event: Event, handler: Registered) -> None:
+        if self._dropped == 0:
+            log.error(
+                "handlers are too far behind: the oldest notifications are dropped, first %s of %s",
+                event_name(event),
+                handler.name,
+            )
+        self._dropped += 1
 
     def _spawn(self, work: Coroutine[Any, Any, None], event: Event) -> None:
         self._tasks.add(asyncio.get_running_loop().create_task(work, name=f"on_{event_name(event)}"))
@@ -179,12 +248,14 @@ class Dispatcher:
         if task is not None:
             self._tasks.discard(task)
 
-    async def _run_in_turn(self, key: Hashable, queue: deque[tuple[Event, Registered]]) -> None:
+    async def _run_in_turn(self, subject: Hashable, queue: Queue) -> None:
         try:
             while queue:
-                await self._run(*queue.popleft())
+                waiting, _ = queue.popitem(last=False)
+                del self._droppable[isinstance(waiting.event, KEPT_LONGEST)][waiting]
+                await self._run(waiting.event, waiting.handler)
         finally:
-            self._queues.pop(key, None)
+            self._queues.pop(subject, None)
             self._forget(asyncio.current_task())
 
     async def _run_alone(self, event: Event, handler: Registered) -> None:
@@ -201,6 +272,7 @@ class Dispatcher:
         except Exception as error:
             self._failed(event, error, handler.name)
         finally:
+            self._count(handler, -1)
             if handler.decides:
                 self._decided(event)
 
@@ -211,11 +283,7 @@ class Dispatcher:
                 await handler.handler(argument)  # type: ignore[misc]
             return
         pool = self._decide if handler.decides else self._notify
-        self._count_waiting(1)
-        try:
-            await asyncio.get_running_loop().run_in_executor(pool, handler.handler, argument)
-        finally:
-            self._count_waiting(-1)
+        await asyncio.get_running_loop().run_in_executor(pool, handler.handler, argument)
 
     def _failed(self, event: Event, error: Exception, name: str) -> None:
         if self._owner is not None:
@@ -234,13 +302,23 @@ class Dispatcher:
         if self._owner is not None:
             self._owner.handlers_done(event)
 
-    def _count_waiting(self, change: int) -> None:
-        self._waiting += change
-        limit = OVERLOAD_WAITING // 2 if self._shedding else OVERLOAD_WAITING
-        shedding = self._waiting > limit
+    def _count(self, handler: Registered, change: int) -> None:
+        if handler.on_loop:
+            self._on_loop += change
+        else:
+            self._behind += change
+        part = 2 if self._shedding else 1
+        shedding = self._behind > OVERLOAD_BEHIND // part or self._on_loop > OVERLOAD_ON_LOOP // part
         if shedding != self._shedding and self._owner is not None:
             self._shedding = shedding
-            self._owner.overloaded(shedding)
+            self._tell_load(self._owner)
+
+    def _tell_load(self, owner: HandlerOwner) -> None:
+        if self._shedding:
+            self._dropped = 0
+        elif self._dropped:
+            log.error("%d notifications were dropped while handlers were behind", self._dropped)
+        owner.overloaded(self._shedding)
 
 
 def _unwrapped(handler: Handler) -> Any:
@@ -265,7 +343,7 @@ def _subject(event: Event) -> Hashable:
         return event.request
     if isinstance(event, CallEvent):
         return event.call
-    if isinstance(event, RecordEvent):
+    if isinstance(event, (RecordEvent, IncomingCallRefused)):
         return "records"
     if isinstance(event, ChatMessageEvent):
         return event.message if isinstance(event, ChatMessageReceived) else "messages"

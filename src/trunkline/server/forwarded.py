@@ -21,8 +21,20 @@ __all__ = ["forwarding"]
 MAX_DIVERSIONS = 10
 """Parties that are told of; the oldest are left out."""
 
-REASONS = {0: "unconditional", 408: "no-answer", 480: "unavailable", 486: "user-busy", 600: "user-busy"}
-"""Why a call goes elsewhere, by the status of the placing before; any other failure is `unavailable`."""
+REASONS = {
+    0: "unconditional",
+    300: "deflection",
+    301: "unconditional",
+    302: "unconditional",
+    305: "unconditional",
+    380: "deflection",
+    408: "no-answer",
+    480: "unavailable",
+    486: "user-busy",
+    600: "user-busy",
+}
+"""Why a call goes elsewhere, by the status of the placing before; any other failure is `unavailable`. A phone that sends all its calls
+on answers 301 or 302 (RFC 5806 §4: `unconditional`); 300 and 380 leave the choice of another way to somebody (`deflection`)."""
 
 
 def forwarding(

@@ -30,6 +30,7 @@ from trunkline.events import (
     ChatMessageTimeout,
     Event,
     IncomingCall,
+    IncomingCallRefused,
     LineDown,
     LineMessagesWaiting,
     LineRegisterFailed,
@@ -49,6 +50,7 @@ from trunkline.events import (
     TransferTimeout,
     UnregisterUser,
 )
+from trunkline.hearing_events import QualityLow, QualityRestored, SpeechStarted, SpeechStopped
 from trunkline.messaging.message import ChatMessage
 from trunkline.server.registrar import RegisterRequest
 
@@ -136,6 +138,8 @@ class Handlers:
     """A session exists."""
     on_incoming_call = On[CallSession](IncomingCall)
     """A call waits for a decision; the handler is given the call itself."""
+    on_incoming_call_refused = On[IncomingCallRefused](IncomingCallRefused)
+    """An INVITE was refused of which no session was made."""
     on_call_session_connecting = On[CallSessionConnecting](CallSessionConnecting)
     """A provisional response on a channel that is being placed."""
     on_call_session_connected = On[CallSessionConnected](CallSessionConnected)
@@ -164,5 +168,13 @@ class Handlers:
     """A transfer failed; the call goes on."""
     on_transfer_timeout = On[TransferTimeout](TransferTimeout)
     """Nobody answered in time to whom a call was to be transferred; the call goes on."""
+    on_speech_started = On[SpeechStarted](SpeechStarted)
+    """A party began to speak, in a call that asked for it by `watch_speech`."""
+    on_speech_stopped = On[SpeechStopped](SpeechStopped)
+    """It has stopped."""
+    on_quality_low = On[QualityLow](QualityLow)
+    """The sound of a direction fell below `quality_alarm_mos`."""
+    on_quality_restored = On[QualityRestored](QualityRestored)
+    """It is good again."""
     on_call_recorded = On[CallRecorded](CallRecorded)
     """The record of a session that is over: who, whom, how long, why it ended, how it sounded."""

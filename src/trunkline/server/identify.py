@@ -58,6 +58,8 @@ class Stranger:
 
     status: int
     reason: str
+    lines: tuple[str, ...] = ()
+    """Those that it may be for, where it comes from a provider of ours."""
 
 
 Identified = Caller | Unproven | Stranger
@@ -138,7 +140,8 @@ class Identifier:
             return _from_line(candidates[0], request)
         by_number = [line for line in candidates if _is_called(line, request.message)]
         if len(by_number or candidates) != 1:
-            return Stranger(404, "Several lines are at this source, and none has this number")
+            names = tuple(line.name for line in candidates)
+            return Stranger(404, "Several lines are at this source, and none has this number", names)
         return _from_line((by_number or candidates)[0], request)
 
 

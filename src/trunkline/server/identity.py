@@ -6,6 +6,7 @@ fields that are no identity, `forwarded` those that say whom the call was meant 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ __all__ = ["ANONYMOUS", "Said", "is_anonymous", "over_line", "to_phone"]
 
 ANONYMOUS = NameAddr(Uri("sip", "anonymous", "anonymous.invalid"), "Anonymous")
 """RFC 3323 §4.1.1.3."""
+
+_TELEPHONE = re.compile(r"\+?[0-9*#().-]*[0-9][0-9*#().-]*")
+"""RFC 3966 §3, without parameters."""
 
 PRIVATE = ("Privacy", "id")
 """RFC 3325 §9.3: the provider keeps what we assert from everybody whom it does not trust."""
@@ -63,8 +67,7 @@ def over_line(settings: LineSettings, placing: Placing, *, from_line: LineSettin
     number = placing.dial_number
     if not placing.emergency:
         number = rewritten(number, settings.dialled_out, settings.country)
-    params: list[tuple[str, str | None]] = [("user", "phone")] if settings.user_phone else []
-    uri = Uri("sip", number, settings.aor_domain, settings.domain_port, params)
+    uri = Uri("sip", number, settings.aor_domain, settings.domain_port, _marks(settings, number))
     remote = NameAddr(uri.replace(port=None))
     headers = [
         *_privacy(settings, placing),
@@ -102,9 +105,16 @@ def to_phone(
 def _from(settings: LineSettings, placing: Placing, *, anonymous: bool) -> NameAddr:
     domain = settings.from_domain or settings.aor_domain
     if anonymous:
-        return NameAddr(Uri("sip", settings.username, domain)) if settings.anonymous_from == "account" else ANONYMOUS
+        account = Uri("sip", settings.username, domain, None, _marks(settings, settings.username))
+        return NameAddr(account) if settings.anonymous_from == "account" else ANONYMOUS
     user = settings.username if settings.from_user == "account" else _caller_number(settings, placing)
-    return NameAddr(Uri("sip", user, domain), placing.caller_name or settings.display_name or None)
+    uri = Uri("sip", user, domain, None, _marks(settings, user))
+    return NameAddr(uri, placing.caller_name or settings.display_name or None)
+
+
+def _marks(settings: LineSettings, user: str) -> list[tuple[str, str | None]]:
+    """RFC 3261 §19.1.1: `user=phone` says that the user part is a telephone number, which a name must not be called."""
+    return [("user", "phone")] if settings.user_phone and _TELEPHONE.fullmatch(user) else []
 
 
 def _caller_number(settings: LineSettings, placing: Placing) -> str:
@@ -121,7 +131,8 @@ def _privacy(settings: LineSettings, placing: Placing) -> Iterator[Pair]:
 
 
 def _identities(settings: LineSettings, placing: Placing, *, anonymous: bool) -> Iterator[Pair]:
-    uri = Uri("sip", _caller_number(settings, placing), settings.from_domain or settings.aor_domain)
+    number = _caller_number(settings, placing)
+    uri = Uri("sip", number, settings.from_domain or settings.aor_domain, None, _marks(settings, number))
     name = None if anonymous else placing.caller_name or settings.display_name or None
     address = str(NameAddr(uri, name))
     kept = settings.anonymous_identity if anonymous else "all"

@@ -69,12 +69,15 @@ def caller_of_line(settings: LineSettings, message: Message) -> Caller:
 
 
 def caller_of_user(user: User, message: Message) -> Caller:
-    """Who calls from a user's phone: one of the numbers that the user may show, or else the user's name."""
+    """Who calls from a user's phone: one of the numbers that the user may show, or else the user's name.
+
+    The display name is the configured one; only a user who has none is believed what his phone writes.
+    """
     claims = [claim for header in CLAIMS for claim in addresses(message, header)] + [message.from_]
     permitted = (own for claim in claims for own in user.numbers if same_number(own, _user(claim.uri)))
     from_ = message.from_
     shown = "" if _is_anonymous(from_) else from_.display_name
-    return Caller(shown or user.display_name, next(permitted, user.name), anonymous=_hidden(message))
+    return Caller(user.display_name or shown or "", next(permitted, user.name), anonymous=_hidden(message))
 
 
 def _hidden(message: Message) -> bool:

@@ -144,6 +144,7 @@ class Line:
                 self.settings.codecs,
                 credentials=self.credentials,
                 media_timeout_s=self.settings.media_timeout_s,
+                quality_alarm_mos=self.settings.quality_alarm_mos,
                 accept_token=self.token,
                 reliable=self.settings.reliable,
                 srtp=self.settings.srtp,

@@ -36,6 +36,7 @@ from trunkline.server.line_outbound import (
     service_route,
 )
 from trunkline.server.line_states import TABLE, Action, Happening, LineState
+from trunkline.server.server_health import Standing
 from trunkline.sip.endpoint import Endpoint, Flow, Message, NameAddr, Uri
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.resolver import ResolutionError
@@ -164,22 +165,28 @@ class LineRegistration:
 
     def server_changed(self) -> None:
         """The line has moved to another server, or a better one is up: the registration moves there at once."""
-        if self._line.state is LineState.REGISTERED:
+        if self._line.state is LineState.REGISTERED or self._fell_silent:
             self._happened(Happening.START)
-        else:
-            self.server_recovered()
 
-    def server_recovered(self, flow: Flow | None = None) -> None:
-        """A server that was down is up: there is no need to wait for the end of the back-off from silence.
+    def server_recovered(self, flow: Flow, before: Standing) -> None:
+        """A server is up again: there is no need to wait for the end of the back-off from silence.
 
-        Where it is the one that granted the registration it may have lost it with everything else, and is asked soon.
+        Where it was down, and is the one that granted the registration, it may have lost it with everything else, and is asked
+        soon. One that was in doubt alone may be silent to REGISTER and nothing else: it is asked again, but not in a loop.
         """
-        failure = self._line.last_failure
-        if self._line.state is LineState.WAITING and failure is not None and not failure.status:
+        if before is not Standing.DOWN:
+            if self._fell_silent and (self._line.next_attempt_in_s or 0.0) > OUTAGE.second_s:
+                self._arm(OUTAGE.second_s * (1 + OUTAGE.jitter * (2 * self._random.random() - 1)))
+        elif self._fell_silent:
             self._happened(Happening.START)
-        elif self._line.state is LineState.REGISTERED and flow is not None and self._is_ours(flow):
+        elif self._line.state is LineState.REGISTERED and self._is_ours(flow):
             # pings take it down and up again, so that this is rare; many lines of it do not ask together
             self._arm(RECONNECT_S * self._random.random())
+
+    @property
+    def _fell_silent(self) -> bool:
+        failure = self._line.last_failure
+        return self._line.state is LineState.WAITING and failure is not None and not failure.status
 
     def server_down(self, flow: Flow) -> None:
         """A server answers no pings: a connection to it that seems to be open is dead (RFC 5626 §4.4.1)."""

@@ -94,8 +94,8 @@ class LineServer:
         """Called when the standing of a server may have changed."""
         self.on_down: Callable[[Flow], None] = lambda flow: None
         """Called when pings have taken a server down."""
-        self.on_recovered: Callable[[Flow], None] = lambda flow: None
-        """Called when a server that was down is up again."""
+        self.on_recovered: Callable[[Flow, Standing], None] = lambda flow, before: None
+        """Called when a server that was doubtful or down is up again, and with which of the two it was."""
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
@@ -252,8 +252,8 @@ class LineServer:
             self.reconsider()
             if after is Standing.DOWN:
                 self.on_down(server.flow)
-            elif before is Standing.DOWN and after is Standing.UP:
-                self.on_recovered(server.flow)
+            elif after is Standing.UP:
+                self.on_recovered(server.flow, before)
 
     def _switch(self, server: _Server, reason: str) -> None:
         before, self._current = self._current, server

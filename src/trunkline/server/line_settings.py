@@ -122,7 +122,7 @@ class LineSettings:
     from_domain: str | None = None
     """The domain of From where it is not `domain`."""
     user_phone: bool = False
-    """Whether called numbers are marked `user=phone` (RFC 3261 §19.1.1)."""
+    """Whether telephone numbers are marked `user=phone` (RFC 3261 §19.1.1): in Request-URI, To, From and the identity headers."""
     asserted_identity: bool = False
     """Whether the caller's number goes out in P-Asserted-Identity (RFC 3325), for providers that trust us with it."""
     preferred_identity: bool = False
@@ -169,6 +169,8 @@ class LineSettings:
     """Calls a second that are placed over it; None for no limit."""
     media_timeout_s: float = 0.0
     """Silence after which its calls count as lost, 0 for never; as the server's unless the option is given."""
+    quality_alarm_mos: float = 0.0
+    """MOS below which the sound of its calls is told to be low, 0 for never; as the server's unless the option is given."""
     session_expires_s: int = 1_800
     """How long its calls last unless they are refreshed (RFC 4028), 0 for no timers; as the server's unless given."""
     min_se_s: int = 90

@@ -41,6 +41,7 @@ class Neighbourhood:
         addresses: Knows what is ours.
         authenticator: Verifies users.
         realm: Of the users' addresses.
+        mint_token: Makes user parts of Contacts.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Neighbourhood:
         authenticator: Authenticator,
         *,
         realm: str,
+        mint_token: Callable[[], str],
     ) -> None:
         self._users = users
         self._registrar = registrar
@@ -59,6 +61,7 @@ class Neighbourhood:
         self._addresses = addresses
         self._authenticator = authenticator
         self._realm = realm
+        self._mint_token = mint_token
 
     def has_user(self, name: str) -> bool:
         """Whether there is such a user."""
@@ -78,8 +81,8 @@ class Neighbourhood:
         return bool(self._registrar.bindings(user))
 
     def contact(self, flow: Flow) -> str:
-        """Our Contact value for a peer on `flow`."""
-        return self._addresses.contact(flow, Party(PeerType.USER, "", ()), "trunkline")
+        """Our Contact value for a peer on `flow`, with node and worker in its user part."""
+        return self._addresses.contact(flow, Party(PeerType.USER, "", ()), self._mint_token())
 
     def proven_user(self, request: RequestReceived) -> str | None:
         """The user whose password a request proves; None after it has been challenged."""

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from trunkline.errors import ListenError
 from trunkline.events import (
     AttemptFailed,
+    CallRecorded,
     CallSessionClosed,
     CallSessionConnected,
     CallSessionCreated,
@@ -29,6 +30,7 @@ from trunkline.events import (
     RegisterUserSuccess,
     UnregisterUser,
 )
+from trunkline.hearing_events import QualityLow
 from trunkline.server.config import parse_url
 from trunkline.trace.recorder import Entry, Happened, Recorder
 
@@ -41,6 +43,7 @@ LOOP_PATIENCE_S = 5.0
 """How long an answer waits for the loop; after that it says that the loop is held, and nothing else of now."""
 
 SETUP_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120)
+MOS = (1.5, 2, 2.5, 3, 3.25, 3.5, 3.75, 4, 4.1, 4.2, 4.3, 4.4)
 DURATION_S = (1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400)
 
 SIP_TOTALS = ("received", "sent", "retransmitted", "malformed", "flood_dropped", "shed")
@@ -81,6 +84,19 @@ class Metrics:
             buckets=DURATION_S,
             registry=registry,
         )
+        self._mos = Histogram(
+            "trunkline_call_mos",
+            "MOS of each leg of a call by the E-model, by the direction (received from the party, or sent to it) and the scale.",
+            ["direction", "scale"],
+            buckets=MOS,
+            registry=registry,
+        )
+        self._low = Counter(
+            "trunkline_quality_low",
+            "How often a direction of a call's leg fell below its quality_alarm_mos.",
+            ["channel", "direction"],
+            registry=registry,
+        )
         self._users = Counter(
             "trunkline_user_registrations", "What became of users' registrations.", ["outcome"], registry=registry
         )
@@ -97,6 +113,8 @@ class Metrics:
             CallSessionCreated: self._created,
             CallSessionConnected: self._connected,
             CallSessionClosed: self._closed,
+            CallRecorded: lambda now_s, event: self._recorded(event),
+            QualityLow: lambda now_s, event: self._low.labels(event.channel.name.lower(), event.direction).inc(),
             AttemptFailed: lambda now_s, event: self._attempts.labels(
                 event.channel.name.lower(), str(event.status)
             ).inc(),
@@ -158,6 +176,13 @@ class Metrics:
             self._setup.observe(now_s - created_s)
             self._connected_s[event.call.id] = now_s
 
+    def _recorded(self, event: CallRecorded) -> None:
+        for side in (event.record.zero, event.record.one):
+            for direction, key in (("received", "mos"), ("sent", "remote_mos")):
+                mos = side.get(key)
+                if isinstance(mos, float):
+                    self._mos.labels(direction, str(side.get("mos_scale"))).observe(mos)
+
     def _closed(self, now_s: float, event: CallSessionClosed) -> None:
         call = event.call
         self._created_s.pop(call.id, None)
@@ -203,6 +228,12 @@ def _standing(running: Running) -> Iterator[Metric]:
     states = Tally(call.state.value for call in running.exchange.sessions)
     yield _labelled("trunkline_sessions", "Sessions that are not over, by state.", "state", states)
     yield GaugeMetricFamily("trunkline_contacts", "Contacts that are registered.", len(running.registrar))
+    refused = CounterMetricFamily(
+        "trunkline_incoming_calls_refused", "INVITEs of which no session was made.", labels=["peer", "status"]
+    )
+    for (peer, status), count in sorted(running.refusals.counts.items()):
+        refused.add_metric([peer, str(status)], count)
+    yield refused
     yield from _lines(running)
     sip = running.sip_counters
     totals = CounterMetricFamily("trunkline_sip_messages", "SIP messages, by what became of them.", labels=["kind"])

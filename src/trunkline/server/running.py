@@ -33,8 +33,10 @@ from trunkline.server.metrics import Metrics
 from trunkline.server.platform import MediaOptions, Platform, SipOptions
 from trunkline.server.policy import ChallengePolicy
 from trunkline.server.ports import listen_error
+from trunkline.server.quality_watch import QualityWatch
 from trunkline.server.rate import SourceRate
 from trunkline.server.recovery import Recovery
+from trunkline.server.refusals import Refusals
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import EmergencyCalls, Routing
@@ -149,7 +151,15 @@ class Running:
             stop_timeout_s=settings.stop_timeout_s,
             timers=SessionTimes(settings.session_expires_s, settings.min_se_s),
         )
-        directory = Neighbourhood(users, self.registrar, routing, self.addresses, authenticator, realm=settings.realm)
+        directory = Neighbourhood(
+            users,
+            self.registrar,
+            routing,
+            self.addresses,
+            authenticator,
+            realm=settings.realm,
+            mint_token=self._driver.mint_token,
+        )
         self.messaging = Messaging(
             self.endpoint,
             settings,
@@ -172,14 +182,25 @@ class Running:
         """What Prometheus reads; None where the option names no address."""
         self._call_records = CallRecords(
             emit,
-            lambda: dispatcher.handles(CallRecorded),
+            lambda: dispatcher.handles(CallRecorded) or self.metrics is not None,
             store=store,
             keep_days=settings.call_records_days,
             now_s=lambda: self.endpoint.now_s,
             wall_clock=wall_clock,
         )
+        self.quality_watch = QualityWatch(emit, lambda: self.exchange.sessions)
+        """Tells whose sound becomes bad."""
         self.exchange.on_over = self._call_records.session_over
         self.exchange.when_up(self._call_records.session_up)
+        self.refusals = Refusals(
+            emit,
+            self._call_records.refused,
+            has_lines=lambda: len(self.lines) > 0,
+            mint_id=self._driver.mint_token,
+            now_s=lambda: self.endpoint.now_s,
+            wall_clock=wall_clock,
+        )
+        self.exchange.on_refused = self.refusals.refused
         self._unchallenged = {
             method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
         }
@@ -228,6 +249,7 @@ class Running:
         if snapshot is not None and self._recovery is not None:
             self._recovery.start(snapshot.dialogs)
         self._call_records.start()
+        self.quality_watch.start()
 
     async def stop(self) -> None:
         """End the calls, unregister the lines, write what waits, close everything."""
@@ -247,6 +269,7 @@ class Running:
             if self.store is not None:
                 last_first.push_async_callback(self.store.close)
             last_first.callback(self._call_records.close)
+            last_first.callback(self.quality_watch.close)
             last_first.callback(self.media.detach)
             last_first.callback(self.endpoint.detach)
             last_first.callback(self.registrar.close)
@@ -409,8 +432,8 @@ class Running:
         elif isinstance(found, Unproven):
             self._authenticator.challenge(request)
         else:
-            log.info("INVITE from %s refused: %d %s", request.flow.remote[0], found.status, found.reason)
             self.endpoint.respond(request.tx, found.status, found.reason)
+            self.refusals.unknown(request, found)
 
     def _flow(self, event: FlowOpened | FlowClosed) -> None:
         if isinstance(event, FlowClosed):

@@ -220,8 +220,9 @@ class SipServer(Originating):
             name: The user part of its address and its digest login.
             stored: Keep it in the store, so that it is there after a restart without being added again.
             options: Those of `UserOptions`: `password`, `display_name`, `codecs`, `max_contacts`, `media_timeout_s`,
-                `reliable`, `srtp`, `srtp_in_clear`, `session_expires_s`, `min_se_s`, `follow_redirects`, `rtcp_mux`,
-                `large_over_tcp`, and `numbers`, the caller ids that its phones may show besides its name.
+                `quality_alarm_mos`, `reliable`, `srtp`, `srtp_in_clear`, `session_expires_s`, `min_se_s`,
+                `follow_redirects`, `rtcp_mux`, `large_over_tcp`, and `numbers`, the caller ids that its phones may show
+                besides its name.
 
         Raises:
             ConfigurationError: An option is wrong, the name is taken, or it is to be stored and there is no store.

@@ -152,10 +152,10 @@ class AttemptRecord:
     """Where it was sent: address, port and transport."""
     started_at: float
     ended_at: float | None
-    """When its answer or failure came; None where the session ended first."""
+    """When its answer or failure came, or it was cancelled; None while it goes on."""
     answered: bool
     status: int
-    """The SIP status that ended it, 0 where it was given up."""
+    """The SIP status that ended it, 487 where it was cancelled; 0 while it goes on."""
     reason: str
     """In words."""
 
@@ -192,9 +192,10 @@ class CallRecord:
     """When the caller was answered (or the callee of a dialled call); None where that never was."""
     closed_at: float
     closed_reason: str
-    """As `ClosedReason`, in small letters; in the file "" while the call is up."""
+    """As `ClosedReason`, in small letters; `refused` for an INVITE that made no session; in the file "" while the call is up."""
     status: int
-    """The SIP status of the failure that ended it; 0 where it was answered."""
+    """The SIP status of what it failed of: of a placing, else what the caller was told; 487 where it was given up, 408 where an
+    answered session was lost, 500 where a handler raised; 0 where it did not fail."""
     reason: str
     """That failure in words."""
     zero: Json

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from _trunkline import Heard, LegForeign, LegSilent, LegStatistics, MediaEvent, PcmSink, PcmSource
+from _trunkline import Heard, LegForeign, LegSilent, LegStatistics, MediaEvent, PcmSink, PcmSource, SoundChanged
+from trunkline.media.sound import Sound
 
 __all__ = ["VirtualLeg", "VirtualMedia"]
 
@@ -29,6 +30,8 @@ class VirtualLeg:
     part: dict[str, Any] = field(default_factory=dict)
     tone_hz: float | None = None
     digits: str = ""
+    attended: bool = False
+    """Whether somebody hears what its audio is made of."""
 
 
 class NothingCarried:
@@ -162,6 +165,26 @@ class VirtualMedia:
 
     def listen(self, leg: int) -> None:
         """Nothing is heard here."""
+
+    def attend(self, leg: int, wanted: bool) -> None:
+        """Note who is attended to."""
+        if leg in self.legs:
+            self.legs[leg].attended = wanted
+
+    def sound(
+        self,
+        leg: int,
+        sound: Sound,
+        *,
+        age_s: float = 0.0,
+        frequency_hz: float = 0.0,
+        ended_dbm0: float = -20.0,
+    ) -> None:
+        """As if a leg that is attended to had begun to hear another kind of sound, `age_s` seconds ago."""
+        if leg in self.legs and self.legs[leg].attended:
+            self._events.append(SoundChanged(leg, sound, age_s, frequency_hz, ended_dbm0))
+            if self._wake is not None:
+                self._wake()
 
     def heard(self, leg: int) -> Heard:
         """Audio does not cross a network in memory."""

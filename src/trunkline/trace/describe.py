@@ -9,6 +9,7 @@ import dataclasses
 import re
 from enum import Enum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from trunkline.events import (
     CallEvent,
@@ -20,6 +21,9 @@ from trunkline.events import (
     TransferTimeout,
 )
 from trunkline.explanation import Explanation
+
+if TYPE_CHECKING:
+    from trunkline.storage.records import CallRecord
 
 __all__ = ["describe", "event_name", "fields_of"]
 
@@ -55,7 +59,7 @@ def fields_of(event: Event) -> dict[str, str | int | float]:
     """The event's plain fields by name, those that say something; a call by its number."""
     fields: dict[str, str | int | float] = {}
     if isinstance(event, CallRecorded):
-        return {"call": event.record.id, "reason": event.record.closed_reason, "talk_s": event.record.talk_s}
+        return _recorded(event.record)
     if isinstance(event, CallEvent):
         fields["call"] = event.call.id
     for item in dataclasses.fields(event):
@@ -68,6 +72,14 @@ def fields_of(event: Event) -> dict[str, str | int | float]:
         fields |= {"status": event.outcome.status, "reason": _plain(event.outcome.reason)}
     elif isinstance(event, TransferRequested):
         fields["to"] = _plain(event.request.uri)
+    return fields
+
+
+def _recorded(record: CallRecord) -> dict[str, str | int | float]:
+    fields: dict[str, str | int | float] = {"call": record.id, "reason": record.closed_reason, "talk_s": record.talk_s}
+    if record.explanation:
+        said = [str(record.explanation.get(part, "")) for part in ("problem", "advice")]
+        fields |= {"status": record.status, "explanation": _plain("; ".join(filter(None, said)))}
     return fields
 
 

@@ -26,6 +26,7 @@ PACKAGES = {
     "linphonec": "linphone-cli",
     "tcpdump": "tcpdump",
     "sngrep": "sngrep",
+    "espeak-ng": "espeak-ng",
     "libspandsp.so.2": "libspandsp2",
     "libsrtp2.so.1": "libsrtp2-1",
 }
@@ -39,6 +40,7 @@ SUITES = {
     "linphone": (*NAMESPACE, "linphonec"),
     "pcap": ("tcpdump",),  # tests/trace reads a trace file with it
     "hep": ("sngrep", "tcpdump"),  # a capture server, and what reads its file
+    "espeak": ("espeak-ng",),  # tests/server/test_hearing.py has phones speak by it
     "srtp": ("libsrtp2.so.1",),  # tests/media/test_srtp.py has it protect and unprotect
     "spandsp": ("libspandsp.so.2",),  # crates/media/tests/oracle.rs compares codecs with it
 }

@@ -180,7 +180,15 @@ class MixedWorld:
 
     async def rest(self) -> None:
         """Wait until everything is as at the start; AssertionError says what is left."""
-        await counting.rest(self.count, self._start, self._census, within_s=REST_S)
+        try:
+            await counting.rest(self.count, self._start, self._census, within_s=REST_S)
+        except AssertionError as error:
+            lines = {
+                line.name: f"{line.unusable_reason}, next attempt in {line.next_attempt_in_s} s"
+                for line in self.server.lines
+                if not line.usable
+            }
+            raise AssertionError(f"{error}; lines: {lines}") from None
         record: Any = self.server.recorder
         record._entries.clear()
 

@@ -59,6 +59,8 @@ pub enum Command {
     Play { target: u64, source: Box<Source> },
     /// Take what is heard from a leg or a room.
     Fill { target: u64, sink: Box<Sink> },
+    /// Tell what a leg's audio is made of, or no longer.
+    Attend { leg: u64, wanted: bool },
     /// End either.
     EndStream { target: u64, stream: u64 },
     /// Fall silent: the call ended while Python was busy.

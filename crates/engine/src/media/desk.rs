@@ -7,6 +7,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use trunkline_media::audio::feed::Feed;
 use trunkline_media::audio::room::{Member, Part, Room};
 use trunkline_media::audio::{MAX_FRAME_SAMPLES, Pcm};
+use trunkline_media::hearing::{Change, Listener};
 
 use super::streams::{Drawn, Side, Sink, Source};
 
@@ -71,12 +72,13 @@ pub struct Desk {
     pub line: Option<Line>,
     sources: Vec<Source>,
     sinks: Vec<Sink>,
+    listener: Option<Box<Listener>>,
 }
 
 impl Desk {
     /// Whether anything wants to hear the peer.
     pub fn hears(&self) -> bool {
-        self.line.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
+        self.line.is_some() || self.listener.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
     }
 
     /// Whether anything wants to speak to the peer.
@@ -86,7 +88,24 @@ impl Desk {
 
     /// Whether it is of no use.
     pub fn is_empty(&self) -> bool {
-        self.line.is_none() && self.sources.is_empty() && self.sinks.is_empty()
+        self.line.is_none() && self.sources.is_empty() && self.sinks.is_empty() && self.listener.is_none()
+    }
+
+    /// Listen to what the peer's audio is made of, from now on or no longer.
+    pub fn attend(&mut self, wanted: bool) {
+        if wanted != self.listener.is_some() {
+            self.listener = wanted.then(Box::default);
+        }
+    }
+
+    /// The level of the last frame that was listened to.
+    pub fn level_dbm0(&self) -> Option<f64> {
+        self.listener.as_ref().map(|listener| listener.level_dbm0())
+    }
+
+    /// What the listener tells of this frame.
+    pub fn judge(&mut self, frame: &Pcm) -> Option<Change> {
+        self.listener.as_mut()?.hear(frame)
     }
 
     /// Play a source.

@@ -1,7 +1,7 @@
 //! The bounded queue of events to Python: workers push, `drain` takes, the eventfd is readable while any wait.
 //!
 //! When it is full a worker keeps what must not be lost: a failed leg is told later, a silent one after another timeout; a latched address
-//! is not told (the statistics show it).
+//! is not told (the statistics show it), nor is a change of sound.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,10 +10,12 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use trunkline_media::hearing::Change;
+
 use super::wake::Wake;
 
 /// What happened on a leg.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Nothing acceptable arrived for the silence timeout while the peer was to send.
     Silent {
@@ -45,6 +47,13 @@ pub enum Event {
         source: u64,
         /// All of it was played; else it was ended, or what it was played to.
         complete: bool,
+    },
+    /// What a leg hears is of another kind now.
+    Sound {
+        /// Which.
+        leg: u64,
+        /// What it was and is.
+        change: Change,
     },
     /// Sinks that wake have new frames, one event for all of them.
     Frames,

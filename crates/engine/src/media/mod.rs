@@ -283,6 +283,11 @@ impl Engine {
         self.0.tell(leg, Command::Listen { leg })
     }
 
+    /// Tell by [`Event::Sound`] what a leg's audio is made of, from now on or no longer. What is relayed is heard and goes on.
+    pub fn attend(&self, leg: u64, wanted: bool) -> io::Result<()> {
+        self.0.tell(leg, Command::Attend { leg, wanted })
+    }
+
     /// What a leg heard since it was last asked; waits for the worker. `None` for an unknown leg.
     ///
     /// # Errors

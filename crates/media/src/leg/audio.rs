@@ -26,6 +26,14 @@ pub(super) struct Audio {
     event_until: Time,
     /// The codec had nothing to send last time.
     paused: bool,
+    /// By the buffers of ears that are gone.
+    discarded_before: u64,
+}
+
+/// What came too late for an ear's buffer, or was thrown away by it.
+fn discarded(ear: &Ear) -> u64 {
+    let buffer = ear.statistics().buffer;
+    buffer.late + buffer.skipped
 }
 
 impl Audio {
@@ -37,6 +45,17 @@ impl Audio {
         if let Some(mouth) = &mut self.mouth {
             mouth.configure(send, ptime_ms);
         }
+    }
+
+    /// Packets that came too late to be heard, over all ears that there were.
+    pub(super) fn discarded(&self) -> u64 {
+        self.discarded_before + self.ear.as_deref().map_or(0, discarded)
+    }
+
+    /// How long the buffer holds packets; `None` without an ear.
+    pub(super) fn buffer_ms(&self) -> Option<f64> {
+        let ear = self.ear.as_deref()?;
+        Some(ear.statistics().buffer.depth.as_secs_f64() * 1000.0)
     }
 
     pub(super) fn hear(&mut self, now: Time, codec: &Codec, packet: &rtp::Packet<'_>) {
@@ -62,6 +81,7 @@ impl Leg {
     /// Begin or cease to decode what arrives.
     pub fn set_ear(&mut self, on: bool) {
         if on != self.audio.ear.is_some() {
+            self.audio.discarded_before = self.audio.discarded();
             self.audio.ear = on.then(Box::default);
             self.arrange();
         }

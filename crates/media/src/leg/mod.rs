@@ -117,14 +117,24 @@ pub struct Statistics {
     pub bytes_sent: u64,
     /// Lost on the way to us (RFC 3550 A.3).
     pub packets_lost: u64,
+    /// How often packets in a row were missing: with the loss it tells how long the bursts are.
+    pub loss_bursts: u64,
+    /// Too late for the jitter buffer, or thrown away by it, while the leg had one.
+    pub packets_discarded: u64,
     /// Interarrival jitter (RFC 3550 A.8).
     pub jitter_ms: f64,
+    /// How long the jitter buffer holds packets now; `None` without one.
+    pub buffer_ms: Option<f64>,
     /// From strangers, malformed, of payload types not agreed; and frames of the linked leg whose codec this side did not agree to.
     pub packets_refused: u64,
     /// Lost on the way to them, by their reports.
     pub remote_packets_lost: Option<u32>,
+    /// Interarrival jitter at them, by their reports.
+    pub remote_jitter_ms: Option<f64>,
     /// By their reports.
     pub round_trip_ms: Option<f64>,
+    /// The level of the last 20 ms, while somebody attends to what is heard; the engine's to fill in.
+    pub level_dbm0: Option<f64>,
     /// Where the peer was found to send from.
     pub latched: Option<SocketAddr>,
 }
@@ -395,10 +405,18 @@ impl Leg {
             packets_sent: self.outbound.packets() + self.udptl_sent,
             bytes_sent: self.outbound.octets() + self.udptl_sent_bytes,
             packets_lost: self.reception.lost(),
+            loss_bursts: self.reception.gaps(),
+            packets_discarded: self.audio.discarded(),
             jitter_ms: self.reception.jitter_ms(),
+            buffer_ms: self.audio.buffer_ms(),
             packets_refused: self.refused,
             remote_packets_lost: self.remote.lost,
+            remote_jitter_ms: self
+                .remote
+                .jitter
+                .map(|units| f64::from(units) * 1000.0 / f64::from(self.outbound.clock_rate().max(1))),
             round_trip_ms: self.remote.round_trip_ms,
+            level_dbm0: None,
             latched: self.latch.latched(),
         }
     }

@@ -33,7 +33,10 @@ impl Worker {
             Command::Listen { leg } => self.with(now, leg, |slot, _| slot.leg.listen()).unwrap_or(()),
             // Whoever asked may have stopped waiting.
             Command::Heard { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, now| slot.leg.heard(now)))),
-            Command::Statistics { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, _| slot.leg.statistics()))),
+            Command::Statistics { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, _| Statistics {
+                level_dbm0: slot.desk.as_ref().and_then(|desk| desk.level_dbm0()),
+                ..slot.leg.statistics()
+            }))),
             Command::OpenRoom { room } => {
                 self.meetings.push(Meeting::new(room));
                 self.schedule_tick(now);
@@ -48,6 +51,9 @@ impl Worker {
             Command::Line { leg, line } => self.set_line(now, leg, line.map(|line| *line)),
             Command::Play { target, source } => self.play(now, target, *source),
             Command::Fill { target, sink } => self.fill(now, target, *sink),
+            Command::Attend { leg, wanted } => {
+                self.at_desk(now, leg, |desk| desk.attend(wanted));
+            }
             Command::EndStream { target, stream } => self.end_stream(now, target, stream),
             Command::Stop { leg } => self.with(now, leg, |slot, now| slot.leg.stop(now)).unwrap_or(()),
             Command::Close { leg, reply } => drop(reply.try_send(self.close(now, leg))),

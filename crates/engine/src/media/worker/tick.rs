@@ -155,7 +155,10 @@ impl Worker {
 
     fn hear(&mut self, at: Time, tick: u64, place: usize) {
         self.current = Some(place);
-        let Some(Some(Slot { leg, desk: Some(desk), .. })) = self.slots.get_mut(place) else {
+        let Some(Some(Slot {
+            id, leg, desk: Some(desk), ..
+        })) = self.slots.get_mut(place)
+        else {
             return;
         };
         if !desk.hears() {
@@ -163,6 +166,10 @@ impl Worker {
         }
         leg.hear(at, &mut self.frame);
         self.audible |= desk.heard(tick, &self.frame);
+        if let Some(change) = desk.judge(&self.frame) {
+            let leg = *id;
+            self.tell(Event::Sound { leg, change });
+        }
     }
 
     fn speak(&mut self, now: Time, tick: u64, place: usize) {
