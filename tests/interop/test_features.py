@@ -1,4 +1,4 @@
-"""What else trunks and their parties do: 3xx, T.38, INFO, identity and privacy, several servers. SIPp insists on every message."""
+"""What else trunks and their parties do: 3xx, 488, T.38, INFO, identity and privacy, several servers. SIPp insists on every message."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def test_a_redirection_of_sipp_behind_kamailio_is_followed(site: StartSite) -> N
     here.provider(follow_redirects=1)
     alice, mobile = here.sipp(), here.handset()
     answering = mobile.start("callee_redirects", mobile.server, calls=2, refers_to=OTHER)
+    calling = alice.start("caller", here.pbx.at(alice.inside), dials=MOBILE, pause_ms=300, challenge=401)
+    calling.wait_successful()
+    answering.wait_successful()
+    here.pbx.wait_idle()
+    assert here.pbx.story()[-1] == "closed hangup"
+
+
+def test_an_offer_that_sipp_refuses_with_488_is_met_with_g711_alone(site: StartSite) -> None:
+    here = site()
+    here.provider(codecs=["G722", "PCMU", "PCMA"])
+    alice, mobile = here.sipp(), here.handset()
+    answering = mobile.start("callee_picky", mobile.server, calls=2)
     calling = alice.start("caller", here.pbx.at(alice.inside), dials=MOBILE, pause_ms=300, challenge=401)
     calling.wait_successful()
     answering.wait_successful()
