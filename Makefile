@@ -35,7 +35,7 @@ build: $(VENV)/.built ## build the extension and install trunkline into .venv
 demo: build ## a provider, a server and two phones on loopback: both calls of the tutorial, checked by ear
 	$(BIN)/trunkline demo
 
-test: peers lint types rust unit fuzz-short ## install what the tests need and run everything
+test: peers lint types docs rust unit fuzz-short ## install what the tests need and run everything
 	@$(BIN)/python -m tests.skipped
 
 unit: build ## the Python tests; those with real SIP programs mostly wait, so they run beside the others
@@ -73,8 +73,11 @@ peers: ## install the SIP programs that the tests call (Debian packages; needs r
 bench: build ## signalling and relay cost beside Kamailio and a bare relay
 	bench/run
 
-docs: build ## the documentation, warnings as errors
+$(VENV)/.docs: $(VENV)/.tools pyproject.toml
 	$(BIN)/pip install --quiet --group docs
+	touch $@
+
+docs: build $(VENV)/.docs ## the documentation, warnings as errors
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
 fuzz: $(VENV)/.tools ## fuzz each parser for FUZZ_SECONDS

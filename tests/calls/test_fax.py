@@ -6,6 +6,8 @@ import pytest
 
 from tests.calls.house import House, on_the_network
 from tests.calls.test_accept import connected
+from tests.calls.test_session_timer import SHORT, refreshes
+from tests.calls.test_session_timer import connected as refreshed
 from trunkline.calls.session import CallSession
 from trunkline.sip.description import FaxAttributes
 from trunkline.testing.call import CallRefused
@@ -62,5 +64,40 @@ def test_a_fax_that_the_other_side_refuses_leaves_audio() -> None:
         assert [udptl for udptl, _ in modes(house, call)] == [False, False]
         await at_alice.hold()
         assert at_bob.remote_holds == ["sendonly"]
+
+    on_the_network(scenario)
+
+
+@pytest.mark.parametrize("asking", [0, 1])
+@pytest.mark.parametrize("takes_update", [True, False])
+def test_a_session_that_we_refresh_during_a_fax_stays_a_fax(asking: int, takes_update: bool) -> None:
+    async def scenario(house: House) -> None:
+        at_alice, at_bob, call = await refreshed(house, alice=SHORT, bob=SHORT)
+        calls = [at_alice, at_bob]
+        for each in calls:
+            each.agent.fax = THEIRS
+        if not takes_update:
+            at_alice.agent.refuse_inside["UPDATE"] = 405
+        await calls[asking].offer_fax()
+        assert call.zero.describer is not None
+        described, seen = call.zero.describer.local, len(at_alice.requests)
+        across = len(at_bob.requests)
+        await house.settle(400)
+        assert call.closed_reason is None
+        ports = [(each.agent.address, each.leg.port) for each in calls]
+        assert modes(house, call) == [(True, ports[0]), (True, ports[1])]
+        if takes_update:
+            assert refreshes(house, at_alice, "UPDATE") >= 7
+            assert len(at_alice.requests) == seen
+        else:
+            repeated = at_alice.requests[seen:]
+            assert len(repeated) >= 7
+            assert {request.body for request in repeated} == {described}
+            assert described is not None
+            assert b"m=image" in described
+        # nothing of it crosses
+        assert len(at_bob.requests) == across
+        await calls[1 - asking].reoffer("sendrecv")
+        assert [udptl for udptl, _ in modes(house, call)] == [False, False]
 
     on_the_network(scenario)

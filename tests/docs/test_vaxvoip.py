@@ -1,30 +1,26 @@
-"""Each row of "Coming from VaxVoIP": what it names exists, takes these arguments, and has that value."""
+"""Each row of "Coming from VaxVoIP" is carried out: what it names is used and takes effect, and its events are told."""
 
 from __future__ import annotations
 
-import inspect
 import re
-from typing import Any
+from pathlib import Path
 
 import pytest
+from tests.docs import tidings
+from tests.docs.moves import MOVES, perform
 from tests.docs.stage import DOCS
+from tests.docs.witness import Witness, literals
 
 import trunkline
-from trunkline import CallSession, ChatMessage, RegisterRequest, SipServer, errors
-from trunkline.server.config import LineOptions, ServerSettings, UserOptions
+from trunkline import CallFailed, CallSession, PeerType, SipServer, errors
+from trunkline.testing import VirtualNetwork
 
 PAGE = (DOCS / "vaxvoip.rst").read_text()
 SERVER = SipServer(realm="pbx.example")
 
-OWNERS: dict[str, type[Any]] = {
-    "server": SipServer,
-    "call": CallSession,
-    "request": RegisterRequest,
-    "message": ChatMessage,
-}
-OPTIONS: dict[str, type[Any]] = {"SipServer": ServerSettings, "add_user": UserOptions, "add_line": LineOptions}
-
 # fmt: off
+assert tidings  # fills in `MOVES`
+
 THERE = (
     "Initialize", "UnInitialize", "OpenNetworkUDP", "OpenNetworkTCP", "OpenNetworkTLS", "SetListenPortRangeRTP",
     "SetNetworkMediaRTP", "AddNetworkRouteSIP", "AddNetworkRouteRTP", "SetUserAgentName", "SetSessionNameSDP",
@@ -61,37 +57,34 @@ ROWS = [row for table in ("methods", "events", "constants") for row in rows(tabl
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row[0][:40]) for row in ROWS])
-def test_what_a_row_names_exists(row: tuple[str, str]) -> None:
-    literals = [name for name in re.findall(r"``(.+?)``", row[1]) if not name.startswith("async with")]
-    assert literals
-    for literal in literals:
-        check(literal)
+def test_a_row_names_something(row: tuple[str, str]) -> None:
+    assert literals(row[1])
 
 
-def check(literal: str) -> None:
-    constant = re.fullmatch(r"(\w+)\.([A-Z_]+) = (\d+)", literal)
-    if constant:
-        kind, member, value = constant.groups()
-        assert int(getattr(trunkline, kind)[member]) == int(value)
-        return
-    called = re.fullmatch(r"(?:(\w+)\.)?(\w+)(?:\((.*)\))?", literal)
-    assert called, literal
-    owner, name, arguments = called.groups()
-    if owner is None and name.startswith("on_"):
-        assert callable(getattr(SERVER, name))
-    elif owner is None:
-        assert hasattr(trunkline, name)
-        assert_arguments(getattr(trunkline, name), name, arguments)
-    else:
-        assert_arguments(getattr(OWNERS[owner], name), name, arguments)
+@pytest.mark.parametrize("row", [pytest.param(row, id=row[0][:40]) for row in ROWS])
+def test_a_row_does_what_it_says(
+    row: tuple[str, str], monkeypatch: pytest.MonkeyPatch, virtual_network: VirtualNetwork, tmp_path: Path
+) -> None:
+    there, here = row
+    witness = Witness(here, monkeypatch, virtual_network, tmp_path)
+    perform(there, witness)
+    assert witness.missing() == []
 
 
-def assert_arguments(function: Any, name: str, arguments: str | None) -> None:
-    named = re.findall(r"(\w+)=", arguments or "")
-    known = set(inspect.signature(function).parameters) if named else set()
-    if name in OPTIONS:
-        known |= {field.alias or key for key, field in OPTIONS[name].model_fields.items()}
-    assert set(named) <= known, f"{name} has no {set(named) - known}"
+def test_every_row_has_its_scenario_and_every_scenario_its_row() -> None:
+    assert [there for there, _ in ROWS] == list(dict.fromkeys(there for there, _ in ROWS))
+    assert {there for there, _ in ROWS} == set(MOVES)
+
+
+def test_a_witness_misses_what_was_not_used(monkeypatch: pytest.MonkeyPatch, virtual_network: VirtualNetwork) -> None:
+    row = "``SipServer(realm=, user_agent=)``, ``server.start()``, ``on_call_session_closed``, ``PeerType.USER = 0``, ``CallFailed``"
+    witness = Witness(row, monkeypatch, virtual_network, Path())
+    trunkline.SipServer(realm="pbx.example")
+    assert witness.missing() == literals(row)
+    trunkline.SipServer(realm="pbx.example", user_agent="x")
+    witness.saw(PeerType.USER)
+    witness.saw(CallFailed(486, "Busy Here"))
+    assert witness.missing() == ["server.start()", "on_call_session_closed"]
 
 
 def test_no_row_is_lost_in_parsing() -> None:

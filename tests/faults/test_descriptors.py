@@ -29,7 +29,7 @@ def test_without_descriptors_new_calls_get_503_and_those_that_are_up_go_on(tmp_p
                 async with Phone("alice", "secret of alice", at, realm="pbx.example") as alice:
                     await alice.register()
                     pairs: list[Pair] = []
-                    refused: list[int] = []
+                    refused: list[tuple[int, str | None]] = []
                     while not refused:
                         assert len(pairs) < MOST_CALLS
                         near = alice.dial(MOBILE)
@@ -42,10 +42,11 @@ def test_without_descriptors_new_calls_get_503_and_those_that_are_up_go_on(tmp_p
                             await waiting
                             pairs.append((near, answering.result()))
                         except CallRefused as error:
-                            refused.append(error.status)
+                            after = error.message.header("Retry-After") if error.message is not None else None
+                            refused.append((error.status, after))
                         finally:
                             answering.cancel()
-                    assert refused == [503]
+                    assert refused == [(503, "5")]
                     assert len(pairs) >= 2
                     for near, far in (pairs[0], pairs[-1]):
                         near.play_tone(440.0)

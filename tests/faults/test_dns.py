@@ -1,81 +1,90 @@
-"""DNS is gone: the name server answers nothing, real sockets all around."""
+"""DNS is gone for hours: the name servers answer nothing, in virtual time, with all timers as they are by default."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.faults.talking import hears, talk
-from tests.server.world import ACCOUNT, MOBILE, REALM
-from trunkline.server.back_off import Schedule
-from trunkline.server.server import SipServer
-from trunkline.sip.resolver import CachingResolver, DnsLookup
-from trunkline.testing import Fault, Itsp, NameServer, Phone, Zone
+from tests.faults.talking import Pair
+from tests.server.world import ACCOUNT, MOBILE, PROVIDER, World, world
+from trunkline.events import CallSessionFailed
+from trunkline.testing import CallRefused, Fault, Phone, VirtualNetwork, Zone
+from trunkline.testing.clock import run
+from trunkline.testing.itsp import Account
 
-HERE = "127.0.0.1"
-PATIENCE_S = 30.0
 OTHER = "15550000"
+GONE_S = 3 * 3600.0
+WITHIN_S = 36.0
 
 
-@contextlib.asynccontextmanager
-async def served(zone: Zone, folder: Path) -> AsyncIterator[tuple[SipServer, Itsp]]:
-    (folder / "resolv.conf").write_text(f"nameserver {HERE}\n")
-    async with NameServer(zone) as names, Itsp({ACCOUNT: "line secret", OTHER: "line secret"}) as itsp:
-        for name in ("itsp", "other"):
-            zone.add(f"_sip._udp.{name}.example", "SRV", f"10 0 {itsp.port} one.{name}.example.")
-            zone.add(f"one.{name}.example", "A", HERE)
-        lookup = DnsLookup(hosts=folder / "none", resolv_conf=folder / "resolv.conf", port=names.port)
-        resolver = CachingResolver(lookup, asyncio.get_running_loop().time, timeout_s=0.5)
-        server = SipServer(realm=REALM, listen=[f"udp://{HERE}:0"], resolver=resolver, stop_timeout_s=0.2)
-        server.add_user("alice", password="secret of alice")
-        server.add_line("itsp", username=ACCOUNT, password="line secret", server="itsp.example", domain=itsp.realm)
-        server.on_incoming_call(lambda call: call.accept(to_line="itsp"))
-        try:
-            async with server:
-                await itsp.wait_registered(ACCOUNT, PATIENCE_S)
-                yield server, itsp
-        finally:
-            await resolver.close()
+async def connect(at: World, alice: Phone) -> Pair:
+    """A call, up."""
+    near = alice.dial(MOBILE)
+    far = await at.itsp.next_call()
+    far.answer()
+    await near.wait_answered()
+    return near, far
 
 
-@pytest.mark.timeout(90)
-def test_dns_that_is_gone_stops_no_known_line_and_a_new_one_waits_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # a registration that failed for want of an address is tried again after 2 s, 30 s and so on: here always after one
-    monkeypatch.setattr("trunkline.server.line_registration.OUTAGE", Schedule(first_s=1.0, second_s=1.0, limit_s=1.0))
+def provider_of_two_names() -> Zone:
+    zone = Zone()
+    for name in ("itsp", "other"):
+        zone.add(f"_sip._udp.{name}.example", "SRV", f"10 0 5060 one.{name}.example.")
+        zone.add(f"one.{name}.example", "A", PROVIDER)
+    return zone
 
+
+def add_other(at: World) -> None:
+    at.itsp.accounts[OTHER] = Account(OTHER, "line secret")
+    at.server.add_line(
+        "other", username=OTHER, password="line secret", server="other.example", domain=at.itsp.realm, expires_s=600
+    )
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("gone_s", [20.0, 300.0, GONE_S, GONE_S + 12.0, GONE_S + 24.0])
+def test_dns_that_is_gone_stops_no_known_line_and_a_new_one_registers_soon_after_it_is_back(gone_s: float) -> None:
     async def main() -> None:
-        zone = Zone(ttl_s=1, negative_ttl_s=1)
-        async with (
-            served(zone, tmp_path) as (server, itsp),
-            Phone("alice", "secret of alice", server.local_address(), realm=REALM) as alice,
-        ):
-            await alice.register()
-            standing = await talk(alice, itsp, MOBILE)
+        zone = provider_of_two_names()
+        async with world(
+            VirtualNetwork(3), line={"server": "itsp.example", "expires_s": 600}, resolver=zone.resolver()
+        ) as at:
+            through = ["itsp"]
+            at.server.on_incoming_call(lambda call: call.accept(to_line=through[-1]))
+            alice = await at.phone("alice")
+            standing = await connect(at, alice)
             zone.fault = Fault.DEAD
-            account = itsp.accounts[ACCOUNT]
-            before = account.registrations
-            server.add_line("other", username=OTHER, password="line secret", server="other.example", domain=itsp.realm)
-            # longer than the records were good for
-            await asyncio.sleep(2.0)
-            assert await hears(standing)
-            near, far = await talk(alice, itsp, MOBILE)
-            assert await hears((near, far))
+            before = at.itsp.accounts[ACCOUNT].registrations
+            add_other(at)
+            for _ in range(4):
+                await asyncio.sleep(gone_s / 4)
+                # a new line cannot be used, and says so at once or when the lookup is given up
+                through.append("other")
+                with pytest.raises(CallRefused) as refused:
+                    await alice.dial(MOBILE).wait_answered(30)
+                # the failure is 503, and what a phone hears of a line's 503 is 500 (RFC 3261 §16.7)
+                assert refused.value.status == 500
+                assert [failed.status for failed in at.events_of(CallSessionFailed)][-1] == 503
+                through.pop()
+                # a known one can
+                near, far = await connect(at, alice)
+                near.hangup()
+                await far.wait_ended()
+            assert not at.server.line("other").registered
+            assert at.server.line("itsp").registered
+            if gone_s > 600:
+                assert at.itsp.accounts[ACCOUNT].registrations >= before + int(gone_s / 600)
+            zone.fault = Fault.NONE
+            await at.itsp.wait_registered(OTHER, WITHIN_S)
+            await asyncio.sleep(1)
+            through.append("other")
+            near, far = await connect(at, alice)
             near.hangup()
             await far.wait_ended()
-            server.register_line("itsp")
-            async with asyncio.timeout(PATIENCE_S):
-                while account.registrations == before:
-                    await asyncio.sleep(0.02)
-            assert not server.line("other").registered
-            zone.fault = Fault.NONE
-            await itsp.wait_registered(OTHER, PATIENCE_S)
+            assert [call.ended for call in standing] == [None, None]
             standing[0].hangup()
             await standing[1].wait_ended()
+            await alice.stop()
 
-    asyncio.run(main())
+    run(main())

@@ -60,3 +60,9 @@ def test_every_make_target_has_a_help_line() -> None:
     listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = {line.split()[0] for line in listed.splitlines()}
     assert {"demo", "test", "lint", "types", "bench", "docs", "fuzz"} <= targets
+
+
+def test_make_test_builds_the_documentation() -> None:
+    needed = re.search(r"^test: (.*?) ##", (ROOT / "Makefile").read_text(), re.M)
+    assert needed
+    assert {"docs", "lint", "types", "unit"} <= set(needed[1].split())

@@ -8,6 +8,16 @@ from pathlib import Path
 INTEROP = Path(__file__).resolve().parents[1] / "interop"
 PEERS = ["SIPp", "Kamailio", "baresip", "Linphone"]
 
+FEATURES = {
+    "REGISTER", "calls both ways", "TCP", "CANCEL", "hold and resume by re-INVITE", "hold by UPDATE", "hold by `inactive`",
+    "100rel and PRACK", "session timers: 422", "session timers: refreshed by the peer", "session timers: refreshed by us",
+    "INVITE and re-INVITE without description", "early media", "digits", "blind transfer", "attended transfer", "REFER taken",
+    "INVITE with Replaces sent", "MESSAGE", "lamps", "presence", "PUBLISH", "message waiting", "T.38 by re-INVITE",
+    "INFO with a body", "3xx followed", "identity", "finding servers", "Service-Route", "outbound", "multipart bodies",
+    "488 met with another offer", "RTP and RTCP on one port", "SRTP", "behind a NAT", "fifty calls at once",
+}  # fmt: skip
+"""How the row of each feature begins that trunkline has and a real program could show; a new one is added here first."""
+
 
 def table() -> list[list[str]]:
     section = (INTEROP / "README.md").read_text().split("## Feature by peer", 1)[1].split("\n## ", 1)[0]
@@ -17,7 +27,7 @@ def table() -> list[list[str]]:
 def test_every_feature_has_a_test_or_a_reason_for_each_peer() -> None:
     head, _, *rows = table()
     assert head == ["feature", *PEERS]
-    assert len(rows) > 20
+    assert [name for name in sorted(FEATURES) if not any(row[0].startswith(name) for row in rows)] == []
     wrong = [
         (row[0], cell)
         for row in rows
