@@ -87,7 +87,7 @@ class Channel:
 
     # --- arriving and placing ---------------------------------------------------------------------------------------
 
-    def arrive(self, request: RequestReceived, party: Party, token: str) -> None:
+    def arrive(self, request: RequestReceived, party: Party, token: str, timer: SessionTimer) -> None:
         """Take an INVITE; one without description is offered something when it is answered.
 
         Raises:
@@ -108,7 +108,7 @@ class Channel:
             request,
             self,
             contact=contact,
-            timer=self.env.session_timer(party),
+            timer=timer,
             reliable=party.reliable,
         )
         self.stage = Stage.RINGING
