@@ -93,7 +93,7 @@ class Channel(Audible):
 
     # --- arriving and placing ---------------------------------------------------------------------------------------
 
-    def arrive(self, request: RequestReceived, party: Party, token: str) -> None:
+    def arrive(self, request: RequestReceived, party: Party, token: str, timer: SessionTimer) -> None:
         """Take an INVITE; one without description is offered something when it is answered.
 
         Raises:
@@ -114,7 +114,7 @@ class Channel(Audible):
             request,
             self,
             contact=contact,
-            timer=self.env.session_timer(party),
+            timer=timer,
             reliable=party.reliable,
         )
         self.incoming.dialog.over_tcp = party.large_over_tcp

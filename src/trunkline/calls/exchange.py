@@ -273,7 +273,7 @@ class Exchange:
             # RFC 3261 §21.4.15
             return 421, [("Require", "100rel")], "reliable provisional responses are not supported"
         try:
-            call.course.zero.arrive(request, party, party.accept_token or call.token)
+            call.course.zero.arrive(request, party, party.accept_token or call.token, timer)
         except DialogError as error:
             return error.status, (), error.reason
         except NegotiationError as error:

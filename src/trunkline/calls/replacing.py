@@ -118,7 +118,8 @@ def _pick_up(course: Course, called: Channel, newcomer: Channel, party: Party) -
 def _arrive(newcomer: Channel, request: RequestReceived, party: Party, course: Course) -> tuple[int, Headers] | None:
     """Give the INVITE to its channel; or the status and headers to refuse it with."""
     try:
-        newcomer.arrive(request, party, party.accept_token or course.call.token)
+        token = party.accept_token or course.call.token
+        newcomer.arrive(request, party, token, newcomer.env.session_timer(party))
     except DialogError as error:
         return error.status, ()
     except NegotiationError as error:

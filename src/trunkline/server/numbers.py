@@ -136,8 +136,10 @@ def rewritten(number: str, rules: Iterable[NumberRule], country: str = "") -> st
     """
     if not number or len(number) > MAX_NUMBER:
         return number
-    rule = next((rule for rule in rules if rule.applies(number)), None)
-    return number if rule is None else rule.apply(number, country) or number
+    for rule in rules:
+        if rule.applies(number):
+            return rule.apply(number, country) or number
+    return number
 
 
 def in_full(number: str, country: str = "") -> str:

@@ -245,8 +245,11 @@ class Endpoint:
     def pump(self) -> None:
         """Dispatch the events that wait. A handler that raises costs its own event only."""
         events = self._driver.drain()
-        for first in range(0, len(events), BATCH):
-            self._pump(events[first : first + BATCH])
+        if len(events) <= BATCH:
+            self._pump(events)
+        else:
+            for first in range(0, len(events), BATCH):
+                self._pump(events[first : first + BATCH])
         if self._quiet and not self.open_transactions:
             self._tell_quiet()
 
