@@ -175,6 +175,27 @@ def test_a_wrong_password_is_not_hammered_and_takes_the_line_out_of_routing() ->
     house(scenario, House)
 
 
+def test_credentials_that_were_good_are_offered_once_more_soon() -> None:
+    async def scenario(h: House) -> None:
+        line = h.add()
+        await h.say(401, CHALLENGE)
+        await h.grant(600)
+        for expected in (LineState.WAITING, LineState.REFUSED):  # the second time in a row they are refused
+            await h.say(401, CHALLENGE)
+            began = h.now
+            await h.say(401, CHALLENGE)
+            assert line.state is expected
+        assert h.now - began < 1
+        assert 240 <= (line.next_attempt_in_s or 0.0) <= 360
+        waits = [each.retry_in_s for each in h.events if isinstance(each, LineRegisterFailed)]
+        assert 2 <= waits[0] <= 2.2
+        await h.say(401, CHALLENGE)
+        await h.grant(600)
+        assert stands(line)[1]
+
+    house(scenario, House)
+
+
 def test_credentials_refused_for_a_day_are_offered_a_few_dozen_times() -> None:
     async def scenario(h: House) -> None:
         line = h.add()

@@ -92,6 +92,8 @@ class LineRegistration:
         self._asked: Flow | None = None
         self._outages = BackOff(OUTAGE, random)
         self._refusals = BackOff(REFUSED, random)
+        self._accepted = False
+        """The provider has taken our credentials, and not refused them since."""
         self._wanted_s = line.settings.expires_s
         self._asked_s = self._wanted_s
         self._call_id = endpoint.driver.mint_call_id()
@@ -313,6 +315,7 @@ class LineRegistration:
         self._line.counters.registrations += 1
         self._line.server.note_success(flow)
         self._line.server.use(flow)
+        self._accepted = True
         self._outages.reset()
         self._refusals.reset()
         self._happened(Happening.GRANTED)
@@ -332,7 +335,17 @@ class LineRegistration:
             self._try_elsewhere(found, flow)
         else:
             self._line.server.note_success(flow)
-            self._failed(found)
+            self._failed(self._forgiven(found))
+
+    def _forgiven(self, failure: LineFailure) -> LineFailure:
+        """The first 401 after a success is tried again soon: a provider that was restarted meanwhile knows no nonce of before.
+
+        It challenges anew without saying `stale` (RFC 3261 §22.3), just as it does where the password is wrong.
+        """
+        accepted, self._accepted = self._accepted, False
+        if not accepted or failure.status not in (401, 407):
+            return failure
+        return replace(failure, kind=Happening.FAILED, retry_after_s=OUTAGE.first_s)
 
     def _try_elsewhere(self, failure: LineFailure, flow: Flow) -> None:
         """A server is silent, unreachable or answers 503: the next one, until all were tried (RFC 3263 §4.3)."""
