@@ -494,6 +494,39 @@ class PresenceDocument:
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
+@final
+class MessageCounts:
+    """How many messages of one class a mailbox has, as its owner counts them; frozen."""
+
+    @property
+    def message_class(self) -> str: ...  # "voice-message", "fax-message", … (RFC 3458 §3.2, RFC 3938)
+    @property
+    def new(self) -> int: ...
+    @property
+    def old(self) -> int: ...
+    @property
+    def urgent_new(self) -> int: ...  # of the new ones; 0 where the sender does not say
+    @property
+    def urgent_old(self) -> int: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class MailboxSummary:
+    """What a body of type application/simple-message-summary says (RFC 3842 §5.2), read within bounds; frozen."""
+
+    @staticmethod
+    def parse(body: bytes) -> MailboxSummary: ...  # SipParseError where it does not say whether something waits
+    @property
+    def waiting(self) -> bool: ...
+    @property
+    def account(self) -> str: ...  # a URI, unchecked; "" for none
+    @property
+    def counts(self) -> tuple[MessageCounts, ...]: ...  # each class once; without those whose counts cannot be read
+    def of(self, message_class: str) -> MessageCounts | None: ...  # whatever its case
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 # --- the SIP endpoint ------------------------------------------------------------------------------------------------------------------
 
 @final

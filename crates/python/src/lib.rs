@@ -6,6 +6,7 @@ mod digest;
 mod endpoint;
 mod fields;
 mod flow;
+mod mailbox_summary;
 mod media;
 mod parts;
 mod pidf;
@@ -28,6 +29,7 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     digest::register(module)?;
     sdp::register(module)?;
     pidf::register(module)?;
+    mailbox_summary::register(module)?;
     endpoint::register(module)?;
     media::register(module)?;
     streams::register(module)?;

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod endpoint;
 pub mod flow;
 pub mod header;
+pub mod mailbox_summary;
 pub mod message;
 pub mod multipart;
 pub mod nonce;

@@ -28,6 +28,6 @@ pub use rack::RAck;
 pub(crate) use rack::parse_rseq;
 pub use reason::Reason;
 pub use replaces::Replaces;
-pub(crate) use text::{has_bare_nul, is_token, trim, unquote};
+pub(crate) use text::{has_bare_nul, head_and_body, is_token, trim, unfolded_lines, unquote};
 pub use text::{leading_integer, parse_integer, split_list, without_params};
 pub use via::Via;

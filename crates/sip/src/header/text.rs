@@ -127,3 +127,35 @@ fn list_item_length(text: &str) -> usize {
     }
     text.len()
 }
+
+/// The head and the rest of a part of a body: at the first empty line, which may be its first.
+pub(crate) fn head_and_body(part: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    while let Some(rest) = part.get(at..).filter(|rest| !rest.is_empty()) {
+        let end = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1);
+        if matches!(rest.get(..end), Some(b"\r\n" | b"\n")) {
+            return (part.get(..at).unwrap_or_default(), rest.get(end..).unwrap_or_default());
+        }
+        at += end;
+    }
+    (part, &[])
+}
+
+/// The header lines of such a head, folded ones joined; `None` where there are more than `max_lines` or one exceeds `max_bytes`.
+pub(crate) fn unfolded_lines(head: &str, max_lines: usize, max_bytes: usize) -> Option<Vec<String>> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in head.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
+        match lines.last_mut() {
+            Some(last) if line.starts_with([' ', '\t']) => {
+                last.push(' ');
+                last.push_str(trim(line));
+            }
+            _ if line.is_empty() => {}
+            _ => lines.push(line.to_owned()),
+        }
+        if lines.len() > max_lines || lines.last().is_some_and(|last| last.len() > max_bytes) {
+            return None;
+        }
+    }
+    Some(lines)
+}
