@@ -672,7 +672,7 @@ class Traced:
     time_s: float
     sent: bool
     flow: Flow
-    data: bytes
+    data: bytes  # SRTP keys starred out (RFC 4568 §9.2); digests are as they are
 
 Event = (
     RequestReceived

@@ -14,6 +14,7 @@ pub mod message;
 pub mod multipart;
 pub mod nonce;
 pub mod pidf;
+pub mod redaction;
 pub mod sdp;
 pub mod stream;
 pub mod time;

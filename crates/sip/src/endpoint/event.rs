@@ -156,7 +156,7 @@ pub enum Event {
         sent: bool,
         /// The path it took.
         flow: Flow,
-        /// The bytes.
+        /// The bytes, SRTP keys starred out.
         data: Bytes,
     },
 }
