@@ -666,6 +666,19 @@ class Shed:
     malformed: int
 
 @final
+class ChallengeIgnored:
+    """INVITEs of a stranger were challenged, and nobody there came back with credentials within 4 s.
+
+    Told of one source every 30 s at most, and of 8 sources in that time: a sample, whatever comes in.
+    """
+
+    message: Message
+    """One of them."""
+    flow: Flow
+    count: int
+    """How many the source (an IPv6 source by its /64) sent since it was told last."""
+
+@final
 class Traced:
     """A message as it went over the wire, retransmissions and Rust's own answers included; only while tracing is on."""
 
@@ -688,6 +701,7 @@ Event = (
     | FlowOpened
     | FlowClosed
     | Shed
+    | ChallengeIgnored
     | Traced
 )
 
@@ -829,8 +843,8 @@ class SipEndpoint(_EndpointCommands):
     def counters(self) -> dict[str, int]:
         """Totals and live counts.
 
-        The totals are received, sent, retransmitted, malformed, flood_dropped, shed; what is live are client_transactions,
-        server_transactions, dialogs, connections, timers, nonces (used ones, remembered until they expire).
+        The totals are received, sent, retransmitted, malformed, flood_dropped, shed, challenged (INVITEs of strangers); what is live are
+        client_transactions, server_transactions, dialogs, connections, timers, nonces (used ones, remembered until they expire).
         """
     def close(self) -> None:
         """Stop the thread and close every socket; waits for it. Idempotent."""

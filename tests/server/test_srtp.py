@@ -15,7 +15,6 @@ from trunkline.events import CallRecorded
 from trunkline.server.config import load_file
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.server import SipServer
-from trunkline.sip.endpoint import Flow
 from trunkline.storage.records import CallRecord
 from trunkline.testing import Phone, VirtualNetwork
 

@@ -19,6 +19,7 @@ from _trunkline import (
     ByeAnswered,
     Cancelled,
     Challenge,
+    ChallengeIgnored,
     ChallengeMode,
     Codec,
     Credentials,
@@ -61,6 +62,7 @@ from trunkline.sip.handlers import ClientHandler, DialogHandler, InvitingHandler
 
 __all__ = [
     "Challenge",
+    "ChallengeIgnored",
     "ChallengeMode",
     "ClientHandler",
     "Codec",
@@ -200,6 +202,7 @@ class Endpoint:
         self.on_request: Callable[[RequestReceived], None] = self._refuse
         self.on_flow: Callable[[FlowOpened | FlowClosed], None] = lambda event: None
         self.on_shed: Callable[[Shed], None] = lambda event: None
+        self.on_challenge_ignored: Callable[[ChallengeIgnored], None] = lambda event: None
         self.on_trace: Callable[[Traced], None] = lambda event: None
         self._dispatch: dict[type, Callable[[Any], None]] = {
             RequestReceived: self._request_received,
@@ -215,6 +218,7 @@ class Endpoint:
             FlowOpened: lambda event: self.on_flow(event),
             FlowClosed: lambda event: self.on_flow(event),
             Shed: lambda event: self.on_shed(event),
+            ChallengeIgnored: lambda event: self.on_challenge_ignored(event),
             Traced: lambda event: self.on_trace(event),
         }
 
