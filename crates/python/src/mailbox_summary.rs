@@ -20,7 +20,7 @@ impl PyMessageCounts {
     }
 
     #[getter]
-    fn new(&self) -> u32 {
+    fn get_new(&self) -> u32 {
         self.0.new
     }
 

@@ -6,7 +6,7 @@ use trunkline_sip::endpoint as sip;
 
 use crate::digest::PyCredentials as Credentials;
 use crate::flow::PyFlow as Flow;
-use crate::values::PyMessage as Message;
+use crate::message::PyMessage as Message;
 
 /// The handle of a request that waits for our answer; frozen.
 #[pyclass(frozen, module = "_trunkline")]
