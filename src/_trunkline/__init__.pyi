@@ -122,6 +122,18 @@ class Replaces:
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
+def read_number(text: str) -> int | None:
+    """A number of decimal digits alone, as the seconds of Expires; beyond 32 bits the largest (RFC 3261 §20.19). None for anything else."""
+
+def read_q(text: str) -> float | None:
+    """A preference between 0 and 1 with three decimals (RFC 3261 §25.1: qvalue). None for anything else."""
+
+def read_date(text: str) -> int | None:
+    """Seconds since 1970 of a Date (RFC 3261 §20.17), which is in GMT and in one form. None for anything else."""
+
+def read_sipfrag(body: bytes) -> tuple[int, str] | None:
+    """Status and reason phrase of the response that a message/sipfrag begins with (RFC 3420). None where it begins with none."""
+
 @final
 class Via:
     """One Via value; frozen (RFC 3261 §20.42, RFC 3581)."""

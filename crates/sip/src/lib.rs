@@ -16,6 +16,7 @@ pub mod nonce;
 pub mod pidf;
 pub mod redaction;
 pub mod sdp;
+pub mod sipfrag;
 pub mod stream;
 pub mod time;
 pub mod token;

@@ -78,6 +78,30 @@ pub fn parse_integer(text: &str) -> Result<u32, ParseError> {
     digits.parse().map_err(|_| ParseError::malformed("number", "too large"))
 }
 
+/// A number of decimal digits alone, as the seconds of Expires and its parameters; one beyond 32 bits is the largest (RFC 3261 §20.19).
+/// `None` where it is none.
+#[must_use]
+pub fn capped_integer(text: &str) -> Option<u32> {
+    let digits = trim(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(u32::MAX))
+}
+
+/// A preference between 0 and 1 in thousandths (RFC 3261 §25.1: qvalue); further decimals are passed over, `.5` is read as well. `None` where
+/// it is none.
+#[must_use]
+pub fn qvalue(text: &str) -> Option<u16> {
+    let (whole, decimals) = trim(text).split_once('.').unwrap_or((trim(text), ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() > 1 || !digits(whole) || !digits(decimals) || (whole.is_empty() && decimals.is_empty()) {
+        return None;
+    }
+    let digit = |byte: Option<u8>| byte.map_or(0, |byte| u16::from(byte - b'0'));
+    let decimals = decimals.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let thousandths = decimals.fold(digit(whole.bytes().next()), |sum, byte| sum * 10 + digit(Some(byte)));
+    (thousandths <= 1_000).then_some(thousandths)
+}
+
 /// The number that a field begins with, as Retry-After with its comment and parameters (RFC 3261 §20.33); one beyond 32 bits is the largest.
 /// `None` where it begins with none.
 #[must_use]
