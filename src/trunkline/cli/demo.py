@@ -40,8 +40,6 @@ TOLERANCE_HZ = 10.0
 PURE = 0.8
 """Share of the power that must lie at the tone's frequency."""
 LISTEN_S = 0.6
-PATIENCE_S = 5.0
-"""How long the first sound may take."""
 
 CALLS = ("zero", "one")
 """On which channel each call's party hangs up: alice, who placed the first and was called by the second."""
@@ -148,7 +146,7 @@ class Demo:
     async def _listen(self, alice: ScriptedCall, mobile: ScriptedCall) -> None:
         alice.play_tone(self.played.alice)
         mobile.play_tone(self.played.mobile)
-        at_alice, at_mobile = await asyncio.gather(listen(alice), listen(mobile))
+        at_alice, at_mobile = await asyncio.gather(alice.hear_sound(LISTEN_S), mobile.hear_sound(LISTEN_S))
         self._judge("alice", at_alice, self.expected.mobile)
         self._judge("the mobile", at_mobile, self.expected.alice)
 
@@ -180,14 +178,6 @@ class Demo:
             self.say(
                 "Both calls came about, each end heard the other's tone, and the events came in the tutorial's order."
             )
-
-
-async def listen(call: ScriptedCall) -> Heard:
-    """What is heard for `LISTEN_S` once there is something to hear; TimeoutError when there never is."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (await call.hear(0.2)).frequency_hz:
-            pass
-    return await call.hear(LISTEN_S)
 
 
 async def route(call: CallSession) -> None:

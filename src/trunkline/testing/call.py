@@ -288,6 +288,13 @@ class ScriptedCall(Secured):
         await asyncio.sleep(seconds)
         return self.leg.heard()
 
+    async def hear_sound(self, seconds: float = 0.5, *, timeout_s: float = 5.0) -> Heard:
+        """Wait until there is something to hear, then listen for a while; TimeoutError when there never is."""
+        async with asyncio.timeout(timeout_s):
+            while not (await self.hear(0.1)).frequency_hz:
+                pass
+        return await self.hear(seconds)
+
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     async def wait_ringing(self, timeout_s: float = 5.0) -> Message:
