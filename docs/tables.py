@@ -394,9 +394,14 @@ def _counted(numbers: Mapping[str, int], key: Callable[[str], str]) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items(), key=lambda each: -each[1]))
 
 
-def _memory(run: Figures) -> str:
-    first, last = run["memory"][0], run["memory"][-1]
-    return f"{first / 1e6:.1f} MB, {last / 1e6:.1f} MB: {last / first - 1:+.1%}"
+def _grown(name: str) -> Callable[[Figures], str]:
+    def shown(run: Figures) -> str:
+        if name not in run:
+            return "not measured"
+        first, last = run[name][0], run[name][-1]
+        return f"{first / 1e6:.1f} MB, {last / 1e6:.1f} MB: {last / first - 1:+.1%}"
+
+    return shown
 
 
 def _cpu(run: Figures) -> str:
@@ -418,7 +423,9 @@ _SHOWN: dict[str, Callable[[Figures], str]] = {
     "Requests of peers that were not": lambda run: str(run["peers"]["unanswered"]),
     "Faults": lambda run: _counted(run["peers"]["faults"], str),
     "Packets that were lost on purpose": lambda run: f"{run['peers']['packets_lost']:,}",
-    "Memory of the server after the first fifth and in the end": _memory,
+    "Memory of the server in use after the first fifth and in the end": _grown("memory_used"),
+    "The most that it had until then": _grown("memory_peak"),
+    "Memory of the server as the system counts it": _grown("memory"),
     "CPU of the server and of all peers": _cpu,
     "Left over in the end": lambda run: "nothing",
 }

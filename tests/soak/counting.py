@@ -14,11 +14,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trunkline import SipServer
 
-__all__ = ["Counts", "census", "count", "resident_bytes", "rest"]
+__all__ = ["Counts", "Memory", "census", "count", "memory", "resident_bytes", "rest"]
 
 Counts = dict[str, int]
 
@@ -88,6 +88,49 @@ def resident_bytes() -> int:
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Memory(NamedTuple):
+    """How much memory the process has, in bytes."""
+
+    resident: int
+    """As the system counts it, at rest."""
+    used: int
+    """Without the holes that the C library keeps in pages in which something lives: those depend on where the newest of it came to lie."""
+    peak: int
+    """The most that it ever was."""
+
+
+def memory() -> Memory:
+    """Measure it, with what the allocator keeps for later given back."""
+    resident = resident_bytes()
+    holes = _status_bytes("/proc/self/smaps", "Rss", of="[heap]") - _malloc_bytes()
+    return Memory(resident, resident - max(holes, 0), _status_bytes("/proc/self/status", "VmHWM"))
+
+
+class _Mallinfo(ctypes.Structure):
+    """`struct mallinfo2`, malloc.h."""
+
+    _fields_ = [(f"field{number}", ctypes.c_size_t) for number in range(10)]
+
+
+_USED = "field7"
+"""`uordblks`: what is handed out of the heap. It is one heap where MALLOC_ARENA_MAX is 1."""
+
+
+def _malloc_bytes() -> int:
+    """What the C library's allocator has handed out, without pieces that have a mapping of their own."""
+    ask = ctypes.CDLL(None).mallinfo2
+    ask.restype = _Mallinfo
+    return int(getattr(ask(), _USED))
+
+
+def _status_bytes(path: str, name: str, *, of: str = "") -> int:
+    """A number of kilobytes that the system tells; of the mapping that is called so."""
+    told = Path(path).read_text()
+    found = re.search(rf"^{name}:\s+(\d+) kB$", told[told.index(of) :], re.MULTILINE)
+    assert found is not None, f"{path} has no {name}"
+    return int(found[1]) * 1024
 
 
 def _open_files() -> Iterator[str]:
