@@ -19,7 +19,7 @@ from trunkline.sip.session_timer import SessionTimes
 if TYPE_CHECKING:
     from trunkline.calls.plan import Failed, Turns
     from trunkline.calls.session import CallSession
-    from trunkline.events import CallEvent
+    from trunkline.events import CallEvent, RecordingEvent
 
 __all__ = [
     "Addresses",
@@ -188,7 +188,7 @@ class Journal(Protocol):
 class Sink(Protocol):
     """Takes the events of calls, in order."""
 
-    def emit(self, event: CallEvent) -> None:
+    def emit(self, event: CallEvent | RecordingEvent) -> None:
         """Record the event and start the application's handlers. Returns at once; never raises."""
 
     def decision_pending(self, call: CallSession) -> bool:

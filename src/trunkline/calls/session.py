@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.calls import sound
@@ -23,6 +22,7 @@ from trunkline.calls.informing import Informing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.securing import renew_keys
+from trunkline.calls.sounding import Sounding
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType
@@ -31,7 +31,6 @@ from trunkline.errors import CallError
 if TYPE_CHECKING:
     from trunkline.calls.exchange import Exchange
     from trunkline.media.audio import Audio
-    from trunkline.media.recording import Layout, Recording
     from trunkline.media.stream import AudioStream
 
 __all__ = ["CallSession", "CallState"]
@@ -83,7 +82,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
-class CallSession(Transferring, Informing):
+class CallSession(Transferring, Informing, Sounding):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.
@@ -433,27 +432,6 @@ class CallSession(Transferring, Informing):
             CallStateError: Nobody is answered.
         """
         return await sound.playback(self._course, audio, times=times, gain=gain, exclusive=exclusive).run()
-
-    def record(self, path: Path | str, *, layout: Layout = "mono", sample_rate: int = 8000) -> Recording:
-        """Record the call to a WAV file, from `async with` or `start` to `stop` or its end; a crash leaves what was written.
-
-        The first party is recorded with all that it hears, over bridges and transfers. Audio is transcoded meanwhile, so that a
-        party with a codec that is only relayed is silence in the file.
-
-        Args:
-            path: The file; what is there is overwritten.
-            layout: "mono" mixes, "stereo" has the party left and what it hears right.
-            sample_rate: Of the file: 8000, 16000, 24000, 32000 or 48000 Hz.
-
-        Raises:
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-
-        Example:
-            async with call.record("call.wav", layout="stereo"):
-                await call.bridge(await call.dial_user("bob"))
-        """
-        return sound.recording(self._course, path, layout=layout, sample_rate=sample_rate)
 
     def audio(self, *, sample_rate: int = 16_000, ahead_frames: int = 50) -> AudioStream:
         """The first party's audio as frames of 20 ms, both ways, in `async with`; over a call what is written is mixed in.

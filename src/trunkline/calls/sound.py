@@ -1,26 +1,30 @@
 """Calls as audio: whom a session plays to, and whose audio it records.
 
-`CallSession.play` and `CallSession.record` ask here; `media.playback` and `media.recording` carry it out.
+`CallSession.play`, `CallSession.play_tone` and `CallSession.record` ask here; `media.playback` and `media.recording` carry it out.
 """
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from trunkline.calls.link import Stage
-from trunkline.errors import CallStateError
+from trunkline.errors import AudioError, CallStateError
+from trunkline.events import RecordingFailed
 from trunkline.media.audio import RATES
 from trunkline.media.engine import Leg
 from trunkline.media.playback import Playback
 from trunkline.media.recording import Layout, Recording
+from trunkline.media.recording_file import Encoding, encoding_of
 from trunkline.media.stream import AudioStream
+from trunkline.media.tones import ToneName, tone_audio
 
 if TYPE_CHECKING:
     from trunkline.calls.course import Course
     from trunkline.media.audio import Audio
 
-__all__ = ["playback", "recording", "stream"]
+__all__ = ["playback", "recording", "stream", "tone"]
 
 
 def answered_legs(course: Course) -> list[Leg]:
@@ -69,12 +73,45 @@ def stream(course: Course, *, sample_rate: int, ahead_frames: int) -> AudioStrea
     return AudioStream(course.env.media, leg, sample_rate=sample_rate, ahead_frames=ahead_frames)
 
 
-def recording(course: Course, path: Path | str, *, layout: Layout, sample_rate: int) -> Recording:
-    """What records the first party of the call, and what it hears.
+async def tone(
+    course: Course, name: ToneName, *, country: str, duration_s: float | None, gain: float, exclusive: bool
+) -> bool:
+    """Play a tone of a country's plan to everybody in the call; whether it was played until its time was over.
 
     Raises:
         CallEnded: The session is over.
         CallStateError: Nobody is answered.
+        ValueError: There is no such tone or plan, or a number is out of range.
     """
+    if duration_s is not None and duration_s <= 0:
+        raise ValueError(f"duration_s: more than 0, not {duration_s}")
+    running = playback(course, tone_audio(name, country), times=0, gain=gain, exclusive=exclusive)
+    try:
+        async with asyncio.timeout(duration_s):
+            return await running.run()
+    except TimeoutError:
+        return True
+
+
+def recording(
+    course: Course, path: Path | str, *, layout: Layout, sample_rate: int, encoding: Encoding | None
+) -> Recording:
+    """What records the first party of the call, and what it hears; a failure of it is told to the application.
+
+    Raises:
+        CallEnded: The session is over.
+        CallStateError: Nobody is answered.
+        ValueError: No such file can be written.
+    """
+    where = Path(path)
+    if layout not in get_args(Layout):
+        raise ValueError(f"layout: one of {', '.join(get_args(Layout))}, not {layout}")
+    chosen = encoding_of(where, encoding, sample_rate)
     leg = answered_legs(course)[0]
-    return Recording(course.env.media, leg, Path(path), layout=layout, sample_rate=sample_rate)
+
+    def failed(error: AudioError) -> None:
+        course.env.sink.emit(RecordingFailed(course.call, str(where), str(error)))
+
+    return Recording(
+        course.env.media, leg, where, layout=layout, sample_rate=sample_rate, encoding=chosen, on_failed=failed
+    )

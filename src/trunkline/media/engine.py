@@ -26,12 +26,14 @@ from _trunkline import (
     MediaPlan,
     PcmSink,
     PcmSource,
+    RecordingEncoder,
     SourceEnded,
     SrtpKeys,
 )
 from _trunkline import MediaEngine as NativeMediaEngine
 from _trunkline import can_transcode as native_can_transcode
 from trunkline.errors import NoMediaPorts
+from trunkline.media.recording_threads import RecordingThreads
 
 __all__ = [
     "Heard",
@@ -43,6 +45,7 @@ __all__ = [
     "NativeMediaEngine",
     "PcmSink",
     "PcmSource",
+    "RecordingEncoder",
     "can_transcode",
     "may_transcode",
     "needs_transcoding",
@@ -54,7 +57,7 @@ Address = tuple[str, int]
 T = TypeVar("T")
 
 FILE_THREADS = 4
-"""Threads that read what is played and write what is recorded."""
+"""Threads that read what is played."""
 
 
 Key = tuple[str, int, int]
@@ -327,6 +330,7 @@ class MediaEngine:
         self._sources: dict[int, Callable[[bool], None]] = {}
         self._waiting: set[Callable[[], None]] = set()
         self._files: ThreadPoolExecutor | None = None
+        self.recordings = RecordingThreads()
 
     def attach(self) -> None:
         """Start taking events on the running loop."""

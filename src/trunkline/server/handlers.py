@@ -40,6 +40,7 @@ from trunkline.events import (
     LineUnregisterSuccess,
     LineUnregisterTrying,
     LineUp,
+    RecordingFailed,
     RegisterUser,
     RegisterUserFailed,
     RegisterUserSuccess,
@@ -164,5 +165,7 @@ class Handlers:
     """A transfer failed; the call goes on."""
     on_transfer_timeout = On[TransferTimeout](TransferTimeout)
     """Nobody answered in time to whom a call was to be transferred; the call goes on."""
+    on_recording_failed = On[RecordingFailed](RecordingFailed)
+    """A recording ended early, as on a full disk; the call goes on."""
     on_call_recorded = On[CallRecorded](CallRecorded)
     """The record of a session that is over: who, whom, how long, why it ended, how it sounded."""

@@ -14,6 +14,7 @@ from trunkline.events import (
     CallEvent,
     CallRecorded,
     Event,
+    RecordingEvent,
     TransferAccepted,
     TransferFailed,
     TransferRequested,
@@ -56,7 +57,7 @@ def fields_of(event: Event) -> dict[str, str | int | float]:
     fields: dict[str, str | int | float] = {}
     if isinstance(event, CallRecorded):
         return {"call": event.record.id, "reason": event.record.closed_reason, "talk_s": event.record.talk_s}
-    if isinstance(event, CallEvent):
+    if isinstance(event, CallEvent | RecordingEvent):
         fields["call"] = event.call.id
     for item in dataclasses.fields(event):
         value = getattr(event, item.name)

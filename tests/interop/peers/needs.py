@@ -26,6 +26,8 @@ PACKAGES = {
     "linphonec": "linphone-cli",
     "tcpdump": "tcpdump",
     "sngrep": "sngrep",
+    "sox": "sox",
+    "opusdec": "opus-tools",
     "libspandsp.so.2": "libspandsp2",
     "libsrtp2.so.1": "libsrtp2-1",
 }
@@ -40,6 +42,8 @@ SUITES = {
     "pcap": ("tcpdump",),  # tests/trace reads a trace file with it
     "hep": ("sngrep", "tcpdump"),  # a capture server, and what reads its file
     "srtp": ("libsrtp2.so.1",),  # tests/media/test_srtp.py has it protect and unprotect
+    "sox": ("sox",),  # tests/media/test_recording_file.py has both read what was recorded
+    "opusdec": ("opusdec",),
     "spandsp": ("libspandsp.so.2",),  # crates/media/tests/oracle.rs compares codecs with it
 }
 
