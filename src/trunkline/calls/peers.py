@@ -70,6 +70,8 @@ class Party:
     """Whether its audio is SRTP (RFC 3711, RFC 4568)."""
     srtp_in_clear: bool = False
     """Whether SRTP keys may cross signalling that is not encrypted."""
+    music_on_hold: str = ""
+    """The path of what others hear while it holds them; "" for nothing."""
     transfer: TransferHow = "inside"
     """Whether its calls are transferred inside the server, or it is asked to by REFER."""
 

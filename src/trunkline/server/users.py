@@ -26,7 +26,7 @@ DEFAULT_CODECS = (Codec("PCMA", 8000), Codec("PCMU", 8000), Codec("telephone-eve
 DEFAULT_MAX_CONTACTS = 10
 """Phones of one user that are registered at a time."""
 
-SETTINGS = ("session_expires_s", "min_se_s", "follow_redirects", "rtcp_mux", "large_over_tcp")
+SETTINGS = ("session_expires_s", "min_se_s", "follow_redirects", "rtcp_mux", "large_over_tcp", "music_on_hold")
 """The fields that the store keeps together, as it does those of lines."""
 
 MAX_NAME = 128
@@ -72,6 +72,8 @@ class User:
     """Whether its phones are offered one port for RTP and RTCP (RFC 5761)."""
     large_over_tcp: bool = True
     """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1)."""
+    music_on_hold: str = ""
+    """The path of what others hear while one of its phones holds them; "" for nothing."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -168,6 +170,7 @@ class User:
             large_over_tcp=self.large_over_tcp,
             srtp=self.srtp,
             srtp_in_clear=self.srtp_in_clear,
+            music_on_hold=self.music_on_hold,
         )
 
     def record(self) -> UserRecord:
