@@ -28,6 +28,7 @@ from trunkline import CallFailed, PeerType, errors, events
 from trunkline.calls.failure import crossing_status
 from trunkline.calls.link import BRIDGE, SESSION, Act, End, Happening, Stage
 from trunkline.calls.plan import TABLE, Ending, Turning
+from trunkline.media.tones import PLANS, Cadence
 from trunkline.server import back_off, line_states
 from trunkline.server.config import (
     DestinationOptions,
@@ -58,6 +59,7 @@ __all__ = [
     "rule_rows",
     "soak_rows",
     "state_rows",
+    "tone_rows",
     "turn_rows",
 ]
 
@@ -178,6 +180,25 @@ def option_rows(model: type[Any]) -> list[Row]:
         kind = _kind(field.annotation) + (f", {limits}" if limits else "")
         rows.append([code(shown), kind, _default(field), documented.get(name, documented.get(shown, ""))])
     return rows
+
+
+# --- tones --------------------------------------------------------------------------------------------------------------
+
+
+def tone_rows() -> list[Row]:
+    """The tone plans: frequencies, and seconds of sound and silence in turn."""
+    rows = [["Country", "Tone", "Frequencies", "Sound and silence", "Source"]]
+    for country, plan in PLANS.items():
+        for name, cadence in plan.tones.items():
+            rows.append([code(country), code(name), *_cadence(cadence), plan.source])
+    return rows
+
+
+def _cadence(cadence: Cadence) -> tuple[str, str]:
+    frequencies = " + ".join(f"{each} Hz" for each in cadence[0].frequencies_hz)
+    if len(cadence) == 1:
+        return frequencies, "without a pause"
+    return frequencies, ", ".join(f"{burst.seconds:g} s" for burst in cadence)
 
 
 # --- events, enums, errors ------------------------------------------------------------------------------------------------
@@ -448,5 +469,6 @@ TABLES: dict[str, Callable[[str], list[Row]]] = {
     "number-rules": lambda argument: rule_rows(),
     "back-off": lambda argument: back_off_rows(),
     "soak": lambda argument: soak_rows(),
+    "tone-plans": lambda argument: tone_rows(),
 }
 """By name, as the directive `generated` has it."""

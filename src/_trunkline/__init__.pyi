@@ -986,6 +986,22 @@ class PcmSink:
         """Take up to so many samples, as int16 in the machine's order."""
 
 @final
+class RecordingEncoder:
+    """What a recording is written with: samples of two parties, side by side (`stereo`) or mixed, become bytes of a file.
+
+    `encoding`: "pcm" (16 bits, little-endian), "ulaw", "alaw", or "opus" in Ogg, whose stream has the number `serial`. ValueError for
+    another one, and for a rate that Opus does not know. Used by one thread at a time; the interpreter's lock is not held meanwhile.
+    """
+
+    def __new__(cls, encoding: str, sample_rate: int, *, stereo: bool, serial: int = 0) -> RecordingEncoder: ...
+    def begin(self) -> bytes:
+        """What the file begins with; nothing but for Opus."""
+    def encode(self, left: Buffer, right: Buffer) -> bytes:
+        """As many int16 samples of the one as of the other. Together with what came before it can be played."""
+    def end(self) -> bytes:
+        """What the file ends with; nothing but for Opus."""
+
+@final
 class LegEnd:
     """What is left of a leg that `MediaEngine.end_leg` closes."""
 

@@ -54,6 +54,8 @@ __all__ = [
     "LineUnregisterTrying",
     "LineUp",
     "RecordEvent",
+    "RecordingEvent",
+    "RecordingFailed",
     "RegisterUser",
     "RegisterUserFailed",
     "RegisterUserSuccess",
@@ -467,6 +469,25 @@ class ChatMessageTimeout(ChatMessageEvent):
     to_peer_name: str
 
 
+# --- recordings -------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEvent:
+    """Something happened to a recording of a call, which goes on; the last of it is written after the call's `closed`."""
+
+    call: CallSession
+    path: str
+    """The file."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed(RecordingEvent):
+    """A recording ended early, as on a full disk: its file holds what was written before. Its `stop` raises the same."""
+
+    reason: str
+
+
 # --- records ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -484,4 +505,6 @@ class CallRecorded(RecordEvent):
     """Each INVITE that was sent for it, and each line that was passed over, in order."""
 
 
-Event = CallEvent | IncomingCallRefused | RegistrationEvent | LineEvent | ChatMessageEvent | RecordEvent
+Event = (
+    CallEvent | IncomingCallRefused | RegistrationEvent | LineEvent | ChatMessageEvent | RecordingEvent | RecordEvent
+)

@@ -53,7 +53,13 @@ Handler = Callable[[CallSession], Awaitable[None]]
 Scenario = Callable[[ScriptedCall, Phone], Awaitable[None]]
 
 
-async def stage(handler: Handler, scenario: Scenario, *, bob_answers: bool = False) -> None:
+async def stage(
+    handler: Handler,
+    scenario: Scenario,
+    *,
+    bob_answers: bool = False,
+    configure: Callable[[SipServer], object] = lambda server: None,
+) -> None:
     """Alice's phone calls bob; the handler decides."""
     first = next(_ports)
     raised: list[BaseException] = []
@@ -67,6 +73,7 @@ async def stage(handler: Handler, scenario: Scenario, *, bob_answers: bool = Fal
 
     server = SipServer(realm=REALM, listen=["udp://127.0.0.1:0"], media_ports=(first, first + 199))
     server.on_incoming_call(guarded)
+    configure(server)
     async with server:
         server.add_user("alice", password="a")
         server.add_user("bob", password="b")

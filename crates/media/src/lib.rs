@@ -21,6 +21,7 @@ pub mod outbound;
 mod pitch;
 pub mod protect;
 pub mod random;
+pub mod recording;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;

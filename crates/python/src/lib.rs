@@ -9,6 +9,7 @@ mod flow;
 mod media;
 mod parts;
 mod pidf;
+mod recording;
 mod sdp;
 mod streams;
 mod values;
@@ -31,5 +32,6 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     endpoint::register(module)?;
     media::register(module)?;
     streams::register(module)?;
+    recording::register(module)?;
     Ok(())
 }

@@ -21,6 +21,7 @@ from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
 from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
+from trunkline.calls.music import HoldMusic
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
 from trunkline.calls.translated import translated
@@ -31,15 +32,7 @@ from trunkline.media.engine import Leg
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.early_update import EarlyUpdate
-from trunkline.sip.endpoint import (
-    Codec,
-    Flow,
-    Headers,
-    MediaPlan,
-    Message,
-    RemoteOffer,
-    RequestReceived,
-)
+from trunkline.sip.endpoint import Codec, Flow, Headers, MediaPlan, Message, RemoteOffer, RequestReceived
 from trunkline.sip.invite_session import InviteSession
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.session_timer import SessionTimer
@@ -84,6 +77,7 @@ class Channel(Audible):
         self._crossing: Crossing | None = None
         self._watched = False
         self._translated = False
+        self.music = HoldMusic()
         self.awaits_answer = False
         """Our offer went out, and the ACK of the 200 is to bring the answer."""
         self.behind = False  # the other side has agreed to something else early: this one is told when both are up
@@ -289,6 +283,7 @@ class Channel(Audible):
             learn_from=self._learn_from(plan),
             silence_timeout_s=self.party.media_timeout_s if talking else 0.0,
         )
+        HoldMusic.attend(self)
 
     def watch(self, connected: bool) -> None:
         """The session is connected, or not any more: silence counts, or rests."""
@@ -305,6 +300,7 @@ class Channel(Audible):
     def unlink(self) -> None:
         """Stop relaying; the leg stays and sends silence."""
         linked, self.link = self.link is not None, None
+        self.music.stop()
         self.watch(False)
         if self._alignment is not None:
             self._alignment.stop()

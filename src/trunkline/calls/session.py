@@ -22,7 +22,7 @@ from trunkline.calls.informing import Informing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.securing import SecuredCall
-from trunkline.calls.sound import Sounding
+from trunkline.calls.sounding import Sounding
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType

@@ -26,6 +26,7 @@ from _trunkline import (
     MediaPlan,
     PcmSink,
     PcmSource,
+    RecordingEncoder,
     SoundChanged,
     SourceEnded,
     SrtpKeys,
@@ -33,6 +34,7 @@ from _trunkline import (
 from _trunkline import MediaEngine as NativeMediaEngine
 from _trunkline import can_transcode as native_can_transcode
 from trunkline.errors import NoMediaPorts
+from trunkline.media.recording_threads import RecordingThreads
 from trunkline.media.sound import QUIET, Attendant, SoundHeard
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "NativeMediaEngine",
     "PcmSink",
     "PcmSource",
+    "RecordingEncoder",
     "can_transcode",
     "may_transcode",
     "needs_transcoding",
@@ -56,7 +59,7 @@ Address = tuple[str, int]
 T = TypeVar("T")
 
 FILE_THREADS = 4
-"""Threads that read what is played and write what is recorded."""
+"""Threads that read what is played."""
 
 
 Key = tuple[str, int, int]
@@ -359,6 +362,7 @@ class MediaEngine:
         self._sources: dict[int, Callable[[bool], None]] = {}
         self._waiting: set[Callable[[], None]] = set()
         self._files: ThreadPoolExecutor | None = None
+        self.recordings = RecordingThreads()
 
     def attach(self) -> None:
         """Start taking events on the running loop."""

@@ -41,6 +41,7 @@ from trunkline.events import (
     LineUnregisterSuccess,
     LineUnregisterTrying,
     LineUp,
+    RecordingFailed,
     RegisterUser,
     RegisterUserFailed,
     RegisterUserSuccess,
@@ -176,5 +177,7 @@ class Handlers:
     """The sound of a direction fell below `quality_alarm_mos`."""
     on_quality_restored = On[QualityRestored](QualityRestored)
     """It is good again."""
+    on_recording_failed = On[RecordingFailed](RecordingFailed)
+    """A recording ended early, as on a full disk; the call goes on."""
     on_call_recorded = On[CallRecorded](CallRecorded)
     """The record of a session that is over: who, whom, how long, why it ended, how it sounded."""

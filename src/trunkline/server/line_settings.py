@@ -195,6 +195,8 @@ class LineSettings:
     provider, by REFER, where its party is to talk to a number outside."""
     message_waiting: bool = False
     """Whether the provider is asked, by SUBSCRIBE, to tell of the voice messages that wait at its account (RFC 3842)."""
+    music_on_hold: str = ""
+    """The file that others hear while this line's party holds them; as the server's unless given, "" for nothing."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 

@@ -270,6 +270,7 @@ class Running:
                 last_first.push_async_callback(self.store.close)
             last_first.callback(self._call_records.close)
             last_first.push_async_callback(self.quality_watch.close)
+            last_first.push_async_callback(self.media.recordings.close)
             last_first.callback(self.media.detach)
             last_first.callback(self.endpoint.detach)
             last_first.callback(self.registrar.close)

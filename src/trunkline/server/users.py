@@ -26,7 +26,15 @@ DEFAULT_CODECS = (Codec("PCMA", 8000), Codec("PCMU", 8000), Codec("telephone-eve
 DEFAULT_MAX_CONTACTS = 10
 """Phones of one user that are registered at a time."""
 
-SETTINGS = ("session_expires_s", "min_se_s", "follow_redirects", "rtcp_mux", "large_over_tcp", "quality_alarm_mos")
+SETTINGS = (
+    "session_expires_s",
+    "min_se_s",
+    "follow_redirects",
+    "rtcp_mux",
+    "large_over_tcp",
+    "quality_alarm_mos",
+    "music_on_hold",
+)
 """The fields that the store keeps together, as it does those of lines."""
 
 MAX_NAME = 128
@@ -74,6 +82,8 @@ class User:
     """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1)."""
     quality_alarm_mos: float = 0.0
     """MOS below which the sound of its calls is told to be low; 0 for never."""
+    music_on_hold: str = ""
+    """The path of what others hear while one of its phones holds them; "" for nothing."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -171,6 +181,7 @@ class User:
             quality_alarm_mos=self.quality_alarm_mos,
             srtp=self.srtp,
             srtp_in_clear=self.srtp_in_clear,
+            music_on_hold=self.music_on_hold,
         )
 
     def record(self) -> UserRecord:
