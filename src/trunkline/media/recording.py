@@ -1,7 +1,7 @@
-"""A call that is written to a WAV file: what a party says and what it hears, side by side or mixed.
+"""A call that is written to a WAV file: what a party says and what it hears, side by side or mixed; or a room, mixed.
 
-Made by `CallSession.record`. The leg's two sinks fill rings of ten seconds; a task empties them and has a thread write, so that a slow disk
-costs frames of the recording alone, which are counted and are silence in the file.
+Made by `CallSession.record` and `Conference.record`. The leg's two sinks, or the room's one, fill rings of ten seconds; a task empties
+them and has a thread write, so that a slow disk costs frames of the recording alone, which are counted and are silence in the file.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 from trunkline.errors import AudioError
 from trunkline.media.audio import WaveWriter, mixed
-from trunkline.media.engine import Leg, MediaEngine, PcmSink
+from trunkline.media.engine import MediaEngine, PcmSink
 
 __all__ = ["Layout", "Recording"]
 
@@ -29,6 +30,16 @@ WAITING_FRAMES = 500
 PIECE_S = 0.2
 """How often it is written."""
 FRAMES_PER_S = 50
+
+
+class Recorded(Protocol):
+    """A leg or a room."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def sides(self) -> tuple[Literal["heard", "said"], ...]: ...
+    def want_audio(self, wanted: bool) -> None: ...
 
 
 class _Track:
@@ -56,19 +67,19 @@ class Recording:
 
     Args:
         engine: The media engine of the leg.
-        leg: Whose call it is.
+        leg: Whose call it is, or a room.
         path: Where the file is written.
         layout: "stereo": the party left, what it hears right; "mono": both in one channel.
         sample_rate: Of the file, in Hz: 8000, 16000, 24000, 32000 or 48000.
     """
 
-    def __init__(self, engine: MediaEngine, leg: Leg, path: Path, *, layout: Layout, sample_rate: int) -> None:
+    def __init__(self, engine: MediaEngine, leg: Recorded, path: Path, *, layout: Layout, sample_rate: int) -> None:
         self._engine = engine
         self._leg = leg
         self.path = path
         self._layout: Layout = layout
         self._sample_rate = sample_rate
-        self._tracks: tuple[_Track, _Track] | None = None
+        self._tracks: tuple[_Track, ...] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._paused = False
@@ -91,13 +102,15 @@ class Recording:
         writer = await self._engine.on_thread(WaveWriter, self.path, self._sample_rate, channels)
         driver, number = self._engine.driver, self._leg.number
         try:
-            heard = driver.open_sink(number, self._sample_rate, side="heard", frames=WAITING_FRAMES)
-            said = driver.open_sink(number, self._sample_rate, side="said", frames=WAITING_FRAMES)
+            sinks = [
+                driver.open_sink(number, self._sample_rate, side=side, frames=WAITING_FRAMES)
+                for side in self._leg.sides
+            ]
         except OSError as error:
             writer.close()
             raise AudioError(f"{self.path}: the call cannot be recorded: {error}") from error
         self._leg.want_audio(True)
-        self._tracks = _Track(heard), _Track(said)
+        self._tracks = tuple(map(_Track, sinks))
         self._task = asyncio.get_running_loop().create_task(self._run(writer, self._tracks))
 
     async def stop(self) -> None:
@@ -129,7 +142,7 @@ class Recording:
             if value is None:
                 raise
 
-    async def _run(self, writer: WaveWriter, tracks: tuple[_Track, _Track]) -> None:
+    async def _run(self, writer: WaveWriter, tracks: tuple[_Track, ...]) -> None:
         try:
             while not self._stopping.is_set() and tracks[0].sink.is_open:
                 await self._wait()
@@ -150,36 +163,37 @@ class Recording:
             async with asyncio.timeout(PIECE_S):
                 await self._stopping.wait()
 
-    async def _write(self, writer: WaveWriter, tracks: tuple[_Track, _Track]) -> None:
-        """Write what both tracks have."""
-        first = [track.sink.first_tick for track in tracks]
-        if first[0] is None or first[1] is None:
+    async def _write(self, writer: WaveWriter, tracks: tuple[_Track, ...]) -> None:
+        """Write what all tracks have."""
+        first = [tick for track in tracks if (tick := track.sink.first_tick) is not None]
+        if len(first) < len(tracks):
             return
-        if not tracks[0].samples and not tracks[1].samples and first[0] != first[1]:
-            # the one that began a tick later is silent until then
-            self._align(tracks, first[0], first[1])
+        self._align(tracks, first)
         for track in tracks:
             track.take()
         count = min(len(track.samples) for track in tracks)
-        left, right = (track.samples[:count] for track in tracks)
+        pieces = [track.samples[:count] for track in tracks]
         for track in tracks:
             del track.samples[:count]
         if count and not self._paused:
-            await self._engine.on_thread(self._put, writer, left, right)
+            await self._engine.on_thread(self._put, writer, pieces)
 
-    def _align(self, tracks: tuple[_Track, _Track], heard: int, said: int) -> None:
+    def _align(self, tracks: tuple[_Track, ...], first: Sequence[int]) -> None:
+        """The one that began a tick later is silent until then."""
         if not self._aligned:
             self._aligned = True
-            tracks[0].pad(max(heard - said, 0))
-            tracks[1].pad(max(said - heard, 0))
+            for track, tick in zip(tracks, first, strict=True):
+                track.pad(tick - min(first))
 
-    def _put(self, writer: WaveWriter, left: array[int], right: array[int]) -> None:
-        if self._layout == "stereo":
-            writer.write(left, right)
+    def _put(self, writer: WaveWriter, pieces: Sequence[array[int]]) -> None:
+        if len(pieces) == 1:
+            writer.write(pieces[0], None)
+        elif self._layout == "stereo":
+            writer.write(pieces[0], pieces[1])
         else:
-            writer.write(mixed(left, right), None)
+            writer.write(mixed(pieces[0], pieces[1]), None)
 
-    def _release(self, tracks: tuple[_Track, _Track]) -> None:
+    def _release(self, tracks: tuple[_Track, ...]) -> None:
         for track in tracks:
             self._engine.driver.end_stream(self._leg.number, track.sink.number)
         self._leg.want_audio(False)

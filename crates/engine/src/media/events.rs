@@ -46,6 +46,13 @@ pub enum Event {
         /// All of it was played; else it was ended, or what it was played to.
         complete: bool,
     },
+    /// In a room another one speaks, or nobody any more.
+    Speaker {
+        /// Which room.
+        room: u64,
+        /// Who.
+        leg: Option<u64>,
+    },
     /// Sinks that wake have new frames, one event for all of them.
     Frames,
 }

@@ -34,8 +34,8 @@ impl Worker {
             // Whoever asked may have stopped waiting.
             Command::Heard { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, now| slot.leg.heard(now)))),
             Command::Statistics { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, _| slot.leg.statistics()))),
-            Command::OpenRoom { room } => {
-                self.meetings.push(Meeting::new(room));
+            Command::OpenRoom { room, watched } => {
+                self.meetings.push(Meeting::new(room, watched));
                 self.schedule_tick(now);
             }
             Command::CloseRoom { room } => {
@@ -45,6 +45,7 @@ impl Worker {
             Command::Seat { room, seat } => self.with_room(room, |meeting| meeting.seat(*seat)),
             Command::Rise { room, leg } => self.with_room(room, |meeting| meeting.rise(leg)),
             Command::Adjust { room, leg, part } => self.with_room(room, |meeting| meeting.set(leg, part)),
+            Command::Levels { room, reply } => self.with_room(room, |meeting| drop(reply.try_send(Some(meeting.levels())))),
             Command::Line { leg, line } => self.set_line(now, leg, line.map(|line| *line)),
             Command::Play { target, source } => self.play(now, target, *source),
             Command::Fill { target, sink } => self.fill(now, target, *sink),
