@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline.calls import sound
 from trunkline.calls.bridge import Bridge, BridgeOutcome
 from trunkline.calls.channel import Channel
 from trunkline.calls.course import Course
@@ -24,6 +22,7 @@ from trunkline.calls.overhearing import Overhearing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.securing import renew_keys
+from trunkline.calls.sound import Sounding
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType
@@ -31,9 +30,6 @@ from trunkline.errors import CallError
 
 if TYPE_CHECKING:
     from trunkline.calls.exchange import Exchange
-    from trunkline.media.audio import Audio
-    from trunkline.media.recording import Layout, Recording
-    from trunkline.media.stream import AudioStream
 
 __all__ = ["CallSession", "CallState"]
 
@@ -84,7 +80,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
-class CallSession(Transferring, Informing, Overhearing):
+class CallSession(Transferring, Informing, Sounding, Overhearing):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.
@@ -415,59 +411,6 @@ class CallSession(Transferring, Informing, Overhearing):
         if other is self:
             raise ValueError("other: a call cannot be bridged with itself")
         return await Bridge(self._course, other._course).run()
-
-    async def play(self, audio: Audio, *, times: int = 1, gain: float = 1.0, exclusive: bool = False) -> bool:
-        """Play a WAV file to everybody in the call; returns when all of it was heard. Cancelled, it stops.
-
-        Args:
-            audio: The path of a WAV file of PCM, or its bytes: 8, 16, 24 or 32 bits, 8000 to 48,000 samples a second.
-            times: How often; 0 for until it is cancelled.
-            gain: What it is multiplied by, 0 to 16.
-            exclusive: The parties hear nothing else meanwhile; else it is mixed over what they say.
-
-        Returns:
-            Whether all of it was played; False when a party went.
-
-        Raises:
-            AudioError: It cannot be read, or is no audio. The call goes on.
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-        """
-        return await sound.playback(self._course, audio, times=times, gain=gain, exclusive=exclusive).run()
-
-    def record(self, path: Path | str, *, layout: Layout = "mono", sample_rate: int = 8000) -> Recording:
-        """Record the call to a WAV file, from `async with` or `start` to `stop` or its end; a crash leaves what was written.
-
-        The first party is recorded with all that it hears, over bridges and transfers. Audio is transcoded meanwhile, so that a
-        party with a codec that is only relayed is silence in the file.
-
-        Args:
-            path: The file; what is there is overwritten.
-            layout: "mono" mixes, "stereo" has the party left and what it hears right.
-            sample_rate: Of the file: 8000, 16000, 24000, 32000 or 48000 Hz.
-
-        Raises:
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-
-        Example:
-            async with call.record("call.wav", layout="stereo"):
-                await call.bridge(await call.dial_user("bob"))
-        """
-        return sound.recording(self._course, path, layout=layout, sample_rate=sample_rate)
-
-    def audio(self, *, sample_rate: int = 16_000, ahead_frames: int = 50) -> AudioStream:
-        """The first party's audio as frames of 20 ms, both ways, in `async with`; over a call what is written is mixed in.
-
-        Args:
-            sample_rate: 8000, 16000, 24000, 32000 or 48000 Hz.
-            ahead_frames: How many frames may be written ahead, 1 to 3000.
-
-        Raises:
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-        """
-        return sound.stream(self._course, sample_rate=sample_rate, ahead_frames=ahead_frames)
 
     def wait_closed(self) -> Awaitable[ClosedReason]:
         """Wait until the session is over; returns why. Raises nothing."""
