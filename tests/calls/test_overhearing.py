@@ -19,6 +19,10 @@ def leg_of(house: House, call: CallSession) -> VirtualLeg:
     return house.host.media.legs[call.zero.leg.number]
 
 
+def speaker(conference: Conference) -> CallSession | None:
+    return conference.speaker
+
+
 async def to_bob(call: CallSession) -> None:
     if call.dial_number == "bob":
         await call.accept(to_user="bob")
@@ -84,12 +88,12 @@ def test_who_leaves_a_conference_speaks_no_more_and_nothing_is_told_after_the_en
         assert leg.part["heard_by"] == (number,)
         assert conference.levels() == {supervisor: -90.0}
         house.host.media.speak(leg.room, number)
-        assert conference.speaker is supervisor
+        assert speaker(conference) is supervisor
         told = [event.speaking for event in house.events.events if isinstance(event, CallSessionSpeaking)]
         assert told == [True]
         supervisor.close()
         await joined
-        assert conference.speaker is None
+        assert speaker(conference) is None
         told = [event.speaking for event in house.events.events if isinstance(event, CallSessionSpeaking)]
         assert told == [True]
 

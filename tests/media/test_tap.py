@@ -108,7 +108,7 @@ def test_a_side_that_is_late_is_waited_for_two_ticks_and_then_silent(driver: Dri
     async def scenario(one: Leg, two: Leg, following: Callable[[], Awaitable[Pair]]) -> None:
         near, far = driver.sinks[1, "heard"], driver.sinks[2, "heard"]
         near.give(100, 1, 2)
-        waiting = asyncio.ensure_future(following())  # type: ignore[arg-type]
+        waiting = asyncio.ensure_future(following())
         await asyncio.sleep(0)
         assert not waiting.done()
         far.give(100, 10)
@@ -141,7 +141,7 @@ def test_a_tap_follows_the_first_party_to_another_and_ends_with_it(driver: Drive
         assert await following() == (1, 10)
         one.unlink()
         near.give(101, 2)
-        waiting = asyncio.ensure_future(following())  # type: ignore[arg-type]
+        waiting = asyncio.ensure_future(following())
         await asyncio.sleep(0)
         driver.sinks[1, "said"].give(101, 20)
         driver.tick()

@@ -300,6 +300,7 @@ impl Meeting {
         if self.seats.len() != seated {
             self.arrange();
         }
+        let room = &mut self.room;
         let mut frame = Pcm::silence(8000);
         self.sources.retain_mut(|(source, member)| {
             let drawn = source.draw(&mut frame);
