@@ -450,9 +450,9 @@ fn test_a_guest_hears_both_parties_is_heard_by_whom_it_names_and_comes_back_with
     engine.visit(c, a, heard_by(&[b])).unwrap();
     hears(&engine, y, 600.0, -10.0);
     hears(&engine, x, 800.0, -10.0);
+    // They have no codec in common: nobody is heard until the link's room is back, and the guest with it.
     engine.link(a, b, false).unwrap();
     assert_eq!(engine.counters().rooms, 0);
-    hears(&engine, x, 800.0, -10.0);
     engine.link(a, b, true).unwrap();
     hears(&engine, y, 600.0, -10.0);
     hears(&engine, z, 800.0, -10.0);
@@ -463,7 +463,9 @@ fn test_a_guest_hears_both_parties_is_heard_by_whom_it_names_and_comes_back_with
     engine.visit(c, a, heard_by(&[b])).unwrap();
     hears(&engine, y, 600.0, -10.0);
     engine.close_leg(a).unwrap();
-    hears_nothing(&engine, y);
+    assert_eq!(engine.counters().rooms, 0);
+    // The visit is over: who was a guest may be a host.
+    engine.visit(b, c, Part::default()).unwrap();
 }
 
 #[test]
@@ -496,11 +498,11 @@ fn test_a_room_tells_who_speaks_and_how_loud_each_is() {
         let mut last = None;
         until("another speaks", || {
             let events = engine.drain(10).into_iter();
-            let speakers = events.filter_map(|event| match event {
+            let mut speakers = events.filter_map(|event| match event {
                 Event::Speaker { room: at, leg } if at == room => Some(leg),
                 _ => None,
             });
-            last = speakers.last().or(last);
+            last = speakers.next_back().or(last);
             last == Some(leg)
         });
     };
