@@ -927,12 +927,22 @@ class SoundChanged:
     ended_dbm0: float  # the mean level of what ended, -inf where it had none
 
 @final
+class RoomSpeaker:
+    """In a room another one speaks, or nobody any more. By energy with hysteresis, of those who are neither muted nor heard by a few."""
+
+    def __new__(cls, room: int, leg: int | None) -> RoomSpeaker: ...
+    @property
+    def room(self) -> int: ...
+    @property
+    def leg(self) -> int | None: ...
+
+@final
 class FramesArrived:
     """Sinks that wake have new frames: one event for all of them, however many."""
 
     def __new__(cls) -> FramesArrived: ...
 
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived | RoomSpeaker
 
 @final
 class PcmSource:
@@ -1065,11 +1075,29 @@ class MediaEngine:
     def open_room(self, *, beside: int = 0) -> int:
         """A room, on the worker of a leg or a room. Each leg in it hears the sum of all others, at the highest rate of those who speak."""
     def close_room(self, room: int) -> None: ...
-    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None:
+    def join_room(
+        self,
+        room: int,
+        leg: int,
+        *,
+        gain: float = 1.0,
+        muted: bool = False,
+        deaf: bool = False,
+        hears: Sequence[int] | None = None,
+        heard_by: Sequence[int] | None = None,
+    ) -> None:
         """Bring a leg into a room, out of any other and out of its link; in the room already, change how it takes part.
 
-        `gain` multiplies its voice, 0 to 16; `muted`: nobody hears it; `deaf`: it hears nobody. OSError for an unknown room or leg.
+        `gain` multiplies its voice, 0 to 16; `muted`: nobody hears it; `deaf`: it hears nobody. `hears` and `heard_by` name the legs, up to
+        256, that it hears and that hear it, where both agree; None for everybody. OSError for an unknown room or leg.
         """
+    def visit(self, guest: int, host: int, *, heard_by: Sequence[int] | None = None) -> None:
+        """Have a leg be in whatever room another one is in or comes to, that of a transcoding link included; until `leave_room`.
+
+        `heard_by` as in `join_room`; on its visit already, change that. OSError for an unknown leg, or where a guest would be a host.
+        """
+    def levels(self, room: int) -> list[tuple[int, float]]:
+        """How loud each leg in a room is, in dBm0, before mute and gain; -90 for silence. Waits for the worker."""
     def leave_room(self, leg: int) -> None: ...
     def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
         """Something to be played to a leg's peer or to everybody in a room, at 8000, 16000, 24000, 32000 or 48000 Hz.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from trunkline.constants import ChannelId, ClosedReason, PeerType
 
 if TYPE_CHECKING:
+    from trunkline.calls.conference import Conference
     from trunkline.calls.session import CallSession
     from trunkline.calls.transfer_request import TransferOutcome, TransferRequest
     from trunkline.explanation import Explanation
@@ -32,6 +33,7 @@ __all__ = [
     "CallSessionHangUp",
     "CallSessionInfo",
     "CallSessionLost",
+    "CallSessionSpeaking",
     "CallSessionTimeout",
     "ChatMessageEvent",
     "ChatMessageFailed",
@@ -209,6 +211,14 @@ class CallSessionLost(CallEvent):
     reason: str
     explanation: Explanation | None = None
     """On which side, what was noticed, what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSessionSpeaking(CallEvent):
+    """In a conference the call's party has become the one who speaks, or is no longer."""
+
+    conference: Conference
+    speaking: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def test_an_hour_that_was_lost_is_made_up_for_ten_seconds_at_a_time() -> None:
 
 def test_the_side_that_began_later_is_silent_until_then() -> None:
     heard, said = Sink(1, first_tick=10), Sink(2, first_tick=None)
-    tracks = _Tracks(cast(Any, heard), cast(Any, said))
+    tracks = _Tracks([cast(Any, heard), cast(Any, said)])
     heard.say(5, 3)
     assert tracks.take()[0].tolist() == []
     said.first_tick = 12

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use trunkline_engine::media::{Engine, Event, LegEnd, Options};
 use trunkline_media::audio::FRAME;
+use trunkline_media::audio::circle::{Circle, MAX_NAMED};
 use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
 use trunkline_media::coder::Decoder;
@@ -299,11 +300,42 @@ impl PyFramesArrived {
     }
 }
 
-fn part(gain: f32, muted: bool, deaf: bool) -> PyResult<Part> {
+/// In a room another one speaks.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "RoomSpeaker")]
+struct PyRoomSpeaker {
+    room: u64,
+    leg: Option<u64>,
+}
+
+#[pymethods]
+impl PyRoomSpeaker {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new(room: u64, leg: Option<u64>) -> Self {
+        PyRoomSpeaker { room, leg }
+    }
+
+    fn __repr__(&self) -> String {
+        let leg = self.leg.map_or_else(|| "None".to_owned(), |leg| leg.to_string());
+        format!("RoomSpeaker(room={}, leg={leg})", self.room)
+    }
+}
+
+fn circle(named: Option<Vec<u64>>) -> PyResult<Circle> {
+    Circle::of(named).ok_or_else(|| PyValueError::new_err(format!("at most {MAX_NAMED} members can be named")))
+}
+
+fn part(gain: f32, muted: bool, deaf: bool, hears: Option<Vec<u64>>, heard_by: Option<Vec<u64>>) -> PyResult<Part> {
     if !gain.is_finite() || !(0.0..=16.0).contains(&gain) {
         return Err(PyValueError::new_err(format!("gain is a factor from 0 to 16, not {gain}")));
     }
-    Ok(Part { gain, muted, deaf })
+    Ok(Part {
+        gain,
+        muted,
+        deaf,
+        hears: circle(hears)?,
+        heard_by: circle(heard_by)?,
+    })
 }
 
 fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
@@ -321,6 +353,7 @@ fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         Event::Foreign { leg } => Py::new(py, PyLegForeign { leg })?.into_any(),
         Event::SourceEnded { source, complete } => Py::new(py, PySourceEnded { source, complete })?.into_any(),
         Event::Sound { leg, change } => Py::new(py, PySoundChanged::of(leg, &change))?.into_any(),
+        Event::Speaker { room, leg } => Py::new(py, PyRoomSpeaker { room, leg })?.into_any(),
         Event::Frames => Py::new(py, PyFramesArrived)?.into_any(),
     })
 }
@@ -455,11 +488,34 @@ impl PyMediaEngine {
     }
 
     #[pyo3(
-        signature = (room, leg, *, gain=1.0, muted=false, deaf=false),
-        text_signature = "(self, room, leg, *, gain=1.0, muted=False, deaf=False)"
+        signature = (room, leg, *, gain=1.0, muted=false, deaf=false, hears=None, heard_by=None),
+        text_signature = "(self, room, leg, *, gain=1.0, muted=False, deaf=False, hears=None, heard_by=None)"
     )]
-    fn join_room(&self, room: u64, leg: u64, gain: f32, muted: bool, deaf: bool) -> PyResult<()> {
-        Ok(self.engine.join_room(room, leg, part(gain, muted, deaf)?)?)
+    #[expect(clippy::too_many_arguments, reason = "the contract's keywords")]
+    fn join_room(
+        &self,
+        room: u64,
+        leg: u64,
+        gain: f32,
+        muted: bool,
+        deaf: bool,
+        hears: Option<Vec<u64>>,
+        heard_by: Option<Vec<u64>>,
+    ) -> PyResult<()> {
+        Ok(self.engine.join_room(room, leg, part(gain, muted, deaf, hears, heard_by)?)?)
+    }
+
+    #[pyo3(signature = (guest, host, *, heard_by=None))]
+    fn visit(&self, guest: u64, host: u64, heard_by: Option<Vec<u64>>) -> PyResult<()> {
+        let part = Part {
+            heard_by: circle(heard_by)?,
+            ..Part::default()
+        };
+        Ok(self.engine.visit(guest, host, part)?)
+    }
+
+    fn levels(&self, py: Python<'_>, room: u64) -> PyResult<Vec<(u64, f32)>> {
+        Ok(py.detach(|| self.engine.levels(room))?)
     }
 
     fn leave_room(&self, leg: u64) -> PyResult<()> {
@@ -571,6 +627,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLegForeign>()?;
     module.add_class::<PySourceEnded>()?;
     module.add_class::<PySoundChanged>()?;
+    module.add_class::<PyRoomSpeaker>()?;
     module.add_function(wrap_pyfunction!(can_transcode, module)?)?;
     module.add_class::<PyFramesArrived>()?;
     module.add_class::<PyMediaEngine>()?;

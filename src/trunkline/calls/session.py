@@ -19,6 +19,7 @@ from trunkline.calls.forwarding import Diverted, diversions
 from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.hearing import Hearing
 from trunkline.calls.informing import Informing
+from trunkline.calls.overhearing import Overhearing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
 from trunkline.calls.securing import SecuredCall
@@ -80,7 +81,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
-class CallSession(Transferring, Informing, Sounding, Hearing, SecuredCall):
+class CallSession(Transferring, Informing, Sounding, Overhearing, Hearing, SecuredCall):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.

@@ -27,6 +27,7 @@ from _trunkline import (
     PcmSink,
     PcmSource,
     RecordingEncoder,
+    RoomSpeaker,
     SoundChanged,
     SourceEnded,
     SrtpKeys,
@@ -129,7 +130,19 @@ class MediaDriver(Protocol):
     def unlink(self, leg: int) -> None: ...
     def open_room(self, *, beside: int = 0) -> int: ...
     def close_room(self, room: int) -> None: ...
-    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None: ...
+    def join_room(
+        self,
+        room: int,
+        leg: int,
+        *,
+        gain: float = 1.0,
+        muted: bool = False,
+        deaf: bool = False,
+        hears: Sequence[int] | None = None,
+        heard_by: Sequence[int] | None = None,
+    ) -> None: ...
+    def visit(self, guest: int, host: int, *, heard_by: Sequence[int] | None = None) -> None: ...
+    def levels(self, room: int) -> list[tuple[int, float]]: ...
     def leave_room(self, leg: int) -> None: ...
     def open_source(
         self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False
@@ -176,6 +189,9 @@ class LegHandler(Protocol):
 
 class Leg:
     """One side's audio: an RTP and an RTCP port of ours. Made by `MediaEngine.open_leg`."""
+
+    sides: tuple[Literal["heard", "said"], ...] = ("heard", "said")
+    """What of it can be recorded."""
 
     def __init__(self, engine: MediaEngine, number: int, address: str, port: int) -> None:
         self._engine = engine
@@ -245,6 +261,11 @@ class Leg:
         if self._wants_audio + other._wants_audio > 0:
             return may_transcode(self.plan, other.plan)
         return needs_transcoding(self.plan, other.plan)
+
+    @property
+    def linked(self) -> Leg | None:
+        """Whom its party talks to, in no room."""
+        return self._linked
 
     @property
     def transcodes(self) -> bool:
@@ -358,7 +379,9 @@ class MediaEngine:
             SourceEnded: self._on_source_ended,
             SoundChanged: self._on_sound,
             FramesArrived: self._on_frames,
+            RoomSpeaker: self._on_speaker,
         }
+        self._rooms: dict[int, Callable[[int | None], None]] = {}
         self._sources: dict[int, Callable[[bool], None]] = {}
         self._waiting: set[Callable[[], None]] = set()
         self._files: ThreadPoolExecutor | None = None
@@ -423,6 +446,19 @@ class MediaEngine:
     def _on_frames(self, event: FramesArrived) -> None:
         for wake in list(self._waiting):
             wake()
+
+    def _on_speaker(self, event: RoomSpeaker) -> None:
+        speaks = self._rooms.get(event.room)
+        if speaks is not None:
+            speaks(event.leg)
+
+    def watch_room(self, room: int, speaks: Callable[[int | None], None]) -> None:
+        """Call `speaks` with the leg that speaks in a room, or None, at each change until `unwatch_room`."""
+        self._rooms[room] = speaks
+
+    def unwatch_room(self, room: int) -> None:
+        """Call it no longer."""
+        self._rooms.pop(room, None)
 
     # --- streams of PCM ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
-"""A call that is written to a file: what a party says and what it hears, side by side or mixed.
+"""A call that is written to a file: what a party says and what it hears, side by side or mixed; or a room, mixed.
 
-Made by `CallSession.record`. The leg's two sinks fill rings of ten seconds; a task empties them and has a thread write
-(`recording_file`), so that a slow disk costs frames of the recording alone, which are counted and are silence in the file.
+Made by `CallSession.record` and `Conference.record`. The leg's two sinks, or the room's one, fill rings of ten seconds; a task empties
+them and has a thread write (`recording_file`), so that a slow disk costs frames of the recording alone, which are counted and are
+silence in the file.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import asyncio
 import contextlib
 import logging
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 from trunkline.errors import AudioError
-from trunkline.media.engine import Leg, MediaEngine, PcmSink
+from trunkline.media.engine import MediaEngine, PcmSink
 from trunkline.media.recording_file import Encoding, RecordingFile
 
 __all__ = ["Layout", "Recording"]
@@ -30,6 +31,16 @@ WAITING_FRAMES = 500
 PIECE_S = 0.2
 """How often it is written."""
 FRAMES_PER_S = 50
+
+
+class Recorded(Protocol):
+    """A leg or a room."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def sides(self) -> tuple[Literal["heard", "said"], ...]: ...
+    def want_audio(self, wanted: bool) -> None: ...
 
 
 class _Track:
@@ -59,42 +70,41 @@ class _Track:
 
 
 class _Tracks:
-    """Both ways of the leg's audio, brought to the same moment.
+    """Both ways of a leg's audio brought to the same moment, or the one of a room.
 
     Args:
-        heard: What the party says.
-        said: What it hears.
+        sinks: What a party says, then what it hears; or what is said in a room.
     """
 
-    def __init__(self, heard: PcmSink, said: PcmSink) -> None:
-        self._tracks = (_Track(heard), _Track(said))
+    def __init__(self, sinks: Sequence[PcmSink]) -> None:
+        self._tracks = tuple(map(_Track, sinks))
         self._aligned = False
 
     @property
-    def sinks(self) -> tuple[PcmSink, PcmSink]:
+    def sinks(self) -> Sequence[PcmSink]:
         """Where it comes from."""
-        return self._tracks[0].sink, self._tracks[1].sink
+        return [track.sink for track in self._tracks]
 
     def take(self) -> tuple[array[int], array[int], bool]:
-        """As many samples of both as there are; and whether there are more at once."""
+        """As many samples of both as there are, silence for a second that is not; and whether there are more at once."""
         if not self._align():
             return array("h"), array("h"), False
         more = [track.take() for track in self._tracks]
         count = min(len(track.samples) for track in self._tracks)
-        left, right = (track.samples[:count] for track in self._tracks)
+        taken = [track.samples[:count] for track in self._tracks]
         for track in self._tracks:
             del track.samples[:count]
-        return left, right, any(more)
+        return taken[0], taken[1] if len(taken) > 1 else array("h", bytes(2 * count)), any(more)
 
     def _align(self) -> bool:
         """Have the one that began a tick later be silent until then; False while one has not begun."""
         if not self._aligned:
-            heard, said = (sink.first_tick for sink in self.sinks)
-            if heard is None or said is None:
+            first = [tick for sink in self.sinks if (tick := sink.first_tick) is not None]
+            if len(first) < len(self._tracks):
                 return False
             self._aligned = True
-            self._tracks[0].pad(max(heard - said, 0))
-            self._tracks[1].pad(max(said - heard, 0))
+            for track, tick in zip(self._tracks, first, strict=True):
+                track.pad(tick - min(first))
         return True
 
 
@@ -103,7 +113,7 @@ class Recording:
 
     Args:
         engine: The media engine of the leg.
-        leg: Whose call it is.
+        leg: Whose call it is, or a room.
         path: Where the file is written.
         layout: "stereo": the party left, what it hears right; "mono": both in one channel.
         sample_rate: Of the file, in Hz: 8000, 16000, 24000, 32000 or 48000.
@@ -114,7 +124,7 @@ class Recording:
     def __init__(
         self,
         engine: MediaEngine,
-        leg: Leg,
+        leg: Recorded,
         path: Path,
         *,
         layout: Layout,
@@ -156,13 +166,15 @@ class Recording:
         file = await self._engine.recordings.do(RecordingFile, self.path, self._encoding, self._sample_rate, channels)
         driver, number = self._engine.driver, self._leg.number
         try:
-            heard = driver.open_sink(number, self._sample_rate, side="heard", frames=WAITING_FRAMES)
-            said = driver.open_sink(number, self._sample_rate, side="said", frames=WAITING_FRAMES)
+            sinks = [
+                driver.open_sink(number, self._sample_rate, side=side, frames=WAITING_FRAMES)
+                for side in self._leg.sides
+            ]
         except OSError as error:
             file.abandon()
             raise AudioError(f"{self.path}: the call cannot be recorded: {error}") from error
         self._leg.want_audio(True)
-        self._tracks = _Tracks(heard, said)
+        self._tracks = _Tracks(sinks)
         self._task = asyncio.get_running_loop().create_task(self._run(file, self._tracks), name=f"record {self.path}")
         self._engine.recordings.own(self._task)
 

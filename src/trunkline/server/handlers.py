@@ -23,6 +23,7 @@ from trunkline.events import (
     CallSessionHangUp,
     CallSessionInfo,
     CallSessionLost,
+    CallSessionSpeaking,
     CallSessionTimeout,
     ChatMessageFailed,
     ChatMessageReceived,
@@ -157,6 +158,8 @@ class Handlers:
     """A party sent an INFO inside the call."""
     on_call_session_lost = On[CallSessionLost](CallSessionLost)
     """A party fell silent, or its dialog is dead."""
+    on_call_session_speaking = On[CallSessionSpeaking](CallSessionSpeaking)
+    """In a conference a party begins to speak, or ceases."""
     on_call_session_hangup = On[CallSessionHangUp](CallSessionHangUp)
     """A party hung up."""
     on_call_session_closed = On[CallSessionClosed](CallSessionClosed)

@@ -6,11 +6,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from _trunkline import Heard, LegForeign, LegSilent, LegStatistics, MediaEvent, PcmSink, PcmSource, SoundChanged
+from _trunkline import (
+    Heard,
+    LegForeign,
+    LegSilent,
+    LegStatistics,
+    MediaEvent,
+    PcmSink,
+    PcmSource,
+    RoomSpeaker,
+    SoundChanged,
+)
 from trunkline.media.sound import Sound
 
 __all__ = ["VirtualLeg", "VirtualMedia"]
@@ -27,6 +37,8 @@ class VirtualLeg:
     transcodes: bool = False
     """Whether the link is a transcoding one."""
     room: int = 0
+    host: int = 0
+    """Whose guest it is."""
     part: dict[str, Any] = field(default_factory=dict)
     tone_hz: float | None = None
     digits: str = ""
@@ -106,7 +118,17 @@ class VirtualMedia:
             if leg.room == room:
                 leg.room = 0
 
-    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None:
+    def join_room(
+        self,
+        room: int,
+        leg: int,
+        *,
+        gain: float = 1.0,
+        muted: bool = False,
+        deaf: bool = False,
+        hears: Sequence[int] | None = None,
+        heard_by: Sequence[int] | None = None,
+    ) -> None:
         """Note who is where, and how.
 
         Raises:
@@ -116,12 +138,34 @@ class VirtualMedia:
             raise FileNotFoundError(f"there is no room {room} or no leg {leg}")
         self.unlink(leg)
         self.legs[leg].room = room
-        self.legs[leg].part = {"gain": gain, "muted": muted, "deaf": deaf}
+        self.legs[leg].part = {"gain": gain, "muted": muted, "deaf": deaf, "hears": hears, "heard_by": heard_by}
 
     def leave_room(self, leg: int) -> None:
         """Note that it is out."""
         if leg in self.legs:
-            self.legs[leg].room = 0
+            self.legs[leg].room = self.legs[leg].host = 0
+
+    def visit(self, guest: int, host: int, *, heard_by: Sequence[int] | None = None) -> None:
+        """Note whose guest it is.
+
+        Raises:
+            FileNotFoundError: There is no such leg.
+        """
+        if guest not in self.legs or host not in self.legs:
+            raise FileNotFoundError(f"there is no leg {guest} or {host}")
+        self.unlink(guest)
+        self.legs[guest].host = host
+        self.legs[guest].part = {"heard_by": heard_by}
+
+    def levels(self, room: int) -> list[tuple[int, float]]:
+        """Nobody says anything."""
+        return [(number, -90.0) for number, leg in self.legs.items() if leg.room == room]
+
+    def speak(self, room: int, leg: int | None) -> None:
+        """As if another one spoke in a room now."""
+        self._events.append(RoomSpeaker(room, leg))
+        if self._wake is not None:
+            self._wake()
 
     def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
         """Audio does not cross a network in memory."""

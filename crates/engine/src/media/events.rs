@@ -55,6 +55,13 @@ pub enum Event {
         /// What it was and is.
         change: Change,
     },
+    /// In a room another one speaks, or nobody any more.
+    Speaker {
+        /// Which room.
+        room: u64,
+        /// Who.
+        leg: Option<u64>,
+    },
     /// Sinks that wake have new frames, one event for all of them.
     Frames,
 }

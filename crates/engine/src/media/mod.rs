@@ -32,6 +32,7 @@ mod rooms;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+mod visits;
 mod wake;
 mod worker;
 
@@ -220,7 +221,7 @@ impl Engine {
         }
         for leg in [a, b] {
             registry.unlink(leg)?;
-            registry.rise(leg)?;
+            registry.depart(leg)?;
         }
         let link = self.0.links.fetch_add(1, Ordering::Relaxed);
         if placed_a.worker == placed_b.worker {
@@ -253,7 +254,9 @@ impl Engine {
     fn part(&self, leg: u64) -> io::Result<()> {
         let mut registry = lock(&self.0.registry);
         registry.unlink(leg)?;
-        registry.rise(leg)
+        registry.depart(leg)?;
+        registry.end_visits(leg);
+        Ok(())
     }
 
     /// Send a tone until [`Engine::stop_tone`].
@@ -374,6 +377,7 @@ impl Engine {
             let mut registry = lock(&self.0.registry);
             registry.legs.clear();
             registry.rooms.clear();
+            registry.visits.clear();
             std::mem::take(&mut registry.workers)
         };
         for worker in &workers {

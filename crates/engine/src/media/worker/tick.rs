@@ -139,6 +139,12 @@ impl Worker {
         for meeting in &mut self.meetings {
             let ended = &mut self.ended;
             self.audible |= meeting.mix(tick, |source| ended.push(source));
+            // One that finds no room in the queue is told at the next tick.
+            if let Some(news) = meeting.news()
+                && self.events.push(news).is_none()
+            {
+                meeting.told();
+            }
         }
         for n in (0..self.desks.len()).rev() {
             if let Some(place) = self.desks.get(n).copied() {
