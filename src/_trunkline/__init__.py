@@ -15,6 +15,7 @@ from ._trunkline import (
     FlowClosed,
     FlowOpened,
     FramesArrived,
+    LegDigit,
     LegFailed,
     LegForeign,
     LegLatched,
@@ -50,4 +51,4 @@ Event = (
     | Shed
     | Traced
 )
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived
+MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | FramesArrived | LegDigit

@@ -13,6 +13,7 @@ pub mod demux;
 pub mod detector;
 pub mod dtmf;
 pub mod g711;
+pub mod inband;
 pub mod jitter;
 pub mod latch;
 pub mod leg;

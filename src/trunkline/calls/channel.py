@@ -15,6 +15,7 @@ from trunkline.calls.attempt import Attempt, Won
 from trunkline.calls.channel_owner import ChannelOwner
 from trunkline.calls.codecs import common, offerable, theirs
 from trunkline.calls.destinations import Wanted
+from trunkline.calls.digits import Digits
 from trunkline.calls.early_offer import take_early_offer, take_from_caller
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
@@ -31,15 +32,7 @@ from trunkline.media.engine import Leg
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.early_update import EarlyUpdate
-from trunkline.sip.endpoint import (
-    Codec,
-    Flow,
-    Headers,
-    MediaPlan,
-    Message,
-    RemoteOffer,
-    RequestReceived,
-)
+from trunkline.sip.endpoint import Codec, Flow, Headers, MediaPlan, Message, RemoteOffer, RequestReceived
 from trunkline.sip.invite_session import InviteSession
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.session_timer import SessionTimer
@@ -75,6 +68,7 @@ class Channel(Secured):
         self.incoming: Incoming | None = None
         """The INVITE that waits for our answer."""
         self.owner = owner
+        self.digits = Digits(self)
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
@@ -289,6 +283,7 @@ class Channel(Secured):
             learn_from=self._learn_from(plan),
             silence_timeout_s=self.party.media_timeout_s if talking else 0.0,
         )
+        self.digits.arrange()
 
     def watch(self, connected: bool) -> None:
         """The session is connected, or not any more: silence counts, or rests."""
@@ -296,6 +291,7 @@ class Channel(Secured):
             self._watched = connected
             if self.party is not None and self.party.media_timeout_s:
                 self.apply()
+        self.digits.arrange()
 
     def silence(self) -> None:
         """Send silence, so that NAT bindings stay open and the other side hears that we are there."""
@@ -456,6 +452,7 @@ class Channel(Secured):
         self.leg = leg
         self.address = address
         leg.handler = self
+        leg.on_digit = self.digits.on_leg_digit
 
     def _rise(
         self, dialog: Dialog, contact: str, *, timer: SessionTimer, theirs: Message, confirmed: bool

@@ -49,7 +49,7 @@ from trunkline.server.options import Options
 from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 
 __all__ = [
     "DestinationOptions",
@@ -191,6 +191,9 @@ class UserOptions(Options):
     """Whether its phones are offered one port for RTP and RTCP (RFC 5761); what they offer is taken in any case."""
     large_over_tcp: bool = True
     """Whether a request that is too large for UDP may go over TCP."""
+    dtmf: Dtmf = "auto"
+    """How digits go to its phones: by RFC 4733 where that is agreed, else as tones (`auto`), always agreeing to RFC 4733
+    (`rfc4733`), by INFO (`info`), or as tones (`inband`)."""
     srtp: Srtp | None = None
     """Whether audio of its calls is SRTP; as the server's unless given."""
     srtp_in_clear: bool | None = None
@@ -222,6 +225,7 @@ class UserOptions(Options):
             follow_redirects=self.follow_redirects,
             rtcp_mux=self.rtcp_mux,
             large_over_tcp=self.large_over_tcp,
+            dtmf=self.dtmf,
         )
 
     def arguments(self) -> dict[str, Any]:

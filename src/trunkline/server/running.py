@@ -15,7 +15,15 @@ from functools import partial
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.errors import ConfigurationError, ListenError
-from trunkline.events import CallEvent, CallRecorded, ChatMessageReceived, Event, RegisterUser, TransferRequested
+from trunkline.events import (
+    CallEvent,
+    CallRecorded,
+    CallSessionDigit,
+    ChatMessageReceived,
+    Event,
+    RegisterUser,
+    TransferRequested,
+)
 from trunkline.media.engine import MediaEngine
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
@@ -180,6 +188,7 @@ class Running:
         )
         self.exchange.on_over = self._call_records.session_over
         self.exchange.when_up(self._call_records.session_up)
+        self.exchange.hear_digits_while(lambda: dispatcher.handles(CallSessionDigit))
         self._unchallenged = {
             method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
         }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from _trunkline import Heard, LegForeign, LegSilent, LegStatistics, MediaEvent, PcmSink, PcmSource
+from _trunkline import Heard, LegDigit, LegForeign, LegSilent, LegStatistics, MediaEvent, PcmSink, PcmSource
 
 __all__ = ["VirtualLeg", "VirtualMedia"]
 
@@ -29,6 +29,8 @@ class VirtualLeg:
     part: dict[str, Any] = field(default_factory=dict)
     tone_hz: float | None = None
     digits: str = ""
+    hears_digits: bool = False
+    """Whether tones are listened for."""
 
 
 class NothingCarried:
@@ -159,6 +161,17 @@ class VirtualMedia:
         """Note the digits."""
         if leg in self.legs:
             self.legs[leg].digits += digits
+
+    def hear_digits(self, leg: int, on: bool) -> None:
+        """Note whether tones are listened for."""
+        if leg in self.legs:
+            self.legs[leg].hears_digits = on
+
+    def press(self, leg: int, digit: str, duration_ms: int = 100, clock_rate: int = 8000) -> None:
+        """As if the leg's peer had pressed a key: a telephone event of that clock, with 0 a tone."""
+        self._events.append(LegDigit(leg, digit, duration_ms, clock_rate))
+        if self._wake is not None:
+            self._wake()
 
     def listen(self, leg: int) -> None:
         """Nothing is heard here."""

@@ -58,7 +58,7 @@ def fields_of(event: Event) -> dict[str, str | int | float]:
         return {"call": event.record.id, "reason": event.record.closed_reason, "talk_s": event.record.talk_s}
     if isinstance(event, CallEvent):
         fields["call"] = event.call.id
-    for item in dataclasses.fields(event):
+    for item in (each for each in dataclasses.fields(event) if each.repr):
         value = getattr(event, item.name)
         if isinstance(value, str | int | float | Enum) and value != "":
             fields[item.name] = _plain(value)

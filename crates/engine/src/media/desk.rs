@@ -7,6 +7,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use trunkline_media::audio::feed::Feed;
 use trunkline_media::audio::room::{Member, Part, Room};
 use trunkline_media::audio::{MAX_FRAME_SAMPLES, Pcm};
+use trunkline_media::inband::Listener;
 
 use super::streams::{Drawn, Side, Sink, Source};
 
@@ -69,6 +70,8 @@ fn newest(ring: &mut Consumer<Pcm>) -> Option<Pcm> {
 pub struct Desk {
     /// Its place in a room.
     pub line: Option<Line>,
+    /// Hears digits in what the peer says, while somebody wants them.
+    pub digits: Option<Box<Listener>>,
     sources: Vec<Source>,
     sinks: Vec<Sink>,
 }
@@ -76,7 +79,7 @@ pub struct Desk {
 impl Desk {
     /// Whether anything wants to hear the peer.
     pub fn hears(&self) -> bool {
-        self.line.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
+        self.line.is_some() || self.digits.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
     }
 
     /// Whether anything wants to speak to the peer.
@@ -86,7 +89,7 @@ impl Desk {
 
     /// Whether it is of no use.
     pub fn is_empty(&self) -> bool {
-        self.line.is_none() && self.sources.is_empty() && self.sinks.is_empty()
+        self.line.is_none() && self.digits.is_none() && self.sources.is_empty() && self.sinks.is_empty()
     }
 
     /// Play a source.
@@ -116,6 +119,9 @@ impl Desk {
         if let Some(line) = &mut self.line {
             // A full ring belongs to a room that is late.
             let _ = line.to_room.push(*frame);
+        }
+        if let Some(listener) = &mut self.digits {
+            listener.hear(frame);
         }
         give(&mut self.sinks, Side::Heard, tick, frame)
     }
