@@ -403,7 +403,7 @@ def test_digits_of_one_party_are_gathered_once_at_a_time() -> None:
             await call.gather(max_digits=1, channel=ChannelId.ONE)
         for wrong in ({"max_digits": 0}, {"max_digits": 1, "timeout_s": -1}, {"max_digits": 1, "terminator": "x"}):
             with pytest.raises(ValueError, match=r"max_digits|timeout_s|terminator"):
-                await call.gather(**wrong)  # type: ignore[arg-type]
+                await call.gather(**wrong)
 
     on_the_network(scenario)
 

@@ -69,7 +69,7 @@ def test_what_a_row_names_exists(row: tuple[str, str]) -> None:
 
 
 def check(literal: str) -> None:
-    constant = re.fullmatch(r"(\w+)\.([A-Z_]+) = (\d+)", literal)
+    constant = re.fullmatch(r"(\w+)\.([A-Z0-9_]+) = (\d+)", literal)
     if constant:
         kind, member, value = constant.groups()
         assert int(getattr(trunkline, kind)[member]) == int(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -97,13 +97,12 @@ def codecs_of(way: Way) -> tuple[Codec, ...]:
     return (PCMU, EVENTS) if way == "rfc4733" else (PCMU,)
 
 
-def new_server(**options: object) -> SipServer:
+def new_server(codecs: Sequence[str] = ("PCMA", "PCMU")) -> SipServer:
     first = next(_ports)
-    return SipServer(realm=REALM, listen=["udp://127.0.0.1:0"], media_ports=(first, first + 199), **options)
+    return SipServer(realm=REALM, listen=["udp://127.0.0.1:0"], media_ports=(first, first + 199), codecs=codecs)
 
 
-async def until(holds: object, timeout_s: float = 15.0) -> None:
-    assert callable(holds)
+async def until(holds: Callable[[], bool], timeout_s: float = 15.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds() and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
