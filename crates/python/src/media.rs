@@ -210,7 +210,10 @@ impl PyLegDigit {
 
     /// The digit is not shown: it may be of a number that is secret.
     fn __repr__(&self) -> String {
-        format!("LegDigit(leg={}, duration_ms={}, clock_rate={})", self.leg, self.duration_ms, self.clock_rate)
+        format!(
+            "LegDigit(leg={}, duration_ms={}, clock_rate={})",
+            self.leg, self.duration_ms, self.clock_rate
+        )
     }
 }
 
@@ -291,7 +294,9 @@ fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         .into_any(),
         Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
         Event::Foreign { leg } => Py::new(py, PyLegForeign { leg })?.into_any(),
-        Event::Digit { leg, press, clock_rate } => Py::new(py, PyLegDigit::new(leg, press.digit, press.duration_ms, clock_rate))?.into_any(),
+        Event::Digit { leg, press, clock_rate } => {
+            Py::new(py, PyLegDigit::new(leg, press.digit, press.duration_ms, clock_rate))?.into_any()
+        }
         Event::SourceEnded { source, complete } => Py::new(py, PySourceEnded { source, complete })?.into_any(),
         Event::Frames => Py::new(py, PyFramesArrived)?.into_any(),
     })

@@ -431,10 +431,15 @@ impl Leg {
     /// When [`Leg::poll`] has something to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        [self.tick_at, self.rtcp.report_at(), self.silence.check_at, self.ear.digits.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.tick_at,
+            self.rtcp.report_at(),
+            self.silence.check_at,
+            self.ear.digits.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Do what is due; called again until it returns `None`.

@@ -165,10 +165,7 @@ impl Worker {
     fn hear(&mut self, at: Time, tick: u64, place: usize) {
         self.current = Some(place);
         let Some(Some(Slot {
-            id,
-            leg,
-            desk: Some(desk),
-            ..
+            id, leg, desk: Some(desk), ..
         })) = self.slots.get_mut(place)
         else {
             return;
