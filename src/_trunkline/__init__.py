@@ -15,6 +15,7 @@ from ._trunkline import (
     FlowClosed,
     FlowOpened,
     FramesArrived,
+    LegDigit,
     LegFailed,
     LegForeign,
     LegLatched,
@@ -23,6 +24,7 @@ from ._trunkline import (
     ReliableTimedOut,
     RequestReceived,
     ResponseReceived,
+    RoomSpeaker,
     Shed,
     SoundChanged,
     SourceEnded,
@@ -51,4 +53,14 @@ Event = (
     | Shed
     | Traced
 )
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived
+MediaEvent = (
+    LegSilent
+    | LegLatched
+    | LegFailed
+    | LegForeign
+    | SourceEnded
+    | SoundChanged
+    | FramesArrived
+    | RoomSpeaker
+    | LegDigit
+)

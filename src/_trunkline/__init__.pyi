@@ -287,6 +287,23 @@ class Credentials:
 def digest_ha1(username: str, realm: str, password: str, algorithm: str = "MD5") -> str:
     """H(username:realm:password) in hex, for algorithm "MD5" or "SHA-256" (RFC 7616 §3.4.2)."""
 
+# --- digits by INFO --------------------------------------------------------------------------------------------------------------------
+
+@final
+class InfoDigit:
+    """A digit in the body of an INFO: `application/dtmf-relay` and `application/dtmf`; frozen."""
+
+    @staticmethod
+    def parse(content_type: str, body: bytes) -> InfoDigit | None:
+        """The digit; None where there is none (a flash), or where the Content-Type, as it was written, is another."""
+    @staticmethod
+    def body(digit: str, duration_ms: int) -> str | None:
+        """The body of `application/dtmf-relay`; None where it is no digit."""
+    @property
+    def digit(self) -> str: ...  # one of 0-9 * # A-D
+    @property
+    def duration_ms(self) -> int | None: ...  # None where the body does not say
+
 # --- session descriptions (RFC 8866, RFC 3264) -----------------------------------------------------------------------------------------
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
@@ -900,6 +917,9 @@ class LegForeign:
 def can_transcode(codec: Codec) -> bool:
     """Whether audio in this codec can be decoded and encoded here: G.711, L16, and what else the build knows."""
 
+def digit_tones(digits: str, duration_ms: int, pause_ms: int) -> bytes:
+    """Digits as tones (ITU-T Q.23), each followed by a pause: int16 samples at 8000 Hz. What is no digit is left out."""
+
 @final
 class SourceEnded:
     """A `PcmSource` is played no more."""
@@ -942,7 +962,30 @@ class FramesArrived:
 
     def __new__(cls) -> FramesArrived: ...
 
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived | RoomSpeaker
+@final
+class LegDigit:
+    """A leg's peer pressed a key and let it go: a telephone event (RFC 4733), or a tone while `hear_digits` is on.
+
+    Its repr shows no digit.
+    """
+
+    def __new__(cls, leg: int, digit: str, duration_ms: int, clock_rate: int) -> LegDigit: ...
+    leg: int
+    digit: str  # one of 0-9 * # A-D
+    duration_ms: int
+    clock_rate: int  # of the telephone event's codec, in Hz; 0 for a tone
+
+MediaEvent = (
+    LegSilent
+    | LegLatched
+    | LegFailed
+    | LegForeign
+    | SourceEnded
+    | SoundChanged
+    | FramesArrived
+    | RoomSpeaker
+    | LegDigit
+)
 
 @final
 class PcmSource:
@@ -1127,6 +1170,11 @@ class MediaEngine:
     def stop_tone(self, leg: int) -> None: ...
     def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None:
         """RFC 4733 events in the leg's telephone-event payload type, one after another."""
+    def hear_digits(self, leg: int, on: bool) -> None:
+        """Hear digits as tones in what the leg's peer says (ITU-T Q.24), or no longer; each is a `LegDigit`.
+
+        Its audio is decoded meanwhile, besides being relayed.
+        """
     def listen(self, leg: int) -> None:
         """Start the leg's tone detector."""
     def attend(self, leg: int, wanted: bool) -> None:

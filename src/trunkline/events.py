@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trunkline.constants import ChannelId, ClosedReason, PeerType
+from trunkline.constants import ChannelId, ClosedReason, DtmfWay, PeerType
 
 if TYPE_CHECKING:
     from trunkline.calls.conference import Conference
@@ -29,6 +29,7 @@ __all__ = [
     "CallSessionConnected",
     "CallSessionConnecting",
     "CallSessionCreated",
+    "CallSessionDigit",
     "CallSessionFailed",
     "CallSessionHangUp",
     "CallSessionInfo",
@@ -201,6 +202,19 @@ class CallSessionInfo(CallEvent):
     content_type: str
     """What the body is, with its parameters, as it was written."""
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallSessionDigit(CallEvent):
+    """A party pressed a key and let it go; once, in however many ways it came. Neither its repr nor a log shows the digit."""
+
+    channel: ChannelId
+    digit: str = field(repr=False)
+    """One of 0-9, `*`, `#` and A-D."""
+    duration_ms: int
+    """How long it was held; 0 where an INFO does not say."""
+    way: DtmfWay
+    """How it came first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ pub mod detector;
 pub mod dtmf;
 pub mod g711;
 pub mod hearing;
+pub mod inband;
 pub mod jitter;
 pub mod latch;
 pub mod leg;

@@ -6,6 +6,7 @@ mod digest;
 mod endpoint;
 mod fields;
 mod flow;
+mod info_digit;
 mod media;
 mod parts;
 mod pidf;
@@ -27,6 +28,7 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fields::register(module)?;
     flow::register(module)?;
     digest::register(module)?;
+    info_digit::register(module)?;
     sdp::register(module)?;
     pidf::register(module)?;
     endpoint::register(module)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use trunkline_engine::media::{Engine, Event, LegEnd, Options};
 use trunkline_media::audio::FRAME;
 use trunkline_media::audio::circle::{Circle, MAX_NAMED};
@@ -15,6 +15,7 @@ use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
 use trunkline_media::coder::Decoder;
 use trunkline_media::hearing::{Change, Sound};
+use trunkline_media::inband::tones;
 use trunkline_media::leg::{Configuration, Heard, Statistics};
 use trunkline_media::protect::Keys;
 use trunkline_media::srtp::{MasterKey, Suite};
@@ -22,6 +23,9 @@ use trunkline_media::srtp::{MasterKey, Suite};
 use crate::flow::{Address, address, socket_addr};
 use crate::sdp::{PyCodec, PySrtpKeys};
 use crate::streams::{self, PyPcmSink, PyPcmSource};
+
+/// No digit and no pause is made longer.
+const MAX_TONE_MS: u32 = 10_000;
 
 /// Counts of one leg; a snapshot.
 #[pyclass(frozen, get_all, module = "_trunkline", name = "LegStatistics")]
@@ -195,6 +199,45 @@ impl PyLegForeign {
     }
 }
 
+/// A key that a leg's peer pressed.
+#[pyclass(frozen, get_all, module = "_trunkline", name = "LegDigit")]
+struct PyLegDigit {
+    leg: u64,
+    digit: char,
+    duration_ms: u32,
+    clock_rate: u32,
+}
+
+#[pymethods]
+impl PyLegDigit {
+    /// For the test kit's stand-in.
+    #[new]
+    const fn new(leg: u64, digit: char, duration_ms: u32, clock_rate: u32) -> Self {
+        PyLegDigit {
+            leg,
+            digit,
+            duration_ms,
+            clock_rate,
+        }
+    }
+
+    /// The digit is not shown: it may be of a number that is secret.
+    fn __repr__(&self) -> String {
+        format!(
+            "LegDigit(leg={}, duration_ms={}, clock_rate={})",
+            self.leg, self.duration_ms, self.clock_rate
+        )
+    }
+}
+
+/// Digits as tones: 8 kHz PCM, int16 in this machine's order.
+#[pyfunction]
+fn digit_tones<'py>(py: Python<'py>, digits: &str, duration_ms: u32, pause_ms: u32) -> Bound<'py, PyBytes> {
+    let samples = tones(digits, duration_ms.min(MAX_TONE_MS), pause_ms.min(MAX_TONE_MS));
+    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect();
+    PyBytes::new(py, &bytes)
+}
+
 /// Whether audio in this codec can be decoded and encoded here.
 #[pyfunction]
 fn can_transcode(codec: &PyCodec) -> bool {
@@ -351,6 +394,9 @@ fn event_object(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         .into_any(),
         Event::Failed { leg, reason } => Py::new(py, PyLegFailed { leg, reason })?.into_any(),
         Event::Foreign { leg } => Py::new(py, PyLegForeign { leg })?.into_any(),
+        Event::Digit { leg, press, clock_rate } => {
+            Py::new(py, PyLegDigit::new(leg, press.digit, press.duration_ms, clock_rate))?.into_any()
+        }
         Event::SourceEnded { source, complete } => Py::new(py, PySourceEnded { source, complete })?.into_any(),
         Event::Sound { leg, change } => Py::new(py, PySoundChanged::of(leg, &change))?.into_any(),
         Event::Speaker { room, leg } => Py::new(py, PyRoomSpeaker { room, leg })?.into_any(),
@@ -562,6 +608,10 @@ impl PyMediaEngine {
             .send_digits(leg, digits, Duration::from_millis(u64::from(duration_ms)))?)
     }
 
+    fn hear_digits(&self, leg: u64, on: bool) -> PyResult<()> {
+        Ok(self.engine.hear_digits(leg, on)?)
+    }
+
     fn listen(&self, leg: u64) -> PyResult<()> {
         Ok(self.engine.listen(leg)?)
     }
@@ -628,6 +678,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PySourceEnded>()?;
     module.add_class::<PySoundChanged>()?;
     module.add_class::<PyRoomSpeaker>()?;
+    module.add_class::<PyLegDigit>()?;
+    module.add_function(wrap_pyfunction!(digit_tones, module)?)?;
     module.add_function(wrap_pyfunction!(can_transcode, module)?)?;
     module.add_class::<PyFramesArrived>()?;
     module.add_class::<PyMediaEngine>()?;

@@ -16,6 +16,7 @@ from trunkline.calls.audible import Audible
 from trunkline.calls.channel_owner import ChannelOwner
 from trunkline.calls.codecs import common, offerable, theirs
 from trunkline.calls.destinations import Wanted
+from trunkline.calls.digits import Digits
 from trunkline.calls.early_offer import take_early_offer, take_from_caller
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
@@ -68,6 +69,7 @@ class Channel(Audible):
         self.incoming: Incoming | None = None
         """The INVITE that waits for our answer."""
         self.owner = owner
+        self.digits = Digits(self)
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
@@ -284,6 +286,7 @@ class Channel(Audible):
             silence_timeout_s=self.party.media_timeout_s if talking else 0.0,
         )
         HoldMusic.attend(self)
+        self.digits.arrange()
 
     def watch(self, connected: bool) -> None:
         """The session is connected, or not any more: silence counts, or rests."""
@@ -291,6 +294,7 @@ class Channel(Audible):
             self._watched = connected
             if self.party is not None and self.party.media_timeout_s:
                 self.apply()
+        self.digits.arrange()
 
     def silence(self) -> None:
         """Send silence, so that NAT bindings stay open and the other side hears that we are there."""
@@ -452,6 +456,7 @@ class Channel(Audible):
         self.leg = leg
         self.address = address
         leg.handler = self
+        leg.on_digit = self.digits.on_leg_digit
 
     def _rise(
         self, dialog: Dialog, contact: str, *, timer: SessionTimer, theirs: Message, confirmed: bool

@@ -35,7 +35,7 @@ from trunkline.calls.placement import Placement
 from trunkline.calls.record import Ledger
 from trunkline.calls.state import ALONE, WAITING, CallState
 from trunkline.calls.transfers import Transfers
-from trunkline.constants import ChannelId, ClosedReason
+from trunkline.constants import ChannelId, ClosedReason, DtmfWay
 from trunkline.errors import CallEnded, CallFailed, CallStateError, NoAnswer, NoMediaPorts
 from trunkline.events import (
     AttemptFailed,
@@ -45,6 +45,7 @@ from trunkline.events import (
     CallSessionConnected,
     CallSessionConnecting,
     CallSessionCreated,
+    CallSessionDigit,
     CallSessionFailed,
     CallSessionHangUp,
     CallSessionInfo,
@@ -368,6 +369,10 @@ class Course:
     def on_info(self, channel: Channel, message: Message) -> None:
         """From a channel: its party sent an INFO."""
         self.emit(CallSessionInfo(self.call, channel.id, message.header("Content-Type") or "", message.body))
+
+    def on_digit(self, channel: Channel, digit: str, duration_ms: int, way: DtmfWay) -> None:
+        """From a channel: its party pressed a key."""
+        self.emit(CallSessionDigit(self.call, channel.id, digit, duration_ms, way))
 
     def on_linked(self) -> None:
         """From the link: the two hear each other."""

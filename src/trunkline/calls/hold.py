@@ -15,7 +15,7 @@ from trunkline.calls.codecs import (
     codec_keys,
     common,
     passed_direction,
-    same_codecs,
+    same_voices,
     shared,
     theirs,
 )
@@ -202,7 +202,7 @@ class Following:
         here, there = self._channel.plan, self._source.plan
         if here is None or there is None or self._channel.link is None:
             return
-        if not same_codecs(here.receive_codecs, there.receive_codecs) and not needs_transcoding(here, there):
+        if not same_voices(here.receive_codecs, there.receive_codecs) and not needs_transcoding(here, there):
             self._channel.align(self._source, self)
 
 

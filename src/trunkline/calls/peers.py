@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 from trunkline.sip.dialog import DialogKeeper
 from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
@@ -74,6 +74,8 @@ class Party:
     """Whether SRTP keys may cross signalling that is not encrypted."""
     music_on_hold: str = ""
     """The path of what others hear while it holds them; "" for nothing."""
+    dtmf: Dtmf = "auto"
+    """How digits go to it."""
     transfer: TransferHow = "inside"
     """Whether its calls are transferred inside the server, or it is asked to by REFER."""
 

@@ -17,6 +17,7 @@ from _trunkline import (
     Codec,
     FramesArrived,
     Heard,
+    LegDigit,
     LegFailed,
     LegForeign,
     LegLatched,
@@ -34,6 +35,7 @@ from _trunkline import (
 )
 from _trunkline import MediaEngine as NativeMediaEngine
 from _trunkline import can_transcode as native_can_transcode
+from _trunkline import digit_tones as digit_tones
 from trunkline.errors import NoMediaPorts
 from trunkline.media.recording_threads import RecordingThreads
 from trunkline.media.sound import QUIET, Attendant, SoundHeard
@@ -50,6 +52,7 @@ __all__ = [
     "PcmSource",
     "RecordingEncoder",
     "can_transcode",
+    "digit_tones",
     "may_transcode",
     "needs_transcoding",
 ]
@@ -160,6 +163,7 @@ class MediaDriver(Protocol):
     def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None: ...
     def stop_tone(self, leg: int) -> None: ...
     def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None: ...
+    def hear_digits(self, leg: int, on: bool) -> None: ...
     def listen(self, leg: int) -> None: ...
     def heard(self, leg: int) -> Heard: ...
     def attend(self, leg: int, wanted: bool) -> None: ...
@@ -208,6 +212,9 @@ class Leg:
         self._linked: Leg | None = None
         self._transcodes = False
         self._wants_audio = 0
+        self._hears_digits = False
+        self.on_digit: Callable[[str, int, int], None] | None = None
+        """Hears each digit that the peer presses: what, for how many ms, and the clock of its telephone event, 0 for a tone."""
         self.room: object | None = None
         """The room that it is in, if it is in one."""
         self.attendants: list[Attendant] = []
@@ -313,6 +320,12 @@ class Leg:
         """Send RFC 4733 telephone events, one digit after another."""
         self._driver.send_digits(self.number, digits, duration_ms)
 
+    def hear_digits(self, on: bool) -> None:
+        """Hear digits as tones in the peer's audio, or no longer; `on_digit` is told."""
+        if on != self._hears_digits and self.is_open:
+            self._hears_digits = on
+            self._driver.hear_digits(self.number, on)
+
     def listen(self) -> None:
         """Start the tone detector."""
         self._driver.listen(self.number)
@@ -376,6 +389,7 @@ class MediaEngine:
             LegFailed: self._on_failed,
             LegLatched: lambda event: None,
             LegForeign: self._on_foreign,
+            LegDigit: self._on_digit,
             SourceEnded: self._on_source_ended,
             SoundChanged: self._on_sound,
             FramesArrived: self._on_frames,
@@ -437,6 +451,11 @@ class MediaEngine:
         if leg is not None and leg.attendants and self._loop is not None:
             began_s = self._loop.time() - event.age_s
             leg.on_sound(SoundHeard(event.sound, began_s, event.frequency_hz, event.ended_dbm0))
+
+    def _on_digit(self, event: LegDigit) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None and leg.on_digit is not None:
+            leg.on_digit(event.digit, event.duration_ms, event.clock_rate)
 
     def _on_source_ended(self, event: SourceEnded) -> None:
         ended = self._sources.pop(event.source, None)

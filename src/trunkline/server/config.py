@@ -52,7 +52,7 @@ from trunkline.server.options import Options
 from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 
 __all__ = [
     "DestinationOptions",
@@ -203,6 +203,9 @@ class UserOptions(Options):
     """Whether its phones are offered one port for RTP and RTCP (RFC 5761); what they offer is taken in any case."""
     large_over_tcp: bool = True
     """Whether a request that is too large for UDP may go over TCP."""
+    dtmf: Dtmf = "auto"
+    """How digits go to its phones: by RFC 4733 where that is agreed, else as tones (`auto`), always agreeing to RFC 4733
+    (`rfc4733`), by INFO (`info`), or as tones (`inband`)."""
     srtp: Srtp | None = None
     """Whether audio of its calls is SRTP; as the server's unless given."""
     srtp_in_clear: bool | None = None
@@ -238,6 +241,7 @@ class UserOptions(Options):
             rtcp_mux=self.rtcp_mux,
             large_over_tcp=self.large_over_tcp,
             music_on_hold=_or(self.music_on_hold, server.music_on_hold),
+            dtmf=self.dtmf,
         )
 
     def arguments(self) -> dict[str, Any]:

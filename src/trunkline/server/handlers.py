@@ -19,6 +19,7 @@ from trunkline.events import (
     CallSessionConnected,
     CallSessionConnecting,
     CallSessionCreated,
+    CallSessionDigit,
     CallSessionFailed,
     CallSessionHangUp,
     CallSessionInfo,
@@ -156,6 +157,8 @@ class Handlers:
     """The caller gave up."""
     on_call_session_info = On[CallSessionInfo](CallSessionInfo)
     """A party sent an INFO inside the call."""
+    on_dtmf = On[CallSessionDigit](CallSessionDigit)
+    """A party pressed a key."""
     on_call_session_lost = On[CallSessionLost](CallSessionLost)
     """A party fell silent, or its dialog is dead."""
     on_call_session_speaking = On[CallSessionSpeaking](CallSessionSpeaking)

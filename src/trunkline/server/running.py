@@ -15,7 +15,15 @@ from functools import partial
 
 from trunkline.calls.exchange import CallOptions, Exchange
 from trunkline.errors import ConfigurationError, ListenError
-from trunkline.events import CallEvent, CallRecorded, ChatMessageReceived, Event, RegisterUser, TransferRequested
+from trunkline.events import (
+    CallEvent,
+    CallRecorded,
+    CallSessionDigit,
+    ChatMessageReceived,
+    Event,
+    RegisterUser,
+    TransferRequested,
+)
 from trunkline.media.engine import MediaEngine
 from trunkline.server.addresses import OwnAddresses
 from trunkline.server.auth import Authenticator
@@ -201,6 +209,7 @@ class Running:
             wall_clock=wall_clock,
         )
         self.exchange.on_refused = self.refusals.refused
+        self.exchange.hear_digits_while(lambda: dispatcher.handles(CallSessionDigit))
         self._unchallenged = {
             method: SourceRate(UNCHALLENGED_PER_S, UNCHALLENGED_BURST) for method in ("OPTIONS", "REGISTER")
         }

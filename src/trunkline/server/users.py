@@ -13,7 +13,7 @@ from typing import Any
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, UnknownPeer
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 from trunkline.sip.endpoint import Codec, digest_ha1
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.storage.records import UserRecord
@@ -32,6 +32,7 @@ SETTINGS = (
     "follow_redirects",
     "rtcp_mux",
     "large_over_tcp",
+    "dtmf",
     "quality_alarm_mos",
     "music_on_hold",
 )
@@ -84,6 +85,8 @@ class User:
     """MOS below which the sound of its calls is told to be low; 0 for never."""
     music_on_hold: str = ""
     """The path of what others hear while one of its phones holds them; "" for nothing."""
+    dtmf: Dtmf = "auto"
+    """How digits go to its phones: auto, rfc4733, info or inband."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -179,6 +182,7 @@ class User:
             rtcp_mux=self.rtcp_mux,
             large_over_tcp=self.large_over_tcp,
             quality_alarm_mos=self.quality_alarm_mos,
+            dtmf=self.dtmf,
             srtp=self.srtp,
             srtp_in_clear=self.srtp_in_clear,
             music_on_hold=self.music_on_hold,

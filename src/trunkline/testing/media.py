@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from _trunkline import (
     Heard,
+    LegDigit,
     LegForeign,
     LegSilent,
     LegStatistics,
@@ -44,6 +45,8 @@ class VirtualLeg:
     digits: str = ""
     attended: bool = False
     """Whether somebody hears what its audio is made of."""
+    hears_digits: bool = False
+    """Whether tones are listened for."""
 
 
 class NothingCarried:
@@ -206,6 +209,17 @@ class VirtualMedia:
         """Note the digits."""
         if leg in self.legs:
             self.legs[leg].digits += digits
+
+    def hear_digits(self, leg: int, on: bool) -> None:
+        """Note whether tones are listened for."""
+        if leg in self.legs:
+            self.legs[leg].hears_digits = on
+
+    def press(self, leg: int, digit: str, duration_ms: int = 100, clock_rate: int = 8000) -> None:
+        """As if the leg's peer had pressed a key: a telephone event of that clock, with 0 a tone."""
+        self._events.append(LegDigit(leg, digit, duration_ms, clock_rate))
+        if self._wake is not None:
+            self._wake()
 
     def listen(self, leg: int) -> None:
         """Nothing is heard here."""

@@ -63,7 +63,7 @@ def fields_of(event: Event) -> dict[str, str | int | float]:
         return _recorded(event.record)
     if isinstance(event, CallEvent | RecordingEvent):
         fields["call"] = event.call.id
-    for item in dataclasses.fields(event):
+    for item in (each for each in dataclasses.fields(event) if each.repr):
         value = getattr(event, item.name)
         if isinstance(value, str | int | float | Enum) and value != "":
             fields[item.name] = _plain(value)

@@ -37,6 +37,8 @@ pub enum Command {
     StopTone { leg: u64 },
     /// Send telephone events.
     SendDigits { leg: u64, digits: String, duration: Duration },
+    /// Hear digits in the peer's audio, or no longer.
+    HearDigits { leg: u64, on: bool },
     /// Start the tone detector.
     Listen { leg: u64 },
     /// Answer with what was heard.

@@ -9,6 +9,7 @@ use trunkline_media::audio::room::{Member, PLAYED, Part, Room};
 use trunkline_media::audio::speaker::Speaker;
 use trunkline_media::audio::{MAX_FRAME_SAMPLES, Pcm};
 use trunkline_media::hearing::{Change, Listener};
+use trunkline_media::inband;
 
 use super::events::Event;
 use super::streams::{Drawn, Side, Sink, Source};
@@ -72,6 +73,8 @@ fn newest(ring: &mut Consumer<Pcm>) -> Option<Pcm> {
 pub struct Desk {
     /// Its place in a room.
     pub line: Option<Line>,
+    /// Hears digits in what the peer says, while somebody wants them.
+    pub digits: Option<Box<inband::Listener>>,
     sources: Vec<Source>,
     sinks: Vec<Sink>,
     listener: Option<Box<Listener>>,
@@ -80,7 +83,7 @@ pub struct Desk {
 impl Desk {
     /// Whether anything wants to hear the peer.
     pub fn hears(&self) -> bool {
-        self.line.is_some() || self.listener.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
+        self.line.is_some() || self.listener.is_some() || self.digits.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
     }
 
     /// Whether anything wants to speak to the peer.
@@ -90,7 +93,7 @@ impl Desk {
 
     /// Whether it is of no use.
     pub fn is_empty(&self) -> bool {
-        self.line.is_none() && self.sources.is_empty() && self.sinks.is_empty() && self.listener.is_none()
+        self.line.is_none() && self.digits.is_none() && self.sources.is_empty() && self.sinks.is_empty() && self.listener.is_none()
     }
 
     /// Listen to what the peer's audio is made of, from now on or no longer.
@@ -137,6 +140,9 @@ impl Desk {
         if let Some(line) = &mut self.line {
             // A full ring belongs to a room that is late.
             let _ = line.to_room.push(*frame);
+        }
+        if let Some(listener) = &mut self.digits {
+            listener.hear(frame);
         }
         give(&mut self.sinks, Side::Heard, tick, frame)
     }

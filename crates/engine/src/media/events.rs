@@ -1,7 +1,7 @@
 //! The bounded queue of events to Python: workers push, `drain` takes, the eventfd is readable while any wait.
 //!
 //! When it is full a worker keeps what must not be lost: a failed leg is told later, a silent one after another timeout; a latched address
-//! is not told (the statistics show it), nor is a change of sound.
+//! is not told (the statistics show it), nor is a change of sound, nor a digit.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use trunkline_media::dtmf::Press;
 use trunkline_media::hearing::Change;
 
 use super::wake::Wake;
@@ -40,6 +41,15 @@ pub enum Event {
     Foreign {
         /// Which could not relay.
         leg: u64,
+    },
+    /// The leg's peer pressed a key; told when it was let go.
+    Digit {
+        /// Which.
+        leg: u64,
+        /// What, and for how long.
+        press: Press,
+        /// The clock of its telephone event in Hz; 0 where it was heard as a tone.
+        clock_rate: u32,
     },
     /// A source is played no more.
     SourceEnded {

@@ -281,6 +281,11 @@ impl Engine {
         self.0.tell(leg, Command::SendDigits { leg, digits, duration })
     }
 
+    /// Hear digits in the audio of a leg's peer ([`Event::Digit`] with a clock of 0), or no longer; events of its telephone-event codec are told always.
+    pub fn hear_digits(&self, leg: u64, on: bool) -> io::Result<()> {
+        self.0.tell(leg, Command::HearDigits { leg, on })
+    }
+
     /// Start the tone detector.
     pub fn listen(&self, leg: u64) -> io::Result<()> {
         self.0.tell(leg, Command::Listen { leg })

@@ -30,6 +30,7 @@ impl Worker {
                 self.with(now, leg, |slot, now| slot.leg.send_digits(now, &digits, duration))
                     .unwrap_or(());
             }
+            Command::HearDigits { leg, on } => self.hear_digits(now, leg, on),
             Command::Listen { leg } => self.with(now, leg, |slot, _| slot.leg.listen()).unwrap_or(()),
             // Whoever asked may have stopped waiting.
             Command::Heard { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, now| slot.leg.heard(now)))),

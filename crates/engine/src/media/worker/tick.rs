@@ -69,6 +69,15 @@ impl Worker {
         self.at_desk(now, leg, |desk| desk.line = line);
     }
 
+    /// Have digits heard in what a leg's peer says, or no longer.
+    pub(super) fn hear_digits(&mut self, now: Time, leg: u64, on: bool) {
+        self.at_desk(now, leg, |desk| {
+            if on != desk.digits.is_some() {
+                desk.digits = on.then(Box::default);
+            }
+        });
+    }
+
     /// Play a source to a leg or a room.
     pub(super) fn play(&mut self, now: Time, target: u64, source: Source) {
         let number = source.number;
@@ -172,8 +181,12 @@ impl Worker {
         }
         leg.hear(at, &mut self.frame);
         self.audible |= desk.heard(tick, &self.frame);
+        let leg = *id;
+        while let Some(press) = desk.digits.as_mut().and_then(|digits| digits.take()) {
+            // With a full queue the digit is lost.
+            let _ = self.events.push(Event::Digit { leg, press, clock_rate: 0 });
+        }
         if let Some(change) = desk.judge(&self.frame) {
-            let leg = *id;
             self.tell(Event::Sound { leg, change });
         }
     }
