@@ -26,6 +26,7 @@ SANS_IO_DEPENDENCIES = {
     "sha1",
     "sha2",
     "subtle",
+    "symphonia",
     "thiserror",
     "zeroize",
 }

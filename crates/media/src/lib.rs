@@ -23,6 +23,7 @@ pub mod random;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
+pub mod sound;
 pub mod srtp;
 pub mod statistics;
 pub mod stretch;

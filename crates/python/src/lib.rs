@@ -10,6 +10,7 @@ mod media;
 mod parts;
 mod pidf;
 mod sdp;
+mod sound;
 mod streams;
 mod values;
 
@@ -30,6 +31,7 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pidf::register(module)?;
     endpoint::register(module)?;
     media::register(module)?;
+    sound::register(module)?;
     streams::register(module)?;
     Ok(())
 }

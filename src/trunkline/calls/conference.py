@@ -7,10 +7,13 @@ and closes with the last one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING
 
 from trunkline.errors import CallEnded, CallStateError
 from trunkline.media.conference import Part, Room
+from trunkline.media.material import Frame, material_of
+from trunkline.media.play_queue import PlayQueue
 from trunkline.media.playback import Playback
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class Conference:
         self._room: Room | None = None
         self._media: MediaEngine | None = None
         self._seats: dict[CallSession, tuple[Leg, asyncio.Event]] = {}
+        self._plays = PlayQueue()
 
     @property
     def calls(self) -> tuple[CallSession, ...]:
@@ -90,24 +94,40 @@ class Conference:
         for call in self.calls:
             self.leave(call)
 
-    async def play(self, audio: Audio, *, times: int = 1, gain: float = 1.0) -> bool:
-        """Play a WAV file to everybody, over what they say; returns when all of it was heard. Cancelled, it stops.
+    def play(
+        self,
+        audio: Audio | AsyncIterable[Frame],
+        *,
+        times: int = 1,
+        gain: float = 1.0,
+        at_once: bool = False,
+        sample_rate: int | None = None,
+    ) -> Playback:
+        """Play to everybody, over what they say, as `CallSession.play` does; what is played meanwhile waits for its turn.
 
         Args:
-            audio: The path of a WAV file of PCM, or its bytes.
-            times: How often; 0 for until it is cancelled.
+            audio: A file's path or bytes, or an asynchronous iterator of int16 samples.
+            times: How often; 0 for until it is stopped.
             gain: What it is multiplied by, 0 to 16.
+            at_once: Wait for no turn: it is mixed over what is played already.
+            sample_rate: Of an iterator: 8000, 16000, 24000, 32000 or 48000 Hz.
 
         Returns:
-            Whether all of it was played; False when the last party went.
+            What pauses, moves and stops it. Awaited, it gives whether all of it was played: False when it was stopped or the last
+            party went; it raises `AudioError` when it cannot be read, or is no audio.
 
         Raises:
-            AudioError: It cannot be read, or is no audio.
+            AudioError: Too many wait already.
             CallStateError: Nobody is in it.
+            ValueError: An argument is out of range.
         """
-        if self._room is None or self._media is None:
+        room, media = self._room, self._media
+        if room is None or media is None:
             raise CallStateError("nobody is in the conference")
-        return await Playback(self._media, [self._room], audio, times=times, gain=gain, exclusive=False).run()
+        material = material_of(media, audio, times=times, sample_rate=sample_rate)
+        return Playback(
+            media, lambda: [room], material, self._plays, times=times, gain=gain, exclusive=False, at_once=at_once
+        )
 
     def _enter(self, call: CallSession, leg: Leg, part: Part) -> None:
         if self._room is None:

@@ -22,6 +22,7 @@ from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.informing import Informing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
+from trunkline.calls.playing import Playing
 from trunkline.calls.securing import renew_keys
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
@@ -30,7 +31,6 @@ from trunkline.errors import CallError
 
 if TYPE_CHECKING:
     from trunkline.calls.exchange import Exchange
-    from trunkline.media.audio import Audio
     from trunkline.media.recording import Layout, Recording
     from trunkline.media.stream import AudioStream
 
@@ -83,7 +83,7 @@ def _destination(to_user: str | None, to_line: str | None, to: Destination | Non
     return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
 
 
-class CallSession(Transferring, Informing):
+class CallSession(Transferring, Informing, Playing):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.
@@ -414,25 +414,6 @@ class CallSession(Transferring, Informing):
         if other is self:
             raise ValueError("other: a call cannot be bridged with itself")
         return await Bridge(self._course, other._course).run()
-
-    async def play(self, audio: Audio, *, times: int = 1, gain: float = 1.0, exclusive: bool = False) -> bool:
-        """Play a WAV file to everybody in the call; returns when all of it was heard. Cancelled, it stops.
-
-        Args:
-            audio: The path of a WAV file of PCM, or its bytes: 8, 16, 24 or 32 bits, 8000 to 48,000 samples a second.
-            times: How often; 0 for until it is cancelled.
-            gain: What it is multiplied by, 0 to 16.
-            exclusive: The parties hear nothing else meanwhile; else it is mixed over what they say.
-
-        Returns:
-            Whether all of it was played; False when a party went.
-
-        Raises:
-            AudioError: It cannot be read, or is no audio. The call goes on.
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-        """
-        return await sound.playback(self._course, audio, times=times, gain=gain, exclusive=exclusive).run()
 
     def record(self, path: Path | str, *, layout: Layout = "mono", sample_rate: int = 8000) -> Recording:
         """Record the call to a WAV file, from `async with` or `start` to `stop` or its end; a crash leaves what was written.

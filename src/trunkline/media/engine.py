@@ -26,6 +26,7 @@ from _trunkline import (
     MediaPlan,
     PcmSink,
     PcmSource,
+    SoundReader,
     SourceEnded,
     SrtpKeys,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "NativeMediaEngine",
     "PcmSink",
     "PcmSource",
+    "SoundReader",
     "can_transcode",
     "may_transcode",
     "needs_transcoding",
@@ -54,7 +56,9 @@ Address = tuple[str, int]
 T = TypeVar("T")
 
 FILE_THREADS = 4
-"""Threads that read what is played and write what is recorded."""
+"""Threads that write what is recorded."""
+READING_THREADS = 64
+"""Threads at most that read and decode what is played: as many files may lie on a disk that hangs before others wait for it."""
 
 
 Key = tuple[str, int, int]
@@ -327,6 +331,7 @@ class MediaEngine:
         self._sources: dict[int, Callable[[bool], None]] = {}
         self._waiting: set[Callable[[], None]] = set()
         self._files: ThreadPoolExecutor | None = None
+        self._readers: ThreadPoolExecutor | None = None
 
     def attach(self) -> None:
         """Start taking events on the running loop."""
@@ -343,9 +348,10 @@ class MediaEngine:
         if isinstance(self.driver, NativeMediaEngine) and self._loop is not None:
             self._loop.remove_reader(self.driver.fileno())
         self.driver.close()
-        if self._files is not None:
-            self._files.shutdown(wait=False, cancel_futures=True)
-            self._files = None
+        for threads in (self._files, self._readers):
+            if threads is not None:
+                threads.shutdown(wait=False, cancel_futures=True)
+        self._files = self._readers = None
         self._loop = None
 
     def pump(self) -> None:
@@ -414,6 +420,12 @@ class MediaEngine:
         if self._files is None:
             self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="trunkline-audio")
         return await asyncio.get_running_loop().run_in_executor(self._files, work, *args)
+
+    async def on_reading_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Read or decode what is played on a thread for that; nothing that is recorded waits for it."""
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="trunkline-playing")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *args)
 
     def watch_frames(self, wake: Callable[[], None]) -> None:
         """Call `wake` for each batch of frames until `unwatch_frames`; all watchers share one wake-up of the loop."""

@@ -26,6 +26,7 @@ PACKAGES = {
     "linphonec": "linphone-cli",
     "tcpdump": "tcpdump",
     "sngrep": "sngrep",
+    "ffmpeg": "ffmpeg",
     "libspandsp.so.2": "libspandsp2",
     "libsrtp2.so.1": "libsrtp2-1",
 }
@@ -40,6 +41,7 @@ SUITES = {
     "pcap": ("tcpdump",),  # tests/trace reads a trace file with it
     "hep": ("sngrep", "tcpdump"),  # a capture server, and what reads its file
     "srtp": ("libsrtp2.so.1",),  # tests/media/test_srtp.py has it protect and unprotect
+    "ffmpeg": ("ffmpeg",),  # tests/server/test_played_formats.py has it write the files
     "spandsp": ("libspandsp.so.2",),  # crates/media/tests/oracle.rs compares codecs with it
 }
 
