@@ -980,7 +980,10 @@ class SoundReader:
     def read(self, samples: int) -> bytearray:
         """The next samples, at most 96,000 at once; fewer than asked for at the end alone, and none behind it."""
     def seek(self, position_s: float) -> None:
-        """Go on from there, counted from the beginning; from the end if there are not so many seconds."""
+        """Go on from there, counted from the beginning; from the end if there are not so many seconds.
+
+        FLAC that was read to its end is opened anew instead.
+        """
 
 @final
 class LegEnd:

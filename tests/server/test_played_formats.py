@@ -145,6 +145,27 @@ def test_mp3_flac_and_ogg_opus_are_heard_as_they_were_written(tmp_path: Path) ->
 
 @needs_ffmpeg
 @pytest.mark.parametrize("name", ["tone.mp3", "tone.flac", "tone.opus"])
+def test_a_packed_file_is_heard_whole_each_time(name: str, tmp_path: Path) -> None:
+    path = encoded(tmp_path, name, *(("-c:a", "libopus") if name.endswith("opus") else ()))
+    calls: list[CallSession] = []
+
+    async def handler(call: CallSession) -> None:
+        await call.answer()
+        calls.append(call)
+
+    async def scenario(at_alice: ScriptedCall, bob: Phone) -> None:
+        call, listener = await answered(calls), Listener(at_alice)
+        assert await call.play(path, times=3)
+        await asyncio.sleep(0.4)
+        tone = listener.tone()
+        assert abs(tone.seconds - 3 * SECONDS) < 0.1
+        assert tone.gaps == 0
+
+    asyncio.run(stage(handler, scenario))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("name", ["tone.mp3", "tone.flac", "tone.opus"])
 def test_a_packed_file_is_moved_in_by_the_second(name: str, tmp_path: Path) -> None:
     # 500 Hz, and from the fourth second on 1000 Hz
     low, high = (tone_wav(hz, 4.0, peak=PEAK)[44:] for hz in (500, 1000))

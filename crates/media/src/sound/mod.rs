@@ -134,7 +134,8 @@ impl Sound {
         Ok(self.ready.drain(..wanted.min(self.ready.len())).collect())
     }
 
-    /// Go on from so many seconds behind the beginning; from the end if there are not so many.
+    /// Go on from so many seconds behind the beginning; from the end if there are not so many. FLAC that was read to its end is opened
+    /// anew instead: symphonia 0.6 finds no more than a frame of it then.
     ///
     /// # Errors
     ///
