@@ -252,7 +252,7 @@ fn test_a_seek_in_ogg_opus_goes_to_the_sample() {
 fn crc(width: u32, polynomial: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte) << (width - 8), |sum, _| {
-            (sum << 1 ^ if sum >> (width - 1) & 1 == 1 { polynomial } else { 0 }) & (1 << width) - 1
+            (sum << 1 ^ if sum >> (width - 1) & 1 == 1 { polynomial } else { 0 }) & ((1 << width) - 1)
         })
     })
 }
