@@ -6,6 +6,7 @@ the re-exports of value types in `trunkline.sip`.
 """
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import ClassVar, Literal, final
 
 from typing_extensions import Buffer, disjoint_base
@@ -1012,6 +1013,8 @@ class PcmSource:
         """Nothing more will be written; `SourceEnded` tells when all is played."""
     def clear(self) -> None:
         """Forget what waits."""
+    def restart(self) -> None:
+        """Forget what waits; more will be written, even if it was finished, as long as it is not over."""
     def pause(self, paused: bool) -> None:
         """Be silent and keep what waits, or go on."""
     def set_gain(self, gain: float) -> None:
@@ -1053,6 +1056,26 @@ class RecordingEncoder:
         """As many int16 samples of the one as of the other. Together with what came before it can be played."""
     def end(self) -> bytes:
         """What the file ends with; nothing but for Opus."""
+
+@final
+class SoundReader:
+    """A file that is played, as mono int16 samples: WAV (PCM of 8 to 32 bits, float, µ-law, A-law), MP3, FLAC or Ogg Opus.
+
+    Everything here may wait for a disk. `OSError`: it cannot be read; `ValueError`: it is no audio or damaged, in words that follow
+    its name.
+    """
+
+    def __new__(cls, audio: bytes | str | PathLike[str]) -> SoundReader:
+        """Look into a file, by its path, or bytes."""
+    @property
+    def sample_rate(self) -> int: ...  # 8000, 16000, 24000, 32000 or 48000: the file's own, or the next one above that
+    def read(self, samples: int) -> bytearray:
+        """The next samples, at most 96,000 at once; fewer than asked for at the end alone, and none behind it."""
+    def seek(self, position_s: float) -> None:
+        """Go on from there, counted from the beginning; from the end if there are not so many seconds.
+
+        FLAC that was read to its end is opened anew instead.
+        """
 
 @final
 class LegEnd:

@@ -26,6 +26,7 @@ pub mod recording;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
+pub mod sound;
 pub mod srtp;
 pub mod statistics;
 pub mod stretch;

@@ -12,6 +12,7 @@ mod parts;
 mod pidf;
 mod recording;
 mod sdp;
+mod sound;
 mod streams;
 mod values;
 
@@ -33,6 +34,7 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pidf::register(module)?;
     endpoint::register(module)?;
     media::register(module)?;
+    sound::register(module)?;
     streams::register(module)?;
     recording::register(module)?;
     Ok(())

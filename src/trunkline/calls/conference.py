@@ -7,7 +7,7 @@ first party, beside it, and closes with the last one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from trunkline.errors import CallEnded, CallStateError
 from trunkline.events import CallSessionSpeaking
 from trunkline.media.conference import Part, Room
+from trunkline.media.material import Frame, material_of
+from trunkline.media.play_queue import PlayQueue
 from trunkline.media.playback import Playback
 from trunkline.media.recording import Recording
 
@@ -64,6 +66,7 @@ class Conference:
         self._media: MediaEngine | None = None
         self._seats: dict[CallSession, _Seat] = {}
         self._speaker: CallSession | None = None
+        self._plays = PlayQueue()
 
     @property
     def calls(self) -> tuple[CallSession, ...]:
@@ -161,23 +164,38 @@ class Conference:
         for call in self.calls:
             self.leave(call)
 
-    async def play(self, audio: Audio, *, times: int = 1, gain: float = 1.0) -> bool:
-        """Play a WAV file to everybody, over what they say; returns when all of it was heard. Cancelled, it stops.
+    def play(
+        self,
+        audio: Audio | AsyncIterable[Frame],
+        *,
+        times: int = 1,
+        gain: float = 1.0,
+        at_once: bool = False,
+        sample_rate: int | None = None,
+    ) -> Playback:
+        """Play to everybody, over what they say, as `CallSession.play` does; what is played meanwhile waits for its turn.
 
         Args:
-            audio: The path of a WAV file of PCM, or its bytes.
-            times: How often; 0 for until it is cancelled.
+            audio: A file's path or bytes, or an asynchronous iterator of int16 samples.
+            times: How often; 0 for until it is stopped.
             gain: What it is multiplied by, 0 to 16.
+            at_once: Wait for no turn: it is mixed over what is played already.
+            sample_rate: Of an iterator: 8000, 16000, 24000, 32000 or 48000 Hz.
 
         Returns:
-            Whether all of it was played; False when the last party went.
+            What pauses, moves and stops it. Awaited, it gives whether all of it was played: False when it was stopped or the last
+            party went; it raises `AudioError` when it cannot be read, or is no audio.
 
         Raises:
-            AudioError: It cannot be read, or is no audio.
+            AudioError: Too many wait already.
             CallStateError: Nobody is in it.
+            ValueError: An argument is out of range.
         """
         media, room = self._open()
-        return await Playback(media, [room], audio, times=times, gain=gain, exclusive=False).run()
+        material = material_of(media, audio, times=times, sample_rate=sample_rate)
+        return Playback(
+            media, lambda: [room], material, self._plays, times=times, gain=gain, exclusive=False, at_once=at_once
+        )
 
     def record(self, path: Path | str, *, sample_rate: int = 8000) -> Recording:
         """Record what all say together to a WAV file, from `async with` or `start` to `stop` or until the last party goes.

@@ -54,6 +54,7 @@ from trunkline.events import (
     FailedAttempt,
     IncomingCall,
 )
+from trunkline.media.play_queue import PlayQueue
 from trunkline.sip.endpoint import Headers, Message, NegotiationError, RequestReceived
 from trunkline.sip.refer import Refer
 from trunkline.sip.request import Failure
@@ -91,6 +92,7 @@ class Course:
         self.hops_left = HOPS
         self.ledger = Ledger(env.endpoint.now_s)
         self.transfers = Transfers(self)
+        self.plays = PlayQueue()
         self.failed_status = 0
         """Of the last placing; 0 while none has failed."""
         self._on_over = on_over

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from trunkline.calls.codecs import theirs
 from trunkline.calls.link import Stage
 from trunkline.errors import AudioError
+from trunkline.media.material import material_of
+from trunkline.media.play_queue import PlayQueue
 from trunkline.media.playback import Playback
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ class HoldMusic:
 async def _play(channel: Channel, leg: Leg, path: str) -> None:
     """Play it until it is stopped; a file that cannot be played leaves the party in silence, as without music."""
     try:
-        await Playback(channel.env.media, [leg], Path(path), times=0, gain=1.0, exclusive=True).run()
+        media = channel.env.media
+        material = material_of(media, Path(path), times=0, sample_rate=None)
+        await Playback(media, lambda: [leg], material, PlayQueue(), times=0, gain=1.0, exclusive=True, at_once=True)
     except AudioError as error:
         channel.log.warning("no music on hold: %s", error)

@@ -22,6 +22,7 @@ from trunkline.calls.informing import Informing
 from trunkline.calls.overhearing import Overhearing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
+from trunkline.calls.playing import Playing
 from trunkline.calls.saying import check_line, checked_wanted, one_destination
 from trunkline.calls.securing import SecuredCall
 from trunkline.calls.sounding import Sounding
@@ -38,7 +39,7 @@ __all__ = ["CallSession", "CallState"]
 DIAL_TIMEOUT_S = 60.0
 
 
-class CallSession(Transferring, Informing, Sounding, Overhearing, Hearing, Gathering, SecuredCall):
+class CallSession(Transferring, Informing, Playing, Sounding, Overhearing, Hearing, Gathering, SecuredCall):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.

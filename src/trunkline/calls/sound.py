@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -14,6 +15,7 @@ from trunkline.errors import AudioError, CallStateError
 from trunkline.events import RecordingFailed
 from trunkline.media.audio import RATES
 from trunkline.media.engine import Leg
+from trunkline.media.material import Frame, material_of
 from trunkline.media.playback import Playback
 from trunkline.media.recording import Layout, Recording
 from trunkline.media.recording_file import Encoding, encoding_of
@@ -41,20 +43,36 @@ def answered_legs(course: Course) -> list[Leg]:
     return legs
 
 
-def playback(course: Course, audio: Audio, *, times: int, gain: float, exclusive: bool) -> Playback:
-    """What plays to everybody in the call.
+def playback(
+    course: Course,
+    audio: Audio | AsyncIterable[Frame],
+    *,
+    times: int = 1,
+    gain: float = 1.0,
+    exclusive: bool = False,
+    at_once: bool = False,
+    sample_rate: int | None = None,
+) -> Playback:
+    """What plays to everybody in the call, as soon as its turn has come.
 
     Raises:
+        AudioError: Too many wait already.
         CallEnded: The session is over.
         CallStateError: Nobody is answered.
-        ValueError: `times` or `gain` is out of range.
+        ValueError: `times`, `gain` or `sample_rate` is out of range.
     """
-    if times < 0:
-        raise ValueError(f"times: 0 or more, not {times}")
-    if not 0 <= gain <= 16:
-        raise ValueError(f"gain: a factor from 0 to 16, not {gain}")
-    legs = answered_legs(course)
-    return Playback(course.env.media, legs, audio, times=times, gain=gain, exclusive=exclusive)
+    answered_legs(course)
+    material = material_of(course.env.media, audio, times=times, sample_rate=sample_rate)
+    return Playback(
+        course.env.media,
+        lambda: answered_legs(course),
+        material,
+        course.plays,
+        times=times,
+        gain=gain,
+        exclusive=exclusive,
+        at_once=at_once,
+    )
 
 
 def stream(course: Course, *, sample_rate: int, ahead_frames: int) -> AudioStream:
@@ -88,7 +106,7 @@ async def tone(
     running = playback(course, tone_audio(name, country), times=0, gain=gain, exclusive=exclusive)
     try:
         async with asyncio.timeout(duration_s):
-            return await running.run()
+            return await running
     except TimeoutError:
         return True
 

@@ -1,4 +1,4 @@
-"""What an application has a call sound like, files and tones of a country's plan, how it records it, and its audio as frames.
+"""Tones of a country's plan in a call, how an application records it, and its audio as frames.
 
 A part of `CallSession`, as `informing` and `transferring` are; `sound` carries it out.
 """
@@ -12,7 +12,6 @@ from trunkline.calls import sound
 
 if TYPE_CHECKING:
     from trunkline.calls.course import Course
-    from trunkline.media.audio import Audio
     from trunkline.media.recording import Layout, Recording
     from trunkline.media.recording_file import Encoding
     from trunkline.media.stream import AudioStream
@@ -22,28 +21,9 @@ __all__ = ["Sounding"]
 
 
 class Sounding:
-    """Playing, tones, recordings and frames; a part of `CallSession`."""
+    """Tones, recordings and frames; a part of `CallSession`."""
 
     _course: Course
-
-    async def play(self, audio: Audio, *, times: int = 1, gain: float = 1.0, exclusive: bool = False) -> bool:
-        """Play a WAV file to everybody in the call; returns when all of it was heard. Cancelled, it stops.
-
-        Args:
-            audio: The path of a WAV file of PCM, or its bytes: 8, 16, 24 or 32 bits, 8000 to 48,000 samples a second.
-            times: How often; 0 for until it is cancelled.
-            gain: What it is multiplied by, 0 to 16.
-            exclusive: The parties hear nothing else meanwhile; else it is mixed over what they say.
-
-        Returns:
-            Whether all of it was played; False when a party went.
-
-        Raises:
-            AudioError: It cannot be read, or is no audio. The call goes on.
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-        """
-        return await sound.playback(self._course, audio, times=times, gain=gain, exclusive=exclusive).run()
 
     async def play_tone(
         self,

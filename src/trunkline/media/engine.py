@@ -30,6 +30,7 @@ from _trunkline import (
     RecordingEncoder,
     RoomSpeaker,
     SoundChanged,
+    SoundReader,
     SourceEnded,
     SrtpKeys,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "PcmSink",
     "PcmSource",
     "RecordingEncoder",
+    "SoundReader",
     "can_transcode",
     "digit_tones",
     "may_transcode",
@@ -62,8 +64,8 @@ log = logging.getLogger("trunkline.media")
 Address = tuple[str, int]
 T = TypeVar("T")
 
-FILE_THREADS = 4
-"""Threads that read what is played."""
+READING_THREADS = 64
+"""Threads at most that read and decode what is played: as many files may lie on a disk that hangs before others wait for it."""
 
 
 Key = tuple[str, int, int]
@@ -398,8 +400,8 @@ class MediaEngine:
         self._rooms: dict[int, Callable[[int | None], None]] = {}
         self._sources: dict[int, Callable[[bool], None]] = {}
         self._waiting: set[Callable[[], None]] = set()
-        self._files: ThreadPoolExecutor | None = None
         self.recordings = RecordingThreads()
+        self._readers: ThreadPoolExecutor | None = None
 
     def attach(self) -> None:
         """Start taking events on the running loop."""
@@ -416,9 +418,9 @@ class MediaEngine:
         if isinstance(self.driver, NativeMediaEngine) and self._loop is not None:
             self._loop.remove_reader(self.driver.fileno())
         self.driver.close()
-        if self._files is not None:
-            self._files.shutdown(wait=False, cancel_futures=True)
-            self._files = None
+        if self._readers is not None:
+            self._readers.shutdown(wait=False, cancel_futures=True)
+            self._readers = None
         self._loop = None
 
     def pump(self) -> None:
@@ -506,11 +508,11 @@ class MediaEngine:
         self._sources[source.number] = on_end
         return source
 
-    async def on_thread(self, work: Callable[..., T], *args: Any) -> T:
-        """Do what waits for a disk on a thread for that."""
-        if self._files is None:
-            self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="trunkline-audio")
-        return await asyncio.get_running_loop().run_in_executor(self._files, work, *args)
+    async def on_reading_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Read or decode what is played on a thread for that; nothing that is recorded waits for it."""
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="trunkline-playing")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *args)
 
     def watch_frames(self, wake: Callable[[], None]) -> None:
         """Call `wake` for each batch of frames until `unwatch_frames`; all watchers share one wake-up of the loop."""

@@ -29,6 +29,7 @@ PACKAGES = {
     "espeak-ng": "espeak-ng",
     "sox": "sox",
     "opusdec": "opus-tools",
+    "ffmpeg": "ffmpeg",
     "libspandsp.so.2": "libspandsp2",
     "libsrtp2.so.1": "libsrtp2-1",
 }
@@ -46,6 +47,7 @@ SUITES = {
     "srtp": ("libsrtp2.so.1",),  # tests/media/test_srtp.py has it protect and unprotect
     "sox": ("sox",),  # tests/media/test_recording_file.py has both read what was recorded
     "opusdec": ("opusdec",),
+    "ffmpeg": ("ffmpeg",),  # tests/server/test_played_formats.py has it write the files
     "spandsp": ("libspandsp.so.2",),  # crates/media/tests/oracle.rs compares codecs with it
 }
 

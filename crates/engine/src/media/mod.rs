@@ -29,6 +29,7 @@ mod handle;
 mod ports;
 mod registry;
 mod rooms;
+pub mod sound;
 pub mod streams;
 #[cfg(test)]
 mod tests;
