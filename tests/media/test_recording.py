@@ -44,6 +44,7 @@ class Call:
     """The media engine, its driver and the leg of a call, as far as a recording knows them."""
 
     number = 7
+    sides = ("heard", "said")
 
     def __init__(self) -> None:
         self.driver = self
