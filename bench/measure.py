@@ -15,12 +15,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import audio
 import signalling
 from processes import LOAD_CORE, SERVER_CORE, running
 from signalling import KAMAILIO, Cost, Rival
 
 ROOT = Path(__file__).resolve().parent.parent
 RELAY = ROOT / "target" / "release" / "relay-bench"
+
+PARTS = ("cost", "rate", "media", "audio", "frames")
 
 DESCRIBE = """
 import platform, sys, sysconfig
@@ -42,6 +45,8 @@ def main() -> None:
         "cost": cost_rows,
         "rate": rate_rows,
         "media": media_rows,
+        "audio": lambda given: audio.audio_rows(given.streams, given.seconds // 2, say),
+        "frames": lambda given: audio.frame_rows(given.python, (1, 300), given.seconds, say),
     }
     for name, part in parts.items():
         if name in options.only:
@@ -57,7 +62,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=("cost", "rate", "media"), default=("cost", "rate", "media"))
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rate", type=int, default=100, help="calls a second while a call's cost is measured")
     parser.add_argument("--seconds", type=int, default=20, help="how long each measurement lasts")
     parser.add_argument("--hold-ms", type=int, default=500, help="how long a call lasts")
@@ -161,6 +166,8 @@ def commands(options: argparse.Namespace) -> list[str]:
         (1, signalling.callee_command()),
         (1, signalling.caller_command(options.rate, calls, options.hold_ms, Path("caller.csv"))),
         (1, relay_command(options)),
+        (1, audio.audio_command(options.streams, options.seconds // 2)),
+        (0, audio.echo_command(options.python, 300)),
     ]
     return [f"taskset -c {core} {shlex.join(command).replace(f'{ROOT}/', '')}" for core, command in shown]
 

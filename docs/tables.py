@@ -28,6 +28,7 @@ from trunkline import CallFailed, PeerType, errors, events
 from trunkline.calls.failure import crossing_status
 from trunkline.calls.link import BRIDGE, SESSION, Act, End, Happening, Stage
 from trunkline.calls.plan import TABLE, Ending, Turning
+from trunkline.media.tones import PLANS, Cadence
 from trunkline.server import back_off, line_states
 from trunkline.server.config import (
     DestinationOptions,
@@ -58,6 +59,7 @@ __all__ = [
     "rule_rows",
     "soak_rows",
     "state_rows",
+    "tone_rows",
     "turn_rows",
 ]
 
@@ -73,6 +75,17 @@ DECIDED_BY = {
     events.TransferRequested: "TransferRequest",
 }
 """What a handler is given where that is not the event."""
+
+EVENT_MODULES = (
+    events.call,
+    events.transfer,
+    events.registration,
+    events.line,
+    events.message,
+    events.recording,
+    events.record,
+)
+"""Where events are defined, in the order in which they are shown."""
 
 
 def code(text: object) -> str:
@@ -180,12 +193,31 @@ def option_rows(model: type[Any]) -> list[Row]:
     return rows
 
 
+# --- tones --------------------------------------------------------------------------------------------------------------
+
+
+def tone_rows() -> list[Row]:
+    """The tone plans: frequencies, and seconds of sound and silence in turn."""
+    rows = [["Country", "Tone", "Frequencies", "Sound and silence", "Source"]]
+    for country, plan in PLANS.items():
+        for name, cadence in plan.tones.items():
+            rows.append([code(country), code(name), *_cadence(cadence), plan.source])
+    return rows
+
+
+def _cadence(cadence: Cadence) -> tuple[str, str]:
+    frequencies = " + ".join(f"{each} Hz" for each in cadence[0].frequencies_hz)
+    if len(cadence) == 1:
+        return frequencies, "without a pause"
+    return frequencies, ", ".join(f"{burst.seconds:g} s" for burst in cadence)
+
+
 # --- events, enums, errors ------------------------------------------------------------------------------------------------
 
 
 def event_rows(base: type[Any]) -> list[Row]:
     """The events below a base class of `trunkline.events`, by their handlers."""
-    below = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, base)]
+    below = [kind for module in EVENT_MODULES for kind in vars(module).values() if _defined(kind, module, base)]
     rows = [["Handler", "It is given", "When"]]
     # a module's names are in the order of its text, which is the order in which the events happen
     for kind in below:
@@ -196,6 +228,11 @@ def event_rows(base: type[Any]) -> list[Row]:
             given += ": " + ", ".join(field.name for field in dataclasses.fields(kind))
         rows.append([code(f"on_{event_name(kind)}"), given, _first(kind)])
     return rows
+
+
+def _defined(kind: Any, module: types.ModuleType, base: type[Any]) -> bool:
+    """Whether it is a class below a base that this module defines, rather than imports."""
+    return inspect.isclass(kind) and issubclass(kind, base) and kind.__module__ == module.__name__
 
 
 def _first(thing: Any) -> str:
@@ -455,5 +492,6 @@ TABLES: dict[str, Callable[[str], list[Row]]] = {
     "number-rules": lambda argument: rule_rows(),
     "back-off": lambda argument: back_off_rows(),
     "soak": lambda argument: soak_rows(),
+    "tone-plans": lambda argument: tone_rows(),
 }
 """By name, as the directive `generated` has it."""

@@ -16,6 +16,7 @@ from ._trunkline import (
     FlowClosed,
     FlowOpened,
     FramesArrived,
+    LegDigit,
     LegFailed,
     LegForeign,
     LegLatched,
@@ -24,6 +25,7 @@ from ._trunkline import (
     ReliableTimedOut,
     RequestReceived,
     ResponseReceived,
+    RoomSpeaker,
     Shed,
     SoundChanged,
     SourceEnded,
@@ -53,4 +55,14 @@ Event = (
     | ChallengeIgnored
     | Traced
 )
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived
+MediaEvent = (
+    LegSilent
+    | LegLatched
+    | LegFailed
+    | LegForeign
+    | SourceEnded
+    | SoundChanged
+    | FramesArrived
+    | RoomSpeaker
+    | LegDigit
+)

@@ -6,6 +6,7 @@ the re-exports of value types in `trunkline.sip`.
 """
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import ClassVar, Literal, final
 
 from typing_extensions import Buffer, disjoint_base
@@ -298,6 +299,23 @@ class Credentials:
 
 def digest_ha1(username: str, realm: str, password: str, algorithm: str = "MD5") -> str:
     """H(username:realm:password) in hex, for algorithm "MD5" or "SHA-256" (RFC 7616 §3.4.2)."""
+
+# --- digits by INFO --------------------------------------------------------------------------------------------------------------------
+
+@final
+class InfoDigit:
+    """A digit in the body of an INFO: `application/dtmf-relay` and `application/dtmf`; frozen."""
+
+    @staticmethod
+    def parse(content_type: str, body: bytes) -> InfoDigit | None:
+        """The digit; None where there is none (a flash), or where the Content-Type, as it was written, is another."""
+    @staticmethod
+    def body(digit: str, duration_ms: int) -> str | None:
+        """The body of `application/dtmf-relay`; None where it is no digit."""
+    @property
+    def digit(self) -> str: ...  # one of 0-9 * # A-D
+    @property
+    def duration_ms(self) -> int | None: ...  # None where the body does not say
 
 # --- session descriptions (RFC 8866, RFC 3264) -----------------------------------------------------------------------------------------
 
@@ -959,6 +977,9 @@ class LegForeign:
 def can_transcode(codec: Codec) -> bool:
     """Whether audio in this codec can be decoded and encoded here: G.711, L16, and what else the build knows."""
 
+def digit_tones(digits: str, duration_ms: int, pause_ms: int) -> bytes:
+    """Digits as tones (ITU-T Q.23), each followed by a pause: int16 samples at 8000 Hz. What is no digit is left out."""
+
 @final
 class SourceEnded:
     """A `PcmSource` is played no more."""
@@ -986,12 +1007,45 @@ class SoundChanged:
     ended_dbm0: float  # the mean level of what ended, -inf where it had none
 
 @final
+class RoomSpeaker:
+    """In a room another one speaks, or nobody any more. By energy with hysteresis, of those who are neither muted nor heard by a few."""
+
+    def __new__(cls, room: int, leg: int | None) -> RoomSpeaker: ...
+    @property
+    def room(self) -> int: ...
+    @property
+    def leg(self) -> int | None: ...
+
+@final
 class FramesArrived:
     """Sinks that wake have new frames: one event for all of them, however many."""
 
     def __new__(cls) -> FramesArrived: ...
 
-MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived
+@final
+class LegDigit:
+    """A leg's peer pressed a key and let it go: a telephone event (RFC 4733), or a tone while `hear_digits` is on.
+
+    Its repr shows no digit.
+    """
+
+    def __new__(cls, leg: int, digit: str, duration_ms: int, clock_rate: int) -> LegDigit: ...
+    leg: int
+    digit: str  # one of 0-9 * # A-D
+    duration_ms: int
+    clock_rate: int  # of the telephone event's codec, in Hz; 0 for a tone
+
+MediaEvent = (
+    LegSilent
+    | LegLatched
+    | LegFailed
+    | LegForeign
+    | SourceEnded
+    | SoundChanged
+    | FramesArrived
+    | RoomSpeaker
+    | LegDigit
+)
 
 @final
 class PcmSource:
@@ -1018,6 +1072,8 @@ class PcmSource:
         """Nothing more will be written; `SourceEnded` tells when all is played."""
     def clear(self) -> None:
         """Forget what waits."""
+    def restart(self) -> None:
+        """Forget what waits; more will be written, even if it was finished, as long as it is not over."""
     def pause(self, paused: bool) -> None:
         """Be silent and keep what waits, or go on."""
     def set_gain(self, gain: float) -> None:
@@ -1043,6 +1099,42 @@ class PcmSink:
     def is_open(self) -> bool: ...  # somebody still fills it
     def read(self, samples: int) -> bytearray:
         """Take up to so many samples, as int16 in the machine's order."""
+
+@final
+class RecordingEncoder:
+    """What a recording is written with: samples of two parties, side by side (`stereo`) or mixed, become bytes of a file.
+
+    `encoding`: "pcm" (16 bits, little-endian), "ulaw", "alaw", or "opus" in Ogg, whose stream has the number `serial`. ValueError for
+    another one, and for a rate that Opus does not know. Used by one thread at a time; the interpreter's lock is not held meanwhile.
+    """
+
+    def __new__(cls, encoding: str, sample_rate: int, *, stereo: bool, serial: int = 0) -> RecordingEncoder: ...
+    def begin(self) -> bytes:
+        """What the file begins with; nothing but for Opus."""
+    def encode(self, left: Buffer, right: Buffer) -> bytes:
+        """As many int16 samples of the one as of the other. Together with what came before it can be played."""
+    def end(self) -> bytes:
+        """What the file ends with; nothing but for Opus."""
+
+@final
+class SoundReader:
+    """A file that is played, as mono int16 samples: WAV (PCM of 8 to 32 bits, float, µ-law, A-law), MP3, FLAC or Ogg Opus.
+
+    Everything here may wait for a disk. `OSError`: it cannot be read; `ValueError`: it is no audio or damaged, in words that follow
+    its name.
+    """
+
+    def __new__(cls, audio: bytes | str | PathLike[str]) -> SoundReader:
+        """Look into a file, by its path, or bytes."""
+    @property
+    def sample_rate(self) -> int: ...  # 8000, 16000, 24000, 32000 or 48000: the file's own, or the next one above that
+    def read(self, samples: int) -> bytearray:
+        """The next samples, at most 96,000 at once; fewer than asked for at the end alone, and none behind it."""
+    def seek(self, position_s: float) -> None:
+        """Go on from there, counted from the beginning; from the end if there are not so many seconds.
+
+        FLAC that was read to its end is opened anew instead.
+        """
 
 @final
 class LegEnd:
@@ -1108,11 +1200,29 @@ class MediaEngine:
     def open_room(self, *, beside: int = 0) -> int:
         """A room, on the worker of a leg or a room. Each leg in it hears the sum of all others, at the highest rate of those who speak."""
     def close_room(self, room: int) -> None: ...
-    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None:
+    def join_room(
+        self,
+        room: int,
+        leg: int,
+        *,
+        gain: float = 1.0,
+        muted: bool = False,
+        deaf: bool = False,
+        hears: Sequence[int] | None = None,
+        heard_by: Sequence[int] | None = None,
+    ) -> None:
         """Bring a leg into a room, out of any other and out of its link; in the room already, change how it takes part.
 
-        `gain` multiplies its voice, 0 to 16; `muted`: nobody hears it; `deaf`: it hears nobody. OSError for an unknown room or leg.
+        `gain` multiplies its voice, 0 to 16; `muted`: nobody hears it; `deaf`: it hears nobody. `hears` and `heard_by` name the legs, up to
+        256, that it hears and that hear it, where both agree; None for everybody. OSError for an unknown room or leg.
         """
+    def visit(self, guest: int, host: int, *, heard_by: Sequence[int] | None = None) -> None:
+        """Have a leg be in whatever room another one is in or comes to, that of a transcoding link included; until `leave_room`.
+
+        `heard_by` as in `join_room`; on its visit already, change that. OSError for an unknown leg, or where a guest would be a host.
+        """
+    def levels(self, room: int) -> list[tuple[int, float]]:
+        """How loud each leg in a room is, in dBm0, before mute and gain; -90 for silence. Waits for the worker."""
     def leave_room(self, leg: int) -> None: ...
     def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
         """Something to be played to a leg's peer or to everybody in a room, at 8000, 16000, 24000, 32000 or 48000 Hz.
@@ -1142,6 +1252,11 @@ class MediaEngine:
     def stop_tone(self, leg: int) -> None: ...
     def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None:
         """RFC 4733 events in the leg's telephone-event payload type, one after another."""
+    def hear_digits(self, leg: int, on: bool) -> None:
+        """Hear digits as tones in what the leg's peer says (ITU-T Q.24), or no longer; each is a `LegDigit`.
+
+        Its audio is decoded meanwhile, besides being relayed.
+        """
     def listen(self, leg: int) -> None:
         """Start the leg's tone detector."""
     def attend(self, leg: int, wanted: bool) -> None:

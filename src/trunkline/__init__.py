@@ -14,7 +14,7 @@ from trunkline.calls.hearing import CallQuality
 from trunkline.calls.placement import Placement
 from trunkline.calls.session import CallSession, CallState
 from trunkline.calls.transfer_request import TransferOutcome, TransferRequest, TransferResult
-from trunkline.constants import ChannelId, ClosedReason, PeerType, Transport
+from trunkline.constants import ChannelId, ClosedReason, DtmfWay, PeerType, Transport
 from trunkline.errors import (
     AudioError,
     Busy,
@@ -68,6 +68,7 @@ __all__ = [
     "ConfigurationError",
     "Declined",
     "Diverted",
+    "DtmfWay",
     "Explanation",
     "LegQuality",
     "Line",

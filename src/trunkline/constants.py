@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-__all__ = ["ChannelId", "ClosedReason", "PeerType", "Transport"]
+__all__ = ["ChannelId", "ClosedReason", "DtmfWay", "PeerType", "Transport"]
 
 
 class PeerType(IntEnum):
@@ -24,6 +24,19 @@ class ChannelId(IntEnum):
     def other(self) -> ChannelId:
         """The opposite leg."""
         return ChannelId(1 - self)
+
+
+class DtmfWay(IntEnum):
+    """How a digit came, or goes."""
+
+    RFC4733 = 0
+    """A telephone event among the audio's packets."""
+    INFO = 1
+    """An INFO in the call's dialog."""
+    INBAND = 2
+    """Tones in the audio."""
+    RFC2833 = 0
+    """The same as RFC4733, by the name of the RFC before."""
 
 
 class Transport(Enum):

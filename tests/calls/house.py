@@ -22,6 +22,7 @@ from trunkline.events import (
     CallSessionFailed,
     CallSessionTimeout,
     IncomingCall,
+    RecordingEvent,
     TransferRequested,
 )
 from trunkline.media.engine import MediaEngine
@@ -43,7 +44,7 @@ class Recorder:
     """The sink: keeps every event and runs the handlers, as the dispatcher will."""
 
     def __init__(self) -> None:
-        self.events: list[CallEvent] = []
+        self.events: list[CallEvent | RecordingEvent] = []
         self.on_incoming: Handler | None = None
         self.on_failed: Handler | None = None
         self.on_transfer: Callable[[TransferRequest], None] | None = None
@@ -52,7 +53,7 @@ class Recorder:
         self._pending: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def emit(self, event: CallEvent) -> None:
+    def emit(self, event: CallEvent | RecordingEvent) -> None:
         self.events.append(event)
         if isinstance(event, TransferRequested):
             decide = self.on_transfer or TransferRequest.settle

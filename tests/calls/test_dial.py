@@ -104,7 +104,7 @@ def test_a_dialled_call_may_be_connected_with_a_second_party() -> None:
         assert len(at_bob.requests) == 1
         plan = call.zero.plan
         assert plan is not None
-        assert [codec.name for codec in plan.send_codecs] == ["PCMA"]
+        assert [codec.name for codec in plan.send_codecs] == ["PCMA", "telephone-event"]
 
     on_the_network(scenario)
 
@@ -180,7 +180,7 @@ def test_an_answered_caller_gets_the_common_codec_by_reinvite() -> None:
         await house.settle()
         plan = house.calls[0].zero.plan
         assert plan is not None
-        assert [codec.name for codec in plan.send_codecs] == ["PCMA"]
+        assert [codec.name for codec in plan.send_codecs] == ["PCMA", "telephone-event"]
         assert len(at_alice.requests) == 1
         assert house.events.names()[-1] == "Connected"
 

@@ -120,7 +120,9 @@ def test_a_codec_that_only_the_asking_side_can_is_offered_and_taken_back() -> No
         await house.settle()
         call = house.calls[0]
         assert call.one is not None
-        assert names(call.zero.plan) == names(call.one.plan) == names(at_alice._describer.plan) == ["PCMU"]
+        assert names(call.one.plan) == ["PCMU"]
+        # her digits are told him in his way
+        assert names(call.zero.plan) == names(at_alice._describer.plan) == ["PCMU", "telephone-event"]
         assert house.events.names().count("Connected") == 1
 
     on_the_network(scenario)

@@ -13,6 +13,7 @@ import pytest
 from tests.docs.stage import (
     ACCOUNT,
     MOBILE,
+    PASSWORD,
     ROOT,
     Block,
     Stage,
@@ -28,7 +29,7 @@ from trunkline import CallSession, TransferResult
 from trunkline.events import CallSessionFailed
 from trunkline.media.quality import Tally
 from trunkline.sip.endpoint import Codec
-from trunkline.testing import CallRefused, RegistrationRefused, VirtualNetwork
+from trunkline.testing import CallRefused, RegistrationRefused, ScriptedCall, VirtualNetwork
 
 Run = Callable[[Any], Any]
 Namespace = dict[str, Any]
@@ -360,9 +361,52 @@ async def quality(at: Stage, namespace: Namespace) -> None:
     await carol.stop()
 
 
+async def type_digits(call: ScriptedCall, digits: str) -> None:
+    for digit in digits:
+        headers, body = [("Content-Type", "application/dtmf-relay")], f"Signal={digit}\r\nDuration=120"
+        assert (await call.request("INFO", headers=headers, body=body.encode())).status == 200
+
+
+async def keys(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+
+    @at.server.on_incoming_call
+    async def route(call: CallSession) -> None:
+        await call.answer()
+
+    alice = await at.phone("alice")
+    call = alice.dial("menu")
+    await call.wait_answered()
+    await type_digits(call, "4#")
+    await asyncio.sleep(1)
+    number = at.server.calls[0].id
+    assert printed == [(number, "ZERO", "4", 120, "INFO"), (number, "ZERO", "#", 120, "INFO")]
+    call.hangup()
+    await alice.stop()
+
+
+async def menu(at: Stage, namespace: Namespace) -> None:
+    at.server.add_user("42", password=PASSWORD)
+    alice, desk = await at.phone("alice"), await at.phone("42", 3)
+    call = alice.dial("menu")
+    await call.wait_answered()
+    await type_digits(call, "42#")
+    at_desk = await desk.next_call()
+    at_desk.answer()
+    await asyncio.sleep(1)
+    at_desk.hangup()
+    await asyncio.sleep(1)
+    call.hangup()
+    await alice.stop()
+    await desk.stop()
+
+
 SCENES: dict[str, Scene] = {
     "reminder": reminder,
     "quality": quality,
+    "keys": keys,
+    "menu": menu,
     "transfer-request": transfer_request,
     "hand-over": hand_over,
     "chat": chat,

@@ -27,6 +27,7 @@ SANS_IO_DEPENDENCIES = {
     "sha1",
     "sha2",
     "subtle",
+    "symphonia",
     "thiserror",
     "zeroize",
 }

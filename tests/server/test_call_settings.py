@@ -29,6 +29,7 @@ session_expires_s = 0
 follow_redirects = 2
 rtcp_mux = true
 large_over_tcp = false
+dtmf = "info"
 
 [users.bob]
 password = "secret"
@@ -45,6 +46,7 @@ reliable = "supported"
 follow_redirects = 3
 rtcp_mux = true
 large_over_tcp = false
+dtmf = "info"
 """
 
 
@@ -65,14 +67,14 @@ def test_a_line_has_its_own_or_the_servers(settings: FileSettings) -> None:
     assert (plain.timers, plain.reliable, plain.follow_redirects) == (SessionTimes(600, 120), "never", 0)
     assert (own.timers, own.reliable, own.follow_redirects) == (SessionTimes(0, 120), "supported", 3)
     assert (plain.rtcp_mux, plain.large_over_tcp) == (False, True)
-    assert (own.rtcp_mux, own.large_over_tcp) == (True, False)
+    assert (own.rtcp_mux, own.large_over_tcp, own.dtmf, plain.dtmf) == (True, False, "info", "auto")
 
 
 def test_a_user_has_its_own_or_the_servers(settings: FileSettings) -> None:
     parties = {name: user.user(name, settings.server).party() for name, user in settings.users.items()}
     alice, bob = parties["alice"], parties["bob"]
     assert (alice.timers, alice.reliable, alice.follow_redirects) == (SessionTimes(0, 120), "required", 2)
-    assert (alice.rtcp_mux, alice.large_over_tcp) == (True, False)
+    assert (alice.rtcp_mux, alice.large_over_tcp, alice.dtmf, bob.dtmf) == (True, False, "info", "auto")
     assert (bob.timers, bob.reliable, bob.follow_redirects) == (SessionTimes(600, 120), "never", 0)
     assert (bob.rtcp_mux, bob.large_over_tcp) == (False, True)
 
@@ -101,7 +103,14 @@ def test_what_is_wrong_is_said_in_one_line(values: dict[str, object], problem: s
 
 @pytest.mark.parametrize(
     "values",
-    [{"reliable": "perhaps"}, {"session_expires_s": 89}, {"min_se_s": 1}, {"follow_redirects": 11}, {"rtcp_mux": "x"}],
+    [
+        {"reliable": "perhaps"},
+        {"session_expires_s": 89},
+        {"min_se_s": 1},
+        {"follow_redirects": 11},
+        {"rtcp_mux": "x"},
+        {"dtmf": "x"},
+    ],
 )
 def test_a_users_setting_is_checked_too(values: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError) as error:

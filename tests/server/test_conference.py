@@ -1,12 +1,19 @@
-"""Conferences over real sockets: who hears whom, by frequency; what is played to all; parties that leave and come back."""
+"""Conferences over real sockets: who hears whom, by frequency; who speaks; what is played to all and recorded; who comes back."""
 
 from __future__ import annotations
 
 import asyncio
+import wave
+from array import array
+from pathlib import Path
 
-from tests.server.test_sound import PCMA, PCMU, REALM, tone_wav, until_tone
+import pytest
+
+from tests.server.test_sound import PCMA, PCMU, REALM, level, tone_wav, until_tone
 from trunkline.calls.conference import Conference
 from trunkline.calls.session import CallSession
+from trunkline.errors import CallStateError
+from trunkline.events import CallSessionSpeaking
 from trunkline.server.server import SipServer
 from trunkline.testing.call import ScriptedCall
 from trunkline.testing.phone import Phone
@@ -22,8 +29,22 @@ def present(conference: Conference) -> int:
     return len(conference.calls)
 
 
-async def performance() -> None:
+def speaker(conference: Conference) -> CallSession | None:
+    return conference.speaker
+
+
+async def until_speaks(told: list[tuple[str, bool]], *expected: tuple[str, bool]) -> None:
+    async with asyncio.timeout(10):
+        while told != [*expected]:
+            await asyncio.sleep(0.02)
+    told.clear()
+
+
+async def performance(recorded: Path) -> None:
     conference = Conference()
+    told: list[tuple[str, bool]] = []
+    with pytest.raises(CallStateError):
+        conference.record(recorded)
     server = SipServer(realm=REALM, listen=["udp://127.0.0.1:0"], media_ports=(29_000, 29_199))
 
     @server.on_incoming_call
@@ -31,6 +52,11 @@ async def performance() -> None:
         await call.answer()
         await conference.join(call)
         await conference.join(call, muted=True)
+
+    @server.on_call_session_speaking
+    async def speaks(event: CallSessionSpeaking) -> None:
+        assert event.conference is conference
+        told.append((event.call.from_peer_name, event.speaking))
 
     names = ("alice", "bob", "carol")
     async with server:
@@ -51,11 +77,33 @@ async def performance() -> None:
         await until_silence(alice)
         assert present(conference) == 3
         of_alice = next(call for call in conference.calls if call.from_peer_name == "alice")
+        await until_speaks(told, ("alice", True))
+        assert speaker(conference) is of_alice
+        levels = {call.from_peer_name: dbm0 for call, dbm0 in conference.levels().items()}
+        assert abs(levels["alice"] + 10.0) < 0.7
+        assert levels["bob"] < -60
         conference.change(of_alice, muted=True)
         await until_silence(bob)
+        await until_speaks(told, ("alice", False))
+        assert speaker(conference) is None
         conference.change(of_alice, muted=False, gain=0.5)
-        heard = await until_tone(bob, 500)
-        assert abs(heard.level_dbm0 + 16.0) < 0.7
+        await until_tone(bob, 500)
+        async with asyncio.timeout(10):  # the first windows may begin before it
+            while abs((await bob.hear(0.3)).level_dbm0 + 16.0) > 0.7:
+                pass
+        of_carol = next(call for call in conference.calls if call.from_peer_name == "carol")
+        conference.change(of_alice, heard_by=[of_carol])
+        await until_silence(bob)
+        await until_tone(carol, 500)
+        bob.play_tone(700.0, -10.0)
+        async with conference.record(recorded, sample_rate=16_000):
+            await until_tone(alice, 700)
+            await asyncio.sleep(0.5)
+        bob.play_tone(0.0, -10.0)
+        conference.change(of_alice, heard_by="everybody")
+        await until_tone(bob, 500)
+        with pytest.raises(ValueError, match="gain"):
+            conference.change(of_alice, gain=17)
         conference.leave(of_alice)  # it comes back muted
         await until_silence(carol)
         playing = asyncio.ensure_future(conference.play(tone_wav(800, 1.0)))
@@ -72,5 +120,11 @@ async def performance() -> None:
             await phone.stop()
 
 
-def test_each_hears_the_others_as_he_takes_part() -> None:
-    asyncio.run(performance())
+def test_each_hears_the_others_as_he_takes_part(tmp_path: Path) -> None:
+    asyncio.run(performance(tmp_path / "room.wav"))
+    with wave.open(str(tmp_path / "room.wav")) as file:
+        assert (file.getnchannels(), file.getframerate()) == (1, 16_000)
+        samples = array("h", file.readframes(file.getnframes()))[-6400:]
+    # bob alone: alice spoke to carol, who is but one of them
+    assert abs(level(samples, 700, 16_000) / (32_768 * 10 ** (-13.14 / 20)) - 1) < 0.15
+    assert level(samples, 500, 16_000) < 100

@@ -116,6 +116,7 @@ def test_what_is_added_before_the_start_is_stored_where_it_is_to_be(tmp_path: Pa
             "follow_redirects": 3,
             "rtcp_mux": True,
             "large_over_tcp": False,
+            "dtmf": "inband",
         }
         first.add_user("bob", password="secret of bob", stored=True, media_timeout_s=7, **own)
         first.add_line("itsp", username="15551234", server="itsp.example", register=False, stored=True)

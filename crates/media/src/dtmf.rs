@@ -14,6 +14,8 @@ const DIGITS: &[u8; 16] = b"0123456789*#ABCD";
 pub const END_SILENCE: Duration = Duration::from_millis(200);
 /// More digits than this wait for nobody; later ones are dropped.
 pub const MAX_DIGITS: usize = 256;
+/// Presses that wait for whoever takes them.
+pub const MAX_PRESSES: usize = 16;
 /// A segment of a long event is as long as the duration field can say (RFC 4733 §2.5.1.3).
 const SEGMENT: u32 = 0xffff;
 /// Redundant end packets (RFC 4733 §2.5.1.4: three in all).
@@ -71,27 +73,55 @@ pub fn code(digit: char) -> Option<u8> {
     u8::try_from(index).ok()
 }
 
+/// A key that was pressed and let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Press {
+    /// 0-9, `*`, `#`, A-D.
+    pub digit: char,
+    /// How long it was held.
+    pub duration_ms: u32,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Current {
     code: u8,
     timestamp: u32,
     reported: bool,
     seen: Time,
+    /// In timestamp units, of the segments before this one and of this one.
+    before: u32,
+    duration: u32,
+    clock_rate: u32,
 }
 
-/// Hears events of one stream; `take` hands out the digits that ended.
+impl Current {
+    fn hear(&mut self, now: Time, event: Event) {
+        self.seen = now;
+        // Reordered packets tell less than was known.
+        self.duration = self.duration.max(u32::from(event.duration));
+    }
+
+    fn duration_ms(&self) -> u32 {
+        let units = u64::from(self.before) + u64::from(self.duration);
+        u32::try_from(units * 1000 / u64::from(self.clock_rate.max(1))).unwrap_or(u32::MAX)
+    }
+}
+
+/// Hears events of one stream; `take` hands out the digits that ended, `take_press` each with its duration.
 #[derive(Clone, Debug, Default)]
 pub struct Receiver {
     current: Option<Current>,
     digits: String,
+    /// Taken after each packet, so that few wait.
+    presses: [Option<(Press, u32)>; MAX_PRESSES],
 }
 
 impl Receiver {
-    /// A packet of the telephone-event payload type.
-    pub fn event(&mut self, now: Time, timestamp: u32, event: Event) {
+    /// A packet of the telephone-event payload type, whose clock is `clock_rate`.
+    pub fn event(&mut self, now: Time, timestamp: u32, event: Event, clock_rate: u32) {
         match &mut self.current {
             Some(current) if current.timestamp == timestamp => {
-                current.seen = now;
+                current.hear(now, event);
                 if event.end {
                     self.finish();
                 }
@@ -100,7 +130,9 @@ impl Receiver {
             // RFC 4733 §2.5.1.3: the next segment of the same long event.
             Some(current) if !current.reported && current.code == event.code && timestamp == current.timestamp.wrapping_add(SEGMENT) => {
                 current.timestamp = timestamp;
-                current.seen = now;
+                current.before = current.before.saturating_add(SEGMENT);
+                current.duration = 0;
+                current.hear(now, event);
                 if event.end {
                     self.finish();
                 }
@@ -116,6 +148,9 @@ impl Receiver {
             timestamp,
             reported: false,
             seen: now,
+            before: 0,
+            duration: u32::from(event.duration),
+            clock_rate,
         });
         if event.end {
             self.finish();
@@ -139,6 +174,13 @@ impl Receiver {
         }
     }
 
+    /// When [`Receiver::poll`] has an event to end.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        let current = self.current.as_ref().filter(|current| !current.reported)?;
+        Some(current.seen + END_SILENCE)
+    }
+
     /// The stream ended or changed its source: what had begun has ended.
     pub fn restart(&mut self) {
         self.finish();
@@ -150,15 +192,25 @@ impl Receiver {
         std::mem::take(&mut self.digits)
     }
 
+    /// The next digit that ended, and the clock of its events.
+    pub fn take_press(&mut self) -> Option<(Press, u32)> {
+        let press = self.presses.first_mut()?.take()?;
+        self.presses.rotate_left(1);
+        Some(press)
+    }
+
     fn finish(&mut self) {
         let Some(current) = &mut self.current else { return };
         if std::mem::replace(&mut current.reported, true) {
             return;
         }
-        if let Some(digit) = digit(current.code)
-            && self.digits.len() < MAX_DIGITS
-        {
+        let (duration_ms, clock_rate) = (current.duration_ms(), current.clock_rate);
+        let Some(digit) = digit(current.code) else { return };
+        if self.digits.len() < MAX_DIGITS {
             self.digits.push(digit);
+        }
+        if let Some(free) = self.presses.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some((Press { digit, duration_ms }, clock_rate));
         }
     }
 }
@@ -288,7 +340,7 @@ mod tests {
     fn hear(packets: &[(u32, Event)]) -> String {
         let mut receiver = Receiver::default();
         for (n, (timestamp, event)) in (0..).zip(packets) {
-            receiver.event(ms(n * 20), *timestamp, *event);
+            receiver.event(ms(n * 20), *timestamp, *event, 8000);
         }
         receiver.poll(ms(1_000_000));
         receiver.take()
@@ -313,15 +365,17 @@ mod tests {
     #[test]
     fn test_an_event_without_ends_is_reported_after_silence_or_by_the_audio_that_follows() {
         let mut receiver = Receiver::default();
-        receiver.event(ms(0), 1000, event('7', false, 160));
+        receiver.event(ms(0), 1000, event('7', false, 160), 8000);
+        assert_eq!(receiver.deadline(), Some(ms(200)));
         receiver.poll(ms(199));
         assert_eq!(receiver.take(), "");
         receiver.poll(ms(200));
         assert_eq!(receiver.take(), "7");
-        receiver.event(ms(300), 5000, event('8', false, 160));
+        assert_eq!(receiver.deadline(), None);
+        receiver.event(ms(300), 5000, event('8', false, 160), 8000);
         receiver.audio(ms(380), 5640);
         assert_eq!(receiver.take(), "8");
-        receiver.event(ms(400), 5000, event('8', true, 640));
+        receiver.event(ms(400), 5000, event('8', true, 640), 8000);
         assert_eq!(receiver.take(), "");
     }
 
@@ -366,9 +420,29 @@ mod tests {
     fn test_digits_wait_bounded() {
         let mut receiver = Receiver::default();
         for n in 0..10_000u32 {
-            receiver.event(ms(u64::from(n)), n * 160, event('1', true, 80));
+            receiver.event(ms(u64::from(n)), n * 160, event('1', true, 80), 8000);
         }
         assert_eq!(receiver.take().len(), MAX_DIGITS);
+        assert_eq!(std::iter::from_fn(|| receiver.take_press()).count(), MAX_PRESSES);
+    }
+
+    #[test]
+    fn test_a_press_tells_its_duration_by_its_clock_over_all_segments() {
+        let press = |packets: &[(u32, Event)], clock_rate: u32| {
+            let mut receiver = Receiver::default();
+            for (n, (timestamp, event)) in (0..).zip(packets) {
+                receiver.event(ms(n * 20), *timestamp, *event, clock_rate);
+            }
+            receiver.take_press().map(|(press, clock)| (press.digit, press.duration_ms, clock))
+        };
+        assert_eq!(press(&packets('5', 1000), 8000), Some(('5', 120, 8000)));
+        assert_eq!(press(&packets('5', 1000), 48_000), Some(('5', 20, 48_000)));
+        let segments = [
+            (1000, event('9', false, 0xffff)),
+            (1000 + 0xffff, event('9', true, 480)),
+            (1000 + 0xffff, event('9', true, 480)),
+        ];
+        assert_eq!(press(&segments, 8000), Some(('9', 8251, 8000)));
     }
 
     #[test]

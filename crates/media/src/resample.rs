@@ -40,20 +40,31 @@ impl Resampler {
     /// A converter between two of [`PCM_RATES`] in Hz; `None` for any other.
     #[must_use]
     pub fn new(from: u32, to: u32) -> Option<Self> {
-        if !PCM_RATES.contains(&from) || !PCM_RATES.contains(&to) {
-            return None;
-        }
+        (PCM_RATES.contains(&from) && PCM_RATES.contains(&to)).then(|| Resampler::between(from, to, (from / 50) as usize))
+    }
+
+    /// A converter of what is no frame: from a rate of files to one of [`PCM_RATES`], `block` samples at a time at most.
+    pub(crate) fn of_files(from: u32, to: u32, block: usize) -> Self {
+        Resampler::between(from, to, block)
+    }
+
+    /// The least number of samples that make a whole number of others.
+    pub(crate) const fn step(from: u32, to: u32) -> usize {
+        (from / greatest_common_divisor(from, to)) as usize
+    }
+
+    fn between(from: u32, to: u32, block: usize) -> Self {
         let unit = greatest_common_divisor(from, to);
         let (up, down) = ((to / unit) as usize, (from / unit) as usize);
         let taps = if from == to { 0 } else { taps(from, to, up) };
-        Some(Resampler {
+        Resampler {
             up,
             down,
             lowest: from.min(to),
             phases: if from == to { Vec::new() } else { phases(from, to, up, taps) },
             taps,
-            samples: vec![0.0; taps.saturating_sub(1) + (from / 50) as usize],
-        })
+            samples: vec![0.0; taps.saturating_sub(1) + block],
+        }
     }
 
     /// How much later a sample comes out than it went in.
@@ -65,7 +76,7 @@ impl Resampler {
         Duration::from_secs(HALF_LENGTH as u64) / self.lowest
     }
 
-    /// Convert a frame of up to 20 ms; how many samples were written. Zero for a frame that is longer, that makes no whole number of
+    /// Convert a frame of up to 20 ms (or up to a block); how many samples were written. Zero for a frame that is longer, that makes no whole number of
     /// samples, or whose output does not fit; it is as if it had not been given then.
     pub fn process(&mut self, frame: &[i16], out: &mut [i16]) -> usize {
         let count = frame.len() * self.up / self.down;

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use trunkline_media::audio::Pcm;
+use trunkline_media::audio::circle::Circle;
 use trunkline_media::audio::room::{Part, Room};
 use trunkline_media::codec::Codec;
 use trunkline_media::leg::{BUFFER_LENGTH, Configuration, Leg, Socket};
@@ -60,7 +61,17 @@ fn test_a_room_of_three_codecs_allocates_nothing() {
     let codecs =
         [("PCMU", 8000, 0), ("PCMA", 8000, 8), ("L16", 16_000, 97)].map(|(name, rate, number)| Codec::new(name, rate, 1, number).unwrap());
     let mut legs = codecs.map(|codec| leg(u64::from(codec.payload_type), codec));
-    let mut members = codecs.map(|_| Room::member(Part::default()));
+    let mut members = [1, 2, 3].map(|number| {
+        // One speaks to the first alone.
+        let heard_by = if number == 3 { Circle::Only(vec![1]) } else { Circle::Everybody };
+        Room::member(
+            number,
+            Part {
+                heard_by,
+                ..Part::default()
+            },
+        )
+    });
     let (mut room, mut buffer, mut frame) = (Room::default(), [0; BUFFER_LENGTH], Pcm::silence(8000));
     let (mut before, mut sent) = (0, 0);
     for n in 0..500u64 {
@@ -89,7 +100,10 @@ fn test_a_room_of_three_codecs_allocates_nothing() {
             room.say(member, Some(&frame));
         }
         for (leg, member) in legs.iter_mut().zip(&members) {
-            room.hear(member, &mut frame);
+            let unheard = members
+                .iter()
+                .filter(|other| other.number() != member.number() && !member.hears(other));
+            room.hear(member, unheard, &mut frame);
             leg.speak(now, &frame);
             while leg.utter(now, &mut buffer).is_some() {
                 sent += 1;

@@ -6,13 +6,16 @@ mod digest;
 mod endpoint;
 mod fields;
 mod flow;
+mod info_digit;
 mod mailbox_summary;
 mod media;
 mod media_plan;
 mod message;
 mod parts;
 mod pidf;
+mod recording;
 mod sdp;
+mod sound;
 mod streams;
 mod values;
 
@@ -31,11 +34,14 @@ fn _trunkline(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flow::register(module)?;
     digest::register(module)?;
     media_plan::register(module)?;
+    info_digit::register(module)?;
     sdp::register(module)?;
     pidf::register(module)?;
     mailbox_summary::register(module)?;
     endpoint::register(module)?;
     media::register(module)?;
+    sound::register(module)?;
     streams::register(module)?;
+    recording::register(module)?;
     Ok(())
 }

@@ -28,6 +28,17 @@ fn samples(data: &Bound<'_, PyAny>) -> PyResult<Vec<i16>> {
     Ok(pairs.iter().map(|pair| i16::from_ne_bytes(*pair)).collect())
 }
 
+/// Samples as a bytearray of int16 in this machine's order.
+pub fn array<'py>(py: Python<'py>, samples: &[i16]) -> PyResult<Bound<'py, PyByteArray>> {
+    PyByteArray::new_with(py, samples.len() * 2, |bytes| {
+        let (pairs, _) = bytes.as_chunks_mut::<2>();
+        for (pair, sample) in pairs.iter_mut().zip(samples) {
+            *pair = sample.to_ne_bytes();
+        }
+        Ok(())
+    })
+}
+
 /// What is played to a leg or a room; samples go in here.
 #[pyclass(frozen, module = "_trunkline", name = "PcmSource")]
 pub struct PyPcmSource {
@@ -76,6 +87,10 @@ impl PyPcmSource {
 
     fn clear(&self) {
         self.writer.clear();
+    }
+
+    fn restart(&self) {
+        self.writer.restart();
     }
 
     fn pause(&self, paused: bool) {
@@ -137,13 +152,7 @@ impl PyPcmSink {
     fn read<'py>(&self, py: Python<'py>, samples: usize) -> PyResult<Bound<'py, PyByteArray>> {
         let mut taken = vec![0; samples.min(self.reader.waiting())];
         let count = self.reader.read(&mut taken);
-        PyByteArray::new_with(py, count * 2, |bytes| {
-            let (pairs, _) = bytes.as_chunks_mut::<2>();
-            for (pair, sample) in pairs.iter_mut().zip(&taken) {
-                *pair = sample.to_ne_bytes();
-            }
-            Ok(())
-        })
+        array(py, taken.get(..count).unwrap_or_default())
     }
 
     fn __repr__(&self) -> String {

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod endpoint;
 pub mod flow;
 pub mod header;
+pub mod info_digit;
 pub mod mailbox_summary;
 pub mod message;
 pub mod multipart;

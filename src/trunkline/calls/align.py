@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.calls.codecs import common, relays, same_codecs, shared, theirs
+from trunkline.calls.codecs import common, relays, same_voices, shared, theirs, with_events_of
 from trunkline.calls.link import LinkOwner
 from trunkline.calls.renewal import Renewal
 from trunkline.media.engine import may_transcode, needs_transcoding
@@ -85,7 +85,7 @@ class Alignment:
         """Choose who is offered what: what both have, else what one has and the other may use."""
         agreed = shared(there.receive_codecs, here.receive_codecs)
         if agreed:
-            wider = self._there if same_codecs(agreed, here.receive_codecs) else self._here
+            wider = self._there if same_voices(agreed, here.receive_codecs) else self._here
             self._renew(wider, agreed)
         elif common(there.receive_codecs, self._here.usable):
             self._renew(self._here, common(there.receive_codecs, self._here.usable))
@@ -98,7 +98,7 @@ class Alignment:
 
     def _can_talk(self, here: MediaPlan, there: MediaPlan) -> bool:
         """Whether nothing has to be offered anew."""
-        if same_codecs(here.receive_codecs, there.receive_codecs):
+        if same_voices(here.receive_codecs, there.receive_codecs):
             return True
         return self._fresh and (relays(here.receive_codecs, there.receive_codecs) or needs_transcoding(here, there))
 
@@ -106,7 +106,8 @@ class Alignment:
         other = self._there if channel is self._here else self._here
         plan = other.plan
         direction = theirs(plan) if plan is not None else "sendrecv"
-        self._renewal = Renewal(channel, codecs, direction, self, patient=True)
+        stands = channel.plan.receive_codecs if channel.plan is not None else ()
+        self._renewal = Renewal(channel, with_events_of(stands, codecs), direction, self, patient=True)
         self._renewal.start()
 
     def _link(self) -> None:

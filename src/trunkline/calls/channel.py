@@ -16,14 +16,16 @@ from trunkline.calls.audible import Audible
 from trunkline.calls.channel_owner import ChannelOwner
 from trunkline.calls.codecs import common, offerable, theirs
 from trunkline.calls.destinations import Wanted
+from trunkline.calls.digits import Digits
 from trunkline.calls.early_offer import take_early_offer, take_from_caller
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.hold import Crossing, follow, refresh, take_reoffer
 from trunkline.calls.incoming import Incoming
 from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
+from trunkline.calls.music import HoldMusic
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
-from trunkline.calls.translated import translated
+from trunkline.calls.whereabouts import Whereabouts
 from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
 from trunkline.events import FailedAttempt
@@ -31,15 +33,7 @@ from trunkline.media.engine import Leg
 from trunkline.sip.description import Description
 from trunkline.sip.dialog import Dialog
 from trunkline.sip.early_update import EarlyUpdate
-from trunkline.sip.endpoint import (
-    Codec,
-    Flow,
-    Headers,
-    MediaPlan,
-    Message,
-    RemoteOffer,
-    RequestReceived,
-)
+from trunkline.sip.endpoint import Codec, Flow, Headers, MediaPlan, Message, RemoteOffer, RequestReceived
 from trunkline.sip.invite_session import InviteSession
 from trunkline.sip.reoffer import Reoffer
 from trunkline.sip.session_timer import SessionTimer
@@ -75,6 +69,7 @@ class Channel(Audible):
         self.incoming: Incoming | None = None
         """The INVITE that waits for our answer."""
         self.owner = owner
+        self.digits = Digits(self)
         self._flow: Flow | None = None
         self._offer: RemoteOffer | None = None
         self._answered: InviteSession | None = None
@@ -83,7 +78,8 @@ class Channel(Audible):
         self._alignment: Alignment | None = None
         self._crossing: Crossing | None = None
         self._watched = False
-        self._translated = False
+        self._whereabouts = Whereabouts()
+        self.music = HoldMusic()
         self.awaits_answer = False
         """Our offer went out, and the ACK of the 200 is to bring the answer."""
         self.behind = False  # the other side has agreed to something else early: this one is told when both are up
@@ -289,6 +285,8 @@ class Channel(Audible):
             learn_from=self._learn_from(plan),
             silence_timeout_s=self.party.media_timeout_s if talking else 0.0,
         )
+        HoldMusic.attend(self)
+        self.digits.arrange()
 
     def watch(self, connected: bool) -> None:
         """The session is connected, or not any more: silence counts, or rests."""
@@ -296,6 +294,7 @@ class Channel(Audible):
             self._watched = connected
             if self.party is not None and self.party.media_timeout_s:
                 self.apply()
+        self.digits.arrange()
 
     def silence(self) -> None:
         """Send silence, so that NAT bindings stay open and the other side hears that we are there."""
@@ -305,6 +304,7 @@ class Channel(Audible):
     def unlink(self) -> None:
         """Stop relaying; the leg stays and sends silence."""
         linked, self.link = self.link is not None, None
+        self.music.stop()
         self.watch(False)
         if self._alignment is not None:
             self._alignment.stop()
@@ -456,6 +456,7 @@ class Channel(Audible):
         self.leg = leg
         self.address = address
         leg.handler = self
+        leg.on_digit = self.digits.on_leg_digit
 
     def _rise(
         self, dialog: Dialog, contact: str, *, timer: SessionTimer, theirs: Message, confirmed: bool
@@ -483,18 +484,6 @@ class Channel(Audible):
         return self.invite
 
     def _learn_from(self, plan: MediaPlan) -> str | None:
-        """Where the leg may learn the source of media from: their signalling's address, when they are behind NAT.
-
-        Their Via shows it, or what they describe. A hold without address changes nothing of that.
-        """
         holder = self.invite or self.incoming
-        if holder is not None and holder.dialog.nat:
-            return holder.dialog.flow.remote[0]
-        if self._flow is None or self.party is None:
-            return None
-        source = self._flow.remote[0]
-        if plan.remote_rtp is not None:
-            registered = self.party.peer_type is PeerType.USER
-            self._translated = translated(plan.remote_rtp[0], source, registered=registered)
-        early = holder is None and self.party.nat
-        return source if early or self._translated else None
+        dialog = holder.dialog if holder is not None else None
+        return self._whereabouts.learned_from(plan, dialog, self._flow, self.party)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from trunkline.calls.link import Happening
 from trunkline.calls.outgoing import NotPlaced
 from trunkline.calls.record import Ledger
+from trunkline.constants import DtmfWay
 from trunkline.events import FailedAttempt
 from trunkline.sip.endpoint import Message, RequestReceived
 from trunkline.sip.refer import Refer
@@ -58,3 +59,6 @@ class ChannelOwner(Protocol):
 
     def on_info(self, channel: Channel, message: Message) -> None:
         """Its party sent an INFO."""
+
+    def on_digit(self, channel: Channel, digit: str, duration_ms: int, way: DtmfWay) -> None:
+        """Its party pressed a key."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from trunkline.media.engine import can_transcode
+from trunkline.sip.description import TELEPHONE_EVENT
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer
 
 __all__ = [
@@ -25,15 +26,14 @@ __all__ = [
     "relays",
     "reverse",
     "same_codecs",
+    "same_voices",
     "shared",
     "speaks",
     "theirs",
     "transcodable",
     "with_events",
+    "with_events_of",
 ]
-
-TELEPHONE_EVENT = Codec("telephone-event", 8000, 1, None, "0-15")
-"""RFC 4733: relayed between all sides that know it, whatever their codec lists say."""
 
 Key = tuple[str, int, int]
 
@@ -80,6 +80,12 @@ def _chosen(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
 def with_events(codecs: Sequence[Codec]) -> list[Codec]:
     """The codecs, and telephone-event where they do not name it."""
     return [*codecs] if any(map(_is_event, codecs)) else [*codecs, TELEPHONE_EVENT]
+
+
+def with_events_of(stands: Sequence[Codec], codecs: Sequence[Codec]) -> list[Codec]:
+    """The codecs, and what telephone-event a side has agreed to before: its digits are told the other one in its way."""
+    known = codec_keys(codecs)
+    return [*codecs, *(codec for codec in stands if _is_event(codec) and _key(codec) not in known)]
 
 
 def shared(offered: Sequence[Codec], agreed: Sequence[Codec]) -> list[Codec]:
@@ -130,6 +136,9 @@ def offerable(agreed: Sequence[Codec], usable: Sequence[Codec], allowed: Sequenc
         return [*more] if speaks(more) else []
     voice = [codec for codec in relayed if not _is_event(codec)]
     events = [codec for codec in relayed if _is_event(codec)]
+    if events:
+        # of whatever clock theirs are, digits cross
+        events += [codec for codec in more if _is_event(codec)]
     return [*voice, *(codec for codec in more if not _is_event(codec)), *events]
 
 
@@ -156,6 +165,12 @@ def fallback(offered: Sequence[Codec], theirs: Sequence[Codec]) -> list[Codec]:
 def same_codecs(left: Iterable[Codec], right: Iterable[Codec]) -> bool:
     """Whether two sides agreed on the same codecs, whatever their order and payload types."""
     return _same_codecs(tuple(left), tuple(right))
+
+
+def same_voices(left: Iterable[Codec], right: Iterable[Codec]) -> bool:
+    """The same of their codecs for voice: digits cross in whatever way each side has."""
+    voices = [tuple(codec for codec in side if not _is_event(codec)) for side in (left, right)]
+    return _same_codecs(*voices)
 
 
 @lru_cache(1_024)

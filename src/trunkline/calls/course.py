@@ -14,6 +14,7 @@ from trunkline.calls.bridge import Bridge, talks
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
+from trunkline.calls.dependence import Dependence
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.ending import explain_lost
 from trunkline.calls.environment import CallLog, Environment
@@ -35,7 +36,7 @@ from trunkline.calls.placement import Placement
 from trunkline.calls.record import Ledger
 from trunkline.calls.state import ALONE, WAITING, CallState
 from trunkline.calls.transfers import Transfers
-from trunkline.constants import ChannelId, ClosedReason
+from trunkline.constants import ChannelId, ClosedReason, DtmfWay
 from trunkline.errors import CallEnded, CallFailed, CallStateError, NoAnswer, NoMediaPorts
 from trunkline.events import (
     AttemptFailed,
@@ -45,6 +46,7 @@ from trunkline.events import (
     CallSessionConnected,
     CallSessionConnecting,
     CallSessionCreated,
+    CallSessionDigit,
     CallSessionFailed,
     CallSessionHangUp,
     CallSessionInfo,
@@ -53,6 +55,7 @@ from trunkline.events import (
     FailedAttempt,
     IncomingCall,
 )
+from trunkline.media.play_queue import PlayQueue
 from trunkline.sip.endpoint import Headers, Message, NegotiationError, RequestReceived
 from trunkline.sip.refer import Refer
 from trunkline.sip.request import Failure
@@ -90,6 +93,7 @@ class Course:
         self.hops_left = HOPS
         self.ledger = Ledger(env.endpoint.now_s)
         self.transfers = Transfers(self)
+        self.plays = PlayQueue()
         self.failed_status = 0
         """Of the last placing; 0 while none has failed."""
         self._on_over = on_over
@@ -102,8 +106,8 @@ class Course:
             handled=lambda: env.sink.decision_pending(call),
             refuse=self._refuse,
         )
-        self._dependents: frozenset[Course] = frozenset()
-        self._guardian: Course | None = None
+        self.dependence = Dependence(self.close)
+        """For whom it was dialled, and who was dialled for it."""
         self._watchers: list[asyncio.Future[ClosedReason]] = []
 
     @property
@@ -253,17 +257,6 @@ class Course:
             raise CallStateError(f"the call has no free answered channel: it is {self.state.value}")
         return self.zero
 
-    def depend(self, other: Course) -> None:
-        """`other` was dialled for this call: it is given up with it, until the two are bridged."""
-        self._dependents |= {other}
-        other._guardian = self
-
-    def stand_alone(self) -> None:
-        """It outlives the call that it was dialled for."""
-        guardian, self._guardian = self._guardian, None
-        if guardian is not None:
-            guardian._dependents -= {self}
-
     def watch_alone(self, channel: Channel) -> None:
         """A channel stays up alone: silence on it still counts."""
         if self.closed_reason is None and channel.stage is Stage.UP:
@@ -368,6 +361,10 @@ class Course:
     def on_info(self, channel: Channel, message: Message) -> None:
         """From a channel: its party sent an INFO."""
         self.emit(CallSessionInfo(self.call, channel.id, message.header("Content-Type") or "", message.body))
+
+    def on_digit(self, channel: Channel, digit: str, duration_ms: int, way: DtmfWay) -> None:
+        """From a channel: its party pressed a key."""
+        self.emit(CallSessionDigit(self.call, channel.id, digit, duration_ms, way))
 
     def on_linked(self) -> None:
         """From the link: the two hear each other."""
@@ -483,10 +480,8 @@ class Course:
             self._guarded(channel.finish)
 
     def _let_go(self) -> None:
-        self.stand_alone()
-        dependents, self._dependents = self._dependents, frozenset()
-        for dependent in dependents:
-            self._guarded(dependent.close)
+        for close in self.dependence.end():
+            self._guarded(close)
         if self._placement is not None:
             self._placement.settle(self._ended())
 

@@ -98,6 +98,8 @@ class Environment:
         """All sessions that are not closed."""
         self.on_up: Callable[[CallSession], None] = lambda call: None
         """Hears of each session whose parties hear each other now."""
+        self.hears_digits: Callable[[], bool] = lambda: False
+        """Whether the application is told of digits wherever they are pressed."""
         self._deadlines = Deadlines()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -182,7 +184,7 @@ class Environment:
             srtp=party.srtp,
             keys_may_cross=party.srtp_in_clear or flow.transport in SECURE_TRANSPORTS,
         )
-        return Description(describer, rtcp_mux=party.rtcp_mux)
+        return Description(describer, rtcp_mux=party.rtcp_mux, dtmf=party.dtmf)
 
     def session_timer(self, party: Party) -> SessionTimer:
         """The timer of a dialog with that peer."""

@@ -66,6 +66,10 @@ class Exchange:
         """Have `hear` called with each session whose parties hear each other now, before its `connected` is told."""
         self._env.on_up = hear
 
+    def hear_digits_while(self, wanted: Callable[[], bool]) -> None:
+        """Have tones of digits heard in every call while `wanted` says so; else where a party is alone, or the other takes no tones."""
+        self._env.hears_digits = wanted
+
     @property
     def sessions(self) -> tuple[CallSession, ...]:
         """The sessions that are not closed, oldest first."""
@@ -167,7 +171,7 @@ class Exchange:
         )
         self._sessions[call.id] = call
         if on_behalf_of is not None:
-            on_behalf_of.course.depend(call.course)
+            on_behalf_of.course.dependence.take(call.course.dependence)
         try:
             await call.course.dial(wanted, timeout_s)
         except BaseException:

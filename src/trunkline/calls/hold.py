@@ -15,13 +15,14 @@ from trunkline.calls.codecs import (
     codec_keys,
     common,
     passed_direction,
-    same_codecs,
+    same_voices,
     shared,
     theirs,
 )
 from trunkline.calls.deadlines import Deadline
 from trunkline.calls.failure import warning
 from trunkline.calls.link import Happening, News
+from trunkline.calls.music import passed_hold
 from trunkline.calls.renewal import Renewal
 from trunkline.media.engine import needs_transcoding
 from trunkline.sip.endpoint import Direction, MediaPlan, NegotiationError, RemoteOffer, SipParseError
@@ -173,7 +174,7 @@ class Following:
         here, there = self._channel.plan, self._source.plan
         if here is None or there is None:
             return
-        wanted = theirs(there)
+        wanted = passed_hold(self._source, self._channel, theirs(there))
         codecs = carried(there.receive_codecs, here.receive_codecs) or common(
             there.receive_codecs, self._channel.usable
         )
@@ -201,7 +202,7 @@ class Following:
         here, there = self._channel.plan, self._source.plan
         if here is None or there is None or self._channel.link is None:
             return
-        if not same_codecs(here.receive_codecs, there.receive_codecs) and not needs_transcoding(here, there):
+        if not same_voices(here.receive_codecs, there.receive_codecs) and not needs_transcoding(here, there):
             self._channel.align(self._source, self)
 
 
@@ -297,7 +298,7 @@ class Crossing:
         self._renewal = Renewal(
             self._other,
             codecs,
-            passed_direction(self._offer),
+            passed_hold(self._asking, self._other, passed_direction(self._offer)),
             self,
             patient=False,
             update=update,
@@ -363,9 +364,9 @@ class Crossing:
         """The other side took what this side has withdrawn: offer it what stands here."""
         plan = self._asking.plan
         if plan is not None and self._asking.link is not None:
-            Renewal(
-                self._other, shared(plan.receive_codecs, plan.receive_codecs), theirs(plan), None, patient=True
-            ).start()
+            wanted = passed_hold(self._asking, self._other, theirs(plan))
+            codecs = shared(plan.receive_codecs, plan.receive_codecs)
+            Renewal(self._other, codecs, wanted, None, patient=True).start()
 
     def _finish(self) -> bool:
         """Whether the re-INVITE still waits for its answer; from now on it does not."""

@@ -6,14 +6,13 @@ to read it, and the answer of the other party comes back; a call with one party 
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from trunkline.calls.link import Stage
 from trunkline.constants import ChannelId
-from trunkline.errors import CallFailed, CallStateError
-from trunkline.sip.endpoint import Message, RequestReceived
-from trunkline.sip.info import KEPT_FIELDS, MAX_INFO_BYTES, refuse_info, send_info
+from trunkline.errors import CallStateError
+from trunkline.sip.endpoint import InfoDigit, Message, RequestReceived
+from trunkline.sip.info import KEPT_FIELDS, MAX_INFO_BYTES, ask_by_info, refuse_info, send_info
 
 if TYPE_CHECKING:
     from trunkline.calls.channel import Channel
@@ -31,6 +30,11 @@ def take_info(channel: Channel, request: RequestReceived) -> None:
     if refuse_info(endpoint, request):
         return
     channel.owner.on_info(channel, message)
+    digit = InfoDigit.parse(message.header("Content-Type") or "", message.body)
+    if digit is not None and not channel.digits.on_info(digit):
+        # it goes to the other party in its own way, or has come another way before
+        endpoint.respond(request.tx, 200)
+        return
     other = channel.link.other(channel) if channel.link is not None else None
     if other is None or other.stage is not Stage.UP or other.invite is None:
         endpoint.respond(request.tx, 200)
@@ -79,14 +83,4 @@ class Informing:
         told = course.zero if channel is ChannelId.ZERO else course.one
         if told is None or told.stage is not Stage.UP or told.invite is None:
             raise CallStateError(f"nobody is up on channel {channel.name}")
-        done: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-
-        def answered(status: int, message: Message | None) -> None:
-            if not done.done():
-                done.set_result((status, message.reason if message is not None else "no answer"))
-
-        if not send_info(told.invite, [("Content-Type", content_type)], data, answered):
-            raise CallStateError("too many INFOs wait for their answers")
-        status, reason = await done
-        if status >= 300:
-            raise CallFailed.of(status, reason)
+        await ask_by_info(told.invite, content_type, data)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from trunkline.constants import PeerType
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 from trunkline.sip.dialog import DialogKeeper
 from trunkline.sip.endpoint import Codec, Flow, Message, NameAddr, Uri
 from trunkline.sip.session_timer import SessionTimes
@@ -19,7 +19,7 @@ from trunkline.sip.session_timer import SessionTimes
 if TYPE_CHECKING:
     from trunkline.calls.plan import Failed, Turns
     from trunkline.calls.session import CallSession
-    from trunkline.events import CallEvent
+    from trunkline.events import CallEvent, RecordingEvent
 
 __all__ = [
     "Addresses",
@@ -72,6 +72,10 @@ class Party:
     """Whether its audio is SRTP (RFC 3711, RFC 4568)."""
     srtp_in_clear: bool = False
     """Whether SRTP keys may cross signalling that is not encrypted."""
+    music_on_hold: str = ""
+    """The path of what others hear while it holds them; "" for nothing."""
+    dtmf: Dtmf = "auto"
+    """How digits go to it."""
     transfer: TransferHow = "inside"
     """Whether its calls are transferred inside the server, or it is asked to by REFER."""
 
@@ -190,7 +194,7 @@ class Journal(Protocol):
 class Sink(Protocol):
     """Takes the events of calls, in order."""
 
-    def emit(self, event: CallEvent) -> None:
+    def emit(self, event: CallEvent | RecordingEvent) -> None:
         """Record the event and start the application's handlers. Returns at once; never raises."""
 
     def decision_pending(self, call: CallSession) -> bool:

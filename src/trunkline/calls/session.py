@@ -6,23 +6,26 @@ those to await belong to the loop.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from trunkline.calls.bridge import Bridge, BridgeOutcome
 from trunkline.calls.channel import Channel
 from trunkline.calls.course import Course
-from trunkline.calls.destinations import Destination, ToLine, ToUser, Wanted, placings, wanted
+from trunkline.calls.destinations import Destination, ToUser, Wanted
 from trunkline.calls.environment import CallLog, Environment
 from trunkline.calls.forwarding import Diverted, diversions
+from trunkline.calls.gathering import Gathering
 from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.hearing import Hearing
 from trunkline.calls.informing import Informing
+from trunkline.calls.overhearing import Overhearing
 from trunkline.calls.peers import Origin, Placing
 from trunkline.calls.placement import Placement
+from trunkline.calls.playing import Playing
+from trunkline.calls.saying import check_line, checked_wanted, one_destination
 from trunkline.calls.securing import SecuredCall
-from trunkline.calls.sound import Sounding
+from trunkline.calls.sounding import Sounding
 from trunkline.calls.state import CallState
 from trunkline.calls.transferring import Transferring
 from trunkline.constants import ClosedReason, PeerType
@@ -35,52 +38,8 @@ __all__ = ["CallSession", "CallState"]
 
 DIAL_TIMEOUT_S = 60.0
 
-MAX_REDIRECTS = 10
-"""Targets of redirections that one call may follow."""
 
-_BREAKS = re.compile(r"[\r\n\x00]")
-
-
-def _check_line(argument: str, text: str | None) -> None:
-    """ValueError where a text cannot stand in one line of a message: it has CR, LF or NUL, or is no Unicode."""
-    if text and (_BREAKS.search(text) or not (text.isascii() or _encodes(text))):
-        raise ValueError(f"{argument}: has a line break, or another character that no message can carry")
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def checked_wanted(to: Destination, said: Placing) -> Wanted:
-    """What is to be placed. ValueError where it is nothing that can be placed, or a text has a line break.
-
-    Args:
-        to: Where to.
-        said: What the application said of the call, for every destination alike.
-    """
-    whole = wanted(to, said)
-    if not 0 <= (said.follow_redirects or 0) <= MAX_REDIRECTS:
-        raise ValueError(f"follow_redirects: 0 to {MAX_REDIRECTS} targets are sensible")
-    _check_line("caller_name", said.caller_name)
-    _check_line("caller_id", said.caller_id)
-    for placing in placings(whole):
-        _check_line("dial_number", placing.dial_number)
-    return whole
-
-
-def _destination(to_user: str | None, to_line: str | None, to: Destination | None) -> Destination:
-    if (to_user, to_line, to).count(None) != 2:
-        raise ValueError("exactly one of to_user, to_line and to is to be given")
-    if to is not None:
-        return to
-    return ToUser(to_user) if to_user is not None else ToLine(to_line or "")
-
-
-class CallSession(Transferring, Informing, Sounding, Hearing, SecuredCall):
+class CallSession(Transferring, Informing, Playing, Sounding, Overhearing, Hearing, Gathering, SecuredCall):
     """A call: channel ZERO, which arrived or was dialled first, and channel ONE, which the application places.
 
     Made by the server; handlers get it with every event of the call.
@@ -235,7 +194,7 @@ class CallSession(Transferring, Informing, Sounding, Hearing, SecuredCall):
             ValueError: Not exactly one target is given, `timeout_s` is not positive, a text has a line break, or a header
             field is not for the application to set.
         """
-        to = _destination(to_user, to_line, to)
+        to = one_destination(to_user, to_line, to)
         placing = self._wanted(to, dial_number, caller_name, caller_id, privacy, headers, follow_redirects)
         if timeout_s <= 0:
             raise ValueError("timeout_s: must be more than 0")
@@ -269,7 +228,7 @@ class CallSession(Transferring, Informing, Sounding, Hearing, SecuredCall):
         """
         if not 400 <= status <= 699:
             raise ValueError(f"status: {status} refuses nothing; 400 to 699 do")
-        _check_line("reason", reason)
+        check_line("reason", reason)
         own = list(checked_headers(headers))
         self._env.run(lambda: self._course.respond(status, reason, own, ClosedReason.REJECTED))
 
@@ -302,8 +261,8 @@ class CallSession(Transferring, Informing, Sounding, Hearing, SecuredCall):
         redirect = 300 <= status < 400
         if redirect and status != 380 and not contact:
             raise ValueError("contact: a redirection says where to")
-        _check_line("reason", reason)
-        _check_line("contact", contact)
+        check_line("reason", reason)
+        check_line("contact", contact)
         fields = list(checked_headers(headers))
         if contact:
             fields.insert(0, ("Contact", contact if "<" in contact else f"<{contact}>"))

@@ -1,26 +1,32 @@
 """Calls as audio: whom a session plays to, and whose audio it records.
 
-`Sounding` is the part of `CallSession` that an application asks; `media.playback`, `media.recording` and `media.stream` carry it out.
+`calls.sounding`, the part of `CallSession` that an application asks, asks here; `media.playback` and `media.recording` carry it out.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from trunkline.calls.link import Stage
-from trunkline.errors import CallStateError
+from trunkline.errors import AudioError, CallStateError
+from trunkline.events import RecordingFailed
 from trunkline.media.audio import RATES
 from trunkline.media.engine import Leg
+from trunkline.media.material import Frame, material_of
 from trunkline.media.playback import Playback
 from trunkline.media.recording import Layout, Recording
+from trunkline.media.recording_file import Encoding, encoding_of
 from trunkline.media.stream import AudioStream
+from trunkline.media.tones import ToneName, tone_audio
 
 if TYPE_CHECKING:
     from trunkline.calls.course import Course
     from trunkline.media.audio import Audio
 
-__all__ = ["Sounding"]
+__all__ = ["playback", "recording", "stream", "tone"]
 
 
 def answered_legs(course: Course) -> list[Leg]:
@@ -37,20 +43,36 @@ def answered_legs(course: Course) -> list[Leg]:
     return legs
 
 
-def playback(course: Course, audio: Audio, *, times: int, gain: float, exclusive: bool) -> Playback:
-    """What plays to everybody in the call.
+def playback(
+    course: Course,
+    audio: Audio | AsyncIterable[Frame],
+    *,
+    times: int = 1,
+    gain: float = 1.0,
+    exclusive: bool = False,
+    at_once: bool = False,
+    sample_rate: int | None = None,
+) -> Playback:
+    """What plays to everybody in the call, as soon as its turn has come.
 
     Raises:
+        AudioError: Too many wait already.
         CallEnded: The session is over.
         CallStateError: Nobody is answered.
-        ValueError: `times` or `gain` is out of range.
+        ValueError: `times`, `gain` or `sample_rate` is out of range.
     """
-    if times < 0:
-        raise ValueError(f"times: 0 or more, not {times}")
-    if not 0 <= gain <= 16:
-        raise ValueError(f"gain: a factor from 0 to 16, not {gain}")
-    legs = answered_legs(course)
-    return Playback(course.env.media, legs, audio, times=times, gain=gain, exclusive=exclusive)
+    answered_legs(course)
+    material = material_of(course.env.media, audio, times=times, sample_rate=sample_rate)
+    return Playback(
+        course.env.media,
+        lambda: answered_legs(course),
+        material,
+        course.plays,
+        times=times,
+        gain=gain,
+        exclusive=exclusive,
+        at_once=at_once,
+    )
 
 
 def stream(course: Course, *, sample_rate: int, ahead_frames: int) -> AudioStream:
@@ -69,71 +91,45 @@ def stream(course: Course, *, sample_rate: int, ahead_frames: int) -> AudioStrea
     return AudioStream(course.env.media, leg, sample_rate=sample_rate, ahead_frames=ahead_frames)
 
 
-def recording(course: Course, path: Path | str, *, layout: Layout, sample_rate: int) -> Recording:
-    """What records the first party of the call, and what it hears.
+async def tone(
+    course: Course, name: ToneName, *, country: str, duration_s: float | None, gain: float, exclusive: bool
+) -> bool:
+    """Play a tone of a country's plan to everybody in the call; whether it was played until its time was over.
 
     Raises:
         CallEnded: The session is over.
         CallStateError: Nobody is answered.
+        ValueError: There is no such tone or plan, or a number is out of range.
     """
+    if duration_s is not None and duration_s <= 0:
+        raise ValueError(f"duration_s: more than 0, not {duration_s}")
+    running = playback(course, tone_audio(name, country), times=0, gain=gain, exclusive=exclusive)
+    try:
+        async with asyncio.timeout(duration_s):
+            return await running
+    except TimeoutError:
+        return True
+
+
+def recording(
+    course: Course, path: Path | str, *, layout: Layout, sample_rate: int, encoding: Encoding | None
+) -> Recording:
+    """What records the first party of the call, and what it hears; a failure of it is told to the application.
+
+    Raises:
+        CallEnded: The session is over.
+        CallStateError: Nobody is answered.
+        ValueError: No such file can be written.
+    """
+    where = Path(path)
+    if layout not in get_args(Layout):
+        raise ValueError(f"layout: one of {', '.join(get_args(Layout))}, not {layout}")
+    chosen = encoding_of(where, encoding, sample_rate)
     leg = answered_legs(course)[0]
-    return Recording(course.env.media, leg, Path(path), layout=layout, sample_rate=sample_rate)
 
+    def failed(error: AudioError) -> None:
+        course.env.sink.emit(RecordingFailed(course.call, str(where), str(error)))
 
-class Sounding:
-    """What an application hears of a call, and lets it hear; a part of `CallSession`."""
-
-    _course: Course
-
-    async def play(self, audio: Audio, *, times: int = 1, gain: float = 1.0, exclusive: bool = False) -> bool:
-        """Play a WAV file to everybody in the call; returns when all of it was heard. Cancelled, it stops.
-
-        Args:
-            audio: The path of a WAV file of PCM, or its bytes: 8, 16, 24 or 32 bits, 8000 to 48,000 samples a second.
-            times: How often; 0 for until it is cancelled.
-            gain: What it is multiplied by, 0 to 16.
-            exclusive: The parties hear nothing else meanwhile; else it is mixed over what they say.
-
-        Returns:
-            Whether all of it was played; False when a party went.
-
-        Raises:
-            AudioError: It cannot be read, or is no audio. The call goes on.
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-        """
-        return await playback(self._course, audio, times=times, gain=gain, exclusive=exclusive).run()
-
-    def record(self, path: Path | str, *, layout: Layout = "mono", sample_rate: int = 8000) -> Recording:
-        """Record the call to a WAV file, from `async with` or `start` to `stop` or its end; a crash leaves what was written.
-
-        The first party is recorded with all that it hears, over bridges and transfers. Audio is transcoded meanwhile, so that a
-        party with a codec that is only relayed is silence in the file.
-
-        Args:
-            path: The file; what is there is overwritten.
-            layout: "mono" mixes, "stereo" has the party left and what it hears right.
-            sample_rate: Of the file: 8000, 16000, 24000, 32000 or 48000 Hz.
-
-        Raises:
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-
-        Example:
-            async with call.record("call.wav", layout="stereo"):
-                await call.bridge(await call.dial_user("bob"))
-        """
-        return recording(self._course, path, layout=layout, sample_rate=sample_rate)
-
-    def audio(self, *, sample_rate: int = 16_000, ahead_frames: int = 50) -> AudioStream:
-        """The first party's audio as frames of 20 ms, both ways, in `async with`; over a call what is written is mixed in.
-
-        Args:
-            sample_rate: 8000, 16000, 24000, 32000 or 48000 Hz.
-            ahead_frames: How many frames may be written ahead, 1 to 3000.
-
-        Raises:
-            CallEnded: The call is over.
-            CallStateError: Nobody is answered.
-        """
-        return stream(self._course, sample_rate=sample_rate, ahead_frames=ahead_frames)
+    return Recording(
+        course.env.media, leg, where, layout=layout, sample_rate=sample_rate, encoding=chosen, on_failed=failed
+    )

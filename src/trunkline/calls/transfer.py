@@ -22,7 +22,7 @@ from trunkline.calls.outgoing import NotPlaced, Offering
 from trunkline.calls.record import Ledger
 from trunkline.calls.renewal import Renewal
 from trunkline.calls.transfer_request import TransferOutcome
-from trunkline.constants import ChannelId, ClosedReason
+from trunkline.constants import ChannelId, ClosedReason, DtmfWay
 from trunkline.events import CallSessionHangUp, CallSessionLost, FailedAttempt
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, Message, NegotiationError, RequestReceived
 from trunkline.sip.refer import Refer
@@ -165,6 +165,10 @@ class Transfer:
     def on_info(self, channel: Channel, message: Message) -> None:
         """From a channel: told like any other."""
         self.course.on_info(channel, message)
+
+    def on_digit(self, channel: Channel, digit: str, duration_ms: int, way: DtmfWay) -> None:
+        """From a channel: told like any other."""
+        self.course.on_digit(channel, digit, duration_ms, way)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from trunkline.media.engine import Leg, MediaEngine
 
 __all__ = ["Part", "Room"]
 
 MAX_GAIN = 16.0
+MAX_NAMED = 256
+"""Members that one may name in `hears` or `heard_by`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,17 @@ class Part:
     """The others do not hear it."""
     deaf: bool = False
     """It does not hear the others."""
+    hears: tuple[int, ...] | None = None
+    """The legs that it hears, where they let it; None for everybody."""
+    heard_by: tuple[int, ...] | None = None
+    """The legs that hear it, where they want to; None for everybody."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.gain <= MAX_GAIN:
             raise ValueError(f"gain: a factor from 0 to 16, not {self.gain}")
+        for name, circle in (("hears", self.hears), ("heard_by", self.heard_by)):
+            if circle is not None and len(circle) > MAX_NAMED:
+                raise ValueError(f"{name}: at most {MAX_NAMED} parties, not {len(circle)}")
 
 
 class Room:
@@ -36,15 +47,23 @@ class Room:
     Args:
         engine: Whose workers.
         beside: A leg on whose worker the room is to be.
+        speaks: Called with the number of the leg that speaks, or None, whenever that changes.
     """
 
-    def __init__(self, engine: MediaEngine, beside: Leg | None = None) -> None:
+    sides: tuple[Literal["heard"], ...] = ("heard",)
+    """What of it can be recorded: what all say together, without those who are heard by a few."""
+
+    def __init__(
+        self, engine: MediaEngine, beside: Leg | None = None, speaks: Callable[[int | None], None] = lambda leg: None
+    ) -> None:
+        self._engine = engine
         self._driver = engine.driver
         self.number = self._driver.open_room(beside=beside.number if beside is not None else 0)
-        self._parts: dict[int, Part] = {}
+        self._members: set[int] = set()
+        engine.watch_room(self.number, speaks)
 
     def join(self, leg: Leg, part: Part) -> None:
-        """Bring a leg in, out of its link.
+        """Bring a leg in, out of its link; in the room already, change how it takes part.
 
         Raises:
             FileNotFoundError: The leg or the room is gone.
@@ -52,19 +71,20 @@ class Room:
         if leg.room is not self:
             leg.unlink()
             leg.room = self
-        self._driver.join_room(self.number, leg.number, gain=part.gain, muted=part.muted, deaf=part.deaf)
-        self._parts[leg.number] = part
+        self._driver.join_room(
+            self.number,
+            leg.number,
+            gain=part.gain,
+            muted=part.muted,
+            deaf=part.deaf,
+            hears=part.hears,
+            heard_by=part.heard_by,
+        )
+        self._members.add(leg.number)
 
-    def change(self, leg: Leg, *, gain: float | None, muted: bool | None, deaf: bool | None) -> None:
-        """Change how a leg takes part; what is None stays."""
-        part = self._parts.get(leg.number)
-        if part is not None and leg.is_open:
-            changed = Part(
-                part.gain if gain is None else gain,
-                part.muted if muted is None else muted,
-                part.deaf if deaf is None else deaf,
-            )
-            self.join(leg, changed)
+    def levels(self) -> dict[int, float]:
+        """How loud each leg is, in dBm0, before mute and gain; -90 for silence. Waits for the worker, which takes microseconds."""
+        return dict(self._driver.levels(self.number))
 
     def want_audio(self, wanted: bool) -> None:
         """As of a leg; a room always has audio."""
@@ -73,10 +93,12 @@ class Room:
         """Take a leg out."""
         if leg.room is self:
             leg.room = None
-        if self._parts.pop(leg.number, None) is not None:
+        if leg.number in self._members:
+            self._members.discard(leg.number)
             self._driver.leave_room(leg.number)
 
     def close(self) -> None:
         """Take everybody out; the room is gone."""
-        self._parts.clear()
+        self._members.clear()
+        self._engine.unwatch_room(self.number)
         self._driver.close_room(self.number)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar
 
 from _trunkline import (
     Codec,
     FramesArrived,
     Heard,
+    LegDigit,
     LegFailed,
     LegForeign,
     LegLatched,
@@ -26,37 +27,48 @@ from _trunkline import (
     MediaPlan,
     PcmSink,
     PcmSource,
+    RecordingEncoder,
+    RoomSpeaker,
     SoundChanged,
+    SoundReader,
     SourceEnded,
     SrtpKeys,
 )
 from _trunkline import MediaEngine as NativeMediaEngine
 from _trunkline import can_transcode as native_can_transcode
+from _trunkline import digit_tones as digit_tones
 from trunkline.errors import NoMediaPorts
+from trunkline.media.driver import Ending, MediaDriver, WakingMedia
+from trunkline.media.recording_threads import RecordingThreads
 from trunkline.media.sound import QUIET, Attendant, SoundHeard
 
 __all__ = [
+    "Codec",
     "Heard",
     "Leg",
     "LegHandler",
     "LegStatistics",
     "MediaDriver",
     "MediaEngine",
+    "MediaEvent",
     "NativeMediaEngine",
     "PcmSink",
     "PcmSource",
+    "RecordingEncoder",
+    "SoundReader",
+    "SrtpKeys",
     "can_transcode",
+    "digit_tones",
     "may_transcode",
     "needs_transcoding",
 ]
 
 log = logging.getLogger("trunkline.media")
 
-Address = tuple[str, int]
 T = TypeVar("T")
 
-FILE_THREADS = 4
-"""Threads that read what is played and write what is recorded."""
+READING_THREADS = 64
+"""Threads at most that read and decode what is played: as many files may lie on a disk that hangs before others wait for it."""
 
 
 Key = tuple[str, int, int]
@@ -95,72 +107,6 @@ def needs_transcoding(here: MediaPlan | None, there: MediaPlan | None) -> bool:
     return not voice_keys(here.send_codecs) & voice_keys(there.send_codecs)
 
 
-class Ending(Protocol):
-    """What is left of a leg that is being closed."""
-
-    def statistics(self) -> LegStatistics | None: ...
-
-
-class MediaDriver(Protocol):
-    """What a `MediaEngine` drives."""
-
-    def drain(self, limit: int = 512) -> list[MediaEvent]: ...
-    def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]: ...
-    def configure(
-        self,
-        leg: int,
-        *,
-        remote_rtp: Address | None,
-        remote_rtcp: Address | None,
-        sends: bool,
-        receives: bool,
-        receive_codecs: Sequence[Codec],
-        send_codecs: Sequence[Codec],
-        learn_from: str | None = None,
-        silence_timeout_s: float = 0.0,
-        udptl: bool = False,
-        keys: SrtpKeys | None = None,
-        ptime_ms: int = 0,
-    ) -> None: ...
-    def link(self, a: int, b: int, *, transcode: bool = False) -> None: ...
-    def unlink(self, leg: int) -> None: ...
-    def open_room(self, *, beside: int = 0) -> int: ...
-    def close_room(self, room: int) -> None: ...
-    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None: ...
-    def leave_room(self, leg: int) -> None: ...
-    def open_source(
-        self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False
-    ) -> PcmSource: ...
-    def open_sink(
-        self,
-        target: int,
-        sample_rate: int,
-        *,
-        side: Literal["heard", "said"] = "heard",
-        frames: int = 100,
-        wakes: bool = False,
-    ) -> PcmSink: ...
-    def end_stream(self, target: int, stream: int) -> None: ...
-    def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None: ...
-    def stop_tone(self, leg: int) -> None: ...
-    def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None: ...
-    def listen(self, leg: int) -> None: ...
-    def heard(self, leg: int) -> Heard: ...
-    def attend(self, leg: int, wanted: bool) -> None: ...
-    def statistics(self, leg: int) -> LegStatistics | None: ...
-    def end_leg(self, leg: int) -> Ending: ...
-    def counters(self) -> dict[str, int]: ...
-    def close(self) -> None: ...
-
-
-@runtime_checkable
-class WakingMedia(Protocol):
-    """A driver without file descriptor: it calls when events wait. The virtual network's."""
-
-    def start(self, wake: Callable[[], None]) -> None:
-        """Call `wake` on the loop whenever events wait."""
-
-
 class LegHandler(Protocol):
     """Owner of a leg."""
 
@@ -173,6 +119,9 @@ class LegHandler(Protocol):
 
 class Leg:
     """One side's audio: an RTP and an RTCP port of ours. Made by `MediaEngine.open_leg`."""
+
+    sides: tuple[Literal["heard", "said"], ...] = ("heard", "said")
+    """What of it can be recorded."""
 
     def __init__(self, engine: MediaEngine, number: int, address: str, port: int) -> None:
         self._engine = engine
@@ -189,6 +138,9 @@ class Leg:
         self._linked: Leg | None = None
         self._transcodes = False
         self._wants_audio = 0
+        self._hears_digits = False
+        self.on_digit: Callable[[str, int, int], None] | None = None
+        """Hears each digit that the peer presses: what, for how many ms, and the clock of its telephone event, 0 for a tone."""
         self.room: object | None = None
         """The room that it is in, if it is in one."""
         self.attendants: list[Attendant] = []
@@ -244,6 +196,11 @@ class Leg:
         return needs_transcoding(self.plan, other.plan)
 
     @property
+    def linked(self) -> Leg | None:
+        """Whom its party talks to, in no room."""
+        return self._linked
+
+    @property
     def transcodes(self) -> bool:
         """Whether what the linked leg sends is decoded and encoded anew."""
         return self._transcodes
@@ -288,6 +245,12 @@ class Leg:
     def send_digits(self, digits: str, duration_ms: int = 100) -> None:
         """Send RFC 4733 telephone events, one digit after another."""
         self._driver.send_digits(self.number, digits, duration_ms)
+
+    def hear_digits(self, on: bool) -> None:
+        """Hear digits as tones in the peer's audio, or no longer; `on_digit` is told."""
+        if on != self._hears_digits and self.is_open:
+            self._hears_digits = on
+            self._driver.hear_digits(self.number, on)
 
     def listen(self) -> None:
         """Start the tone detector."""
@@ -352,13 +315,17 @@ class MediaEngine:
             LegFailed: self._on_failed,
             LegLatched: lambda event: None,
             LegForeign: self._on_foreign,
+            LegDigit: self._on_digit,
             SourceEnded: self._on_source_ended,
             SoundChanged: self._on_sound,
             FramesArrived: self._on_frames,
+            RoomSpeaker: self._on_speaker,
         }
+        self._rooms: dict[int, Callable[[int | None], None]] = {}
         self._sources: dict[int, Callable[[bool], None]] = {}
         self._waiting: set[Callable[[], None]] = set()
-        self._files: ThreadPoolExecutor | None = None
+        self.recordings = RecordingThreads()
+        self._readers: ThreadPoolExecutor | None = None
 
     def attach(self) -> None:
         """Start taking events on the running loop."""
@@ -375,9 +342,9 @@ class MediaEngine:
         if isinstance(self.driver, NativeMediaEngine) and self._loop is not None:
             self._loop.remove_reader(self.driver.fileno())
         self.driver.close()
-        if self._files is not None:
-            self._files.shutdown(wait=False, cancel_futures=True)
-            self._files = None
+        if self._readers is not None:
+            self._readers.shutdown(wait=False, cancel_futures=True)
+            self._readers = None
         self._loop = None
 
     def pump(self) -> None:
@@ -411,6 +378,11 @@ class MediaEngine:
             began_s = self._loop.time() - event.age_s
             leg.on_sound(SoundHeard(event.sound, began_s, event.frequency_hz, event.ended_dbm0))
 
+    def _on_digit(self, event: LegDigit) -> None:
+        leg = self._legs.get(event.leg)
+        if leg is not None and leg.on_digit is not None:
+            leg.on_digit(event.digit, event.duration_ms, event.clock_rate)
+
     def _on_source_ended(self, event: SourceEnded) -> None:
         ended = self._sources.pop(event.source, None)
         if ended is not None:
@@ -419,6 +391,19 @@ class MediaEngine:
     def _on_frames(self, event: FramesArrived) -> None:
         for wake in list(self._waiting):
             wake()
+
+    def _on_speaker(self, event: RoomSpeaker) -> None:
+        speaks = self._rooms.get(event.room)
+        if speaks is not None:
+            speaks(event.leg)
+
+    def watch_room(self, room: int, speaks: Callable[[int | None], None]) -> None:
+        """Call `speaks` with the leg that speaks in a room, or None, at each change until `unwatch_room`."""
+        self._rooms[room] = speaks
+
+    def unwatch_room(self, room: int) -> None:
+        """Call it no longer."""
+        self._rooms.pop(room, None)
 
     # --- streams of PCM ---------------------------------------------------------------------------------------------
 
@@ -447,11 +432,11 @@ class MediaEngine:
         self._sources[source.number] = on_end
         return source
 
-    async def on_thread(self, work: Callable[..., T], *args: Any) -> T:
-        """Do what waits for a disk on a thread for that."""
-        if self._files is None:
-            self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="trunkline-audio")
-        return await asyncio.get_running_loop().run_in_executor(self._files, work, *args)
+    async def on_reading_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Read or decode what is played on a thread for that; nothing that is recorded waits for it."""
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="trunkline-playing")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *args)
 
     def watch_frames(self, wake: Callable[[], None]) -> None:
         """Call `wake` for each batch of frames until `unwatch_frames`; all watchers share one wake-up of the loop."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -39,8 +40,10 @@ from trunkline.server.option_values import (
     hep_server,
     listen_url,
     metrics_url,
+    music_file,
     parse_listen,
     parse_url,
+    path_text,
     port_range,
     profile_name,
     session_expires,
@@ -49,7 +52,7 @@ from trunkline.server.options import Options
 from trunkline.server.profile import profile, profile_names
 from trunkline.server.route_options import DestinationOptions, GroupOptions, RouteOptions
 from trunkline.server.users import DEFAULT_MAX_CONTACTS, User
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 
 __all__ = [
     "DestinationOptions",
@@ -74,6 +77,7 @@ def _or(given: Given | None, otherwise: Given) -> Given:
 
 
 Port = Annotated[int, Field(ge=1024, le=65_535)]
+MusicFile = Annotated[str, BeforeValidator(path_text), AfterValidator(music_file)]
 CodecNames = Annotated[tuple[str, ...], AfterValidator(codec_names)]
 AlarmMos = Annotated[float, Field(ge=0, le=4)]
 
@@ -119,6 +123,9 @@ class ServerSettings(Options):
     srtp_in_clear: bool = False
     """Whether SRTP keys may cross signalling that is not encrypted. Whoever reads the signalling can then listen; without
     it, `offered` offers plain RTP there, and `required` refuses the call."""
+    music_on_hold: MusicFile = ""
+    """The file that a party hears while the other one's phone holds it; whose phone holds says which. Without one a hold
+    passes through as it is."""
     registration_expiry_s: Annotated[tuple[int, int, int], AfterValidator(expiry_bounds)] = (60, 3600, 7200)
     """Lowest, default and highest registration time of users, in seconds."""
     digest_algorithm: Annotated[str, Field(pattern="^(MD5|SHA-256)$")] = "MD5"
@@ -196,10 +203,15 @@ class UserOptions(Options):
     """Whether its phones are offered one port for RTP and RTCP (RFC 5761); what they offer is taken in any case."""
     large_over_tcp: bool = True
     """Whether a request that is too large for UDP may go over TCP."""
+    dtmf: Dtmf = "auto"
+    """How digits go to its phones: by RFC 4733 where that is agreed, else as tones (`auto`), always agreeing to RFC 4733
+    (`rfc4733`), by INFO (`info`), or as tones (`inband`)."""
     srtp: Srtp | None = None
     """Whether audio of its calls is SRTP; as the server's unless given."""
     srtp_in_clear: bool | None = None
     """Whether SRTP keys may cross signalling that is not encrypted; as the server's unless given."""
+    music_on_hold: MusicFile | None = None
+    """The file that others hear while one of its phones holds them; as the server's unless given, "" for nothing."""
 
     def user(self, name: str, server: ServerSettings, *, stored: bool = False) -> User:
         """The user of these options. ConfigurationError where the name or another value cannot be used.
@@ -228,6 +240,8 @@ class UserOptions(Options):
             follow_redirects=self.follow_redirects,
             rtcp_mux=self.rtcp_mux,
             large_over_tcp=self.large_over_tcp,
+            music_on_hold=_or(self.music_on_hold, server.music_on_hold),
+            dtmf=self.dtmf,
         )
 
     def arguments(self) -> dict[str, Any]:
@@ -248,6 +262,7 @@ def _line_fields() -> dict[str, Any]:
         "srtp": (Srtp | None, None),
         "srtp_in_clear": (bool | None, None),
         "min_se_s": (Annotated[int, Field(ge=90, le=86_400)] | None, None),
+        "music_on_hold": (MusicFile | None, None),
     }
     hints = get_type_hints(LineSettings)
     fields: dict[str, Any] = {}
@@ -268,6 +283,7 @@ _OF_SERVER = (
     "reliable",
     "srtp",
     "srtp_in_clear",
+    "music_on_hold",
 )
 """What a line has from the server where it says nothing."""
 

@@ -34,6 +34,7 @@ from trunkline.events import (
     IncomingCallRefused,
     LineEvent,
     RecordEvent,
+    RecordingEvent,
     RegisterUser,
     TransferRequested,
 )
@@ -341,7 +342,7 @@ def _subject(event: Event) -> Hashable:
     """Whose notifications come one after another, and about whom a handler decides."""
     if isinstance(event, (RegisterUser, TransferRequested)):
         return event.request
-    if isinstance(event, CallEvent):
+    if isinstance(event, (CallEvent, RecordingEvent)):
         return event.call
     if isinstance(event, (RecordEvent, IncomingCallRefused)):
         return "records"

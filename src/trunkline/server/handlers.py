@@ -19,10 +19,12 @@ from trunkline.events import (
     CallSessionConnected,
     CallSessionConnecting,
     CallSessionCreated,
+    CallSessionDigit,
     CallSessionFailed,
     CallSessionHangUp,
     CallSessionInfo,
     CallSessionLost,
+    CallSessionSpeaking,
     CallSessionTimeout,
     ChatMessageFailed,
     ChatMessageReceived,
@@ -41,6 +43,7 @@ from trunkline.events import (
     LineUnregisterSuccess,
     LineUnregisterTrying,
     LineUp,
+    RecordingFailed,
     RegisterUser,
     RegisterUserFailed,
     RegisterUserSuccess,
@@ -154,8 +157,12 @@ class Handlers:
     """The caller gave up."""
     on_call_session_info = On[CallSessionInfo](CallSessionInfo)
     """A party sent an INFO inside the call."""
+    on_dtmf = On[CallSessionDigit](CallSessionDigit)
+    """A party pressed a key."""
     on_call_session_lost = On[CallSessionLost](CallSessionLost)
     """A party fell silent, or its dialog is dead."""
+    on_call_session_speaking = On[CallSessionSpeaking](CallSessionSpeaking)
+    """In a conference a party begins to speak, or ceases."""
     on_call_session_hangup = On[CallSessionHangUp](CallSessionHangUp)
     """A party hung up."""
     on_call_session_closed = On[CallSessionClosed](CallSessionClosed)
@@ -176,5 +183,7 @@ class Handlers:
     """The sound of a direction fell below `quality_alarm_mos`."""
     on_quality_restored = On[QualityRestored](QualityRestored)
     """It is good again."""
+    on_recording_failed = On[RecordingFailed](RecordingFailed)
+    """A recording ended early, as on a full disk; the call goes on."""
     on_call_recorded = On[CallRecorded](CallRecorded)
     """The record of a session that is over: who, whom, how long, why it ended, how it sounded."""

@@ -13,7 +13,14 @@ from trunkline.calls.link import Stage
 from trunkline.calls.peers import Sink
 from trunkline.calls.session import CallSession
 from trunkline.constants import ChannelId, PeerType
-from trunkline.events import CallEvent, CallSessionClosed, CallSessionConnecting, CallSessionHangUp, IncomingCall
+from trunkline.events import (
+    CallEvent,
+    CallSessionClosed,
+    CallSessionConnecting,
+    CallSessionHangUp,
+    IncomingCall,
+    RecordingEvent,
+)
 from trunkline.messaging.dialog_info import DialogState, Lamps, LampState
 
 __all__ = ["CallLamps"]
@@ -29,8 +36,8 @@ STATES: dict[Stage, LampState] = {
 }
 """How far a channel is → what RFC 4235 §3.7.1 calls that, before anything rings."""
 
-SHOWN_BY_ANOTHER = (IncomingCall, CallSessionHangUp)
-"""What changes no lamp of its own: `created` came before the one, `closed` comes after the other."""
+SHOWN_BY_ANOTHER = (IncomingCall, CallSessionHangUp, RecordingEvent)
+"""What changes no lamp of its own: `created` came before the first, `closed` comes after the second; the last is no news of the call."""
 
 
 class CallLamps:
@@ -46,7 +53,7 @@ class CallLamps:
         self._lamps = lamps
         self._ringing: set[CallSession] = set()
 
-    def emit(self, event: CallEvent) -> None:
+    def emit(self, event: CallEvent | RecordingEvent) -> None:
         """Pass the event on, and show what has become of the call. Never raises."""
         self._sink.emit(event)
         if isinstance(event, SHOWN_BY_ANOTHER):

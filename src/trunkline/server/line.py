@@ -151,8 +151,10 @@ class Line:
                 srtp_in_clear=self.settings.srtp_in_clear,
                 follow_redirects=self.settings.follow_redirects,
                 transfer=self.settings.transfer,
+                music_on_hold=self.settings.music_on_hold,
                 rtcp_mux=self.settings.rtcp_mux,
                 large_over_tcp=self.settings.large_over_tcp,
+                dtmf=self.settings.dtmf,
                 timers=SessionTimes(self.settings.session_expires_s, self.settings.min_se_s),
             )
         return self._party

@@ -19,7 +19,7 @@ from trunkline.constants import Transport
 from trunkline.errors import ConfigurationError
 from trunkline.server.numbers import NumberRule, is_country, rule_of
 from trunkline.server.users import DEFAULT_CODECS, codec_json, codec_of_json
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 from trunkline.sip.endpoint import Codec
 from trunkline.storage.records import LineRecord
 
@@ -193,8 +193,13 @@ class LineSettings:
     transfer: TransferHow = "inside"
     """Who carries out the transfers of its calls: the server, so that the provider never sees them, or with `"refer"` the
     provider, by REFER, where its party is to talk to a number outside."""
+    dtmf: Dtmf = "auto"
+    """How digits go to the provider: by RFC 4733 where that is agreed, else as tones (`auto`), always agreeing to RFC 4733
+    (`rfc4733`), by INFO (`info`), or as tones (`inband`)."""
     message_waiting: bool = False
     """Whether the provider is asked, by SUBSCRIBE, to tell of the voice messages that wait at its account (RFC 3842)."""
+    music_on_hold: str = ""
+    """The file that others hear while this line's party holds them; as the server's unless given, "" for nothing."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -313,6 +318,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "forwarding_header": get_args(ForwardingHeader),
     "dialled_from": get_args(DialledSource),
     "transfer": get_args(TransferHow),
+    "dtmf": get_args(Dtmf),
 }
 
 

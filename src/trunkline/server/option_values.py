@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from trunkline.errors import ConfigurationError
@@ -15,8 +17,10 @@ __all__ = [
     "hep_server",
     "listen_url",
     "metrics_url",
+    "music_file",
     "parse_listen",
     "parse_url",
+    "path_text",
     "port_range",
     "profile_name",
     "session_expires",
@@ -108,3 +112,18 @@ def session_expires(seconds: int) -> int:
     if seconds and not 90 <= seconds <= 86_400:
         raise ValueError("90 to 86400 seconds, or 0 for no session timers")
     return seconds
+
+
+def path_text(path: object) -> object:
+    """A path as text; anything else as it is."""
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def music_file(path: str) -> str:
+    """The path of a file that can be read, or "". ValueError where it cannot."""
+    if path:
+        try:
+            Path(path).open("rb").close()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+    return path

@@ -8,7 +8,8 @@ from __future__ import annotations
 from trunkline.calls.destinations import Destination, ToLine, ToUser
 from trunkline.calls.headers import GivenHeaders, checked_headers
 from trunkline.calls.peers import Placing
-from trunkline.calls.session import CallSession, checked_wanted
+from trunkline.calls.saying import checked_wanted
+from trunkline.calls.session import CallSession
 from trunkline.constants import PeerType
 from trunkline.messaging.courier import Letter, MessageResult
 from trunkline.messaging.message import TEXT, body_headers, destination

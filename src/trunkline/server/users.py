@@ -13,7 +13,7 @@ from typing import Any
 from trunkline.calls.peers import Party
 from trunkline.constants import PeerType
 from trunkline.errors import ConfigurationError, UnknownPeer
-from trunkline.sip.capabilities import Reliable, Srtp
+from trunkline.sip.capabilities import Dtmf, Reliable, Srtp
 from trunkline.sip.endpoint import Codec, digest_ha1
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.storage.records import UserRecord
@@ -26,7 +26,16 @@ DEFAULT_CODECS = (Codec("PCMA", 8000), Codec("PCMU", 8000), Codec("telephone-eve
 DEFAULT_MAX_CONTACTS = 10
 """Phones of one user that are registered at a time."""
 
-SETTINGS = ("session_expires_s", "min_se_s", "follow_redirects", "rtcp_mux", "large_over_tcp", "quality_alarm_mos")
+SETTINGS = (
+    "session_expires_s",
+    "min_se_s",
+    "follow_redirects",
+    "rtcp_mux",
+    "large_over_tcp",
+    "dtmf",
+    "quality_alarm_mos",
+    "music_on_hold",
+)
 """The fields that the store keeps together, as it does those of lines."""
 
 MAX_NAME = 128
@@ -74,6 +83,10 @@ class User:
     """Whether a request that is too large for UDP may go over TCP (RFC 3261 §18.1.1)."""
     quality_alarm_mos: float = 0.0
     """MOS below which the sound of its calls is told to be low; 0 for never."""
+    music_on_hold: str = ""
+    """The path of what others hear while one of its phones holds them; "" for nothing."""
+    dtmf: Dtmf = "auto"
+    """How digits go to its phones: auto, rfc4733, info or inband."""
     stored: bool = False
     """Added at run time: the store keeps it."""
 
@@ -169,8 +182,10 @@ class User:
             rtcp_mux=self.rtcp_mux,
             large_over_tcp=self.large_over_tcp,
             quality_alarm_mos=self.quality_alarm_mos,
+            dtmf=self.dtmf,
             srtp=self.srtp,
             srtp_in_clear=self.srtp_in_clear,
+            music_on_hold=self.music_on_hold,
         )
 
     def record(self) -> UserRecord:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from trunkline.sip.session_timer import SessionTimer
 
-__all__ = ["ALLOW", "SDP", "SECURE_TRANSPORTS", "Reliable", "Srtp", "demanded", "supported"]
+__all__ = ["ALLOW", "SDP", "SECURE_TRANSPORTS", "Dtmf", "Reliable", "Srtp", "demanded", "supported"]
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, NOTIFY"
 """The methods that we serve (RFC 3261 §20.5)."""
@@ -18,6 +18,12 @@ Reliable = Literal["never", "supported", "required"]
 
 Srtp = Literal["never", "offered", "required"]
 """Whether audio is SRTP with keys in the session description (RFC 4568): never, where the other side can, or always."""
+
+Dtmf = Literal["auto", "rfc4733", "info", "inband"]
+"""How digits go to a peer: `auto` takes RFC 4733 where it is agreed, else tones, and INFO where its codec carries none.
+
+`rfc4733` agrees to telephone-event whatever the other party of a call can; `info` and `inband` never agree to it.
+"""
 
 SECURE_TRANSPORTS = frozenset({"tls", "wss"})
 """The transports over which keys may cross as they are (RFC 4568 §9.1: signalling must protect them)."""

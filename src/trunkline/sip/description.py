@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from trunkline.sip.capabilities import Dtmf
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer, SessionDescriber
 
-__all__ = ["Description", "FaxAttributes"]
+__all__ = ["TELEPHONE_EVENT", "Description", "FaxAttributes", "is_event"]
+
+TELEPHONE_EVENT = Codec("telephone-event", 8000, 1, None, "0-15")
+"""RFC 4733: relayed between all sides that know it, whatever their codec lists say."""
+
 
 FaxAttributes = tuple[tuple[str, str | None], ...]
 """What T.38 says of a leg (ITU-T T.38 Annex D)."""
+
+
+def is_event(codec: Codec) -> bool:
+    """Whether a codec is that of telephone events (RFC 4733)."""
+    return codec.name.lower() == "telephone-event"
 
 
 class _Terms(NamedTuple):
@@ -33,10 +43,12 @@ class Description:
     Args:
         describer: The extension's state.
         rtcp_mux: Offers propose one port for RTP and RTCP (RFC 5761 §5.1.1); theirs are agreed to in any case.
+        dtmf: Whether telephone-event is offered and taken: as the codecs that are given say, always, or never.
     """
 
-    def __init__(self, describer: SessionDescriber, *, rtcp_mux: bool = False) -> None:
+    def __init__(self, describer: SessionDescriber, *, rtcp_mux: bool = False, dtmf: Dtmf = "auto") -> None:
         self._describer = describer
+        self._dtmf = dtmf
         self._rtcp_mux = rtcp_mux
         self._offered: _Terms | None = None
         self._stands: _Terms | None = None
@@ -66,6 +78,7 @@ class Description:
         ptime_ms: int | None = None,
     ) -> bytes:
         """Our offer, pending until `accept_answer` or `withdraw`. RuntimeError while one is pending."""
+        codecs = self._with_way(codecs, [TELEPHONE_EVENT])
         body = self._describer.offer(
             address=address,
             port=port,
@@ -141,11 +154,22 @@ class Description:
         ptime_ms: int | None = None,
     ) -> tuple[bytes, MediaPlan]:
         """Our answer, which stands from now on. NegotiationError where nothing can be agreed."""
+        codecs = self._with_way(codecs, [codec for codec in offer.codecs if is_event(codec)])
         body, plan = self._describer.answer(
             offer, address=address, port=port, codecs=codecs, direction=direction, ptime_ms=ptime_ms
         )
         self._stands = _Terms(address, port, plan.receive_codecs, plan.direction, ptime_ms)
         return body, plan
+
+    def _with_way(self, codecs: Sequence[Codec], events: Sequence[Codec]) -> Sequence[Codec]:
+        """The codecs with telephone-event as this leg is to have it, those of `events` where it has to be there."""
+        if self._dtmf == "auto":
+            return codecs
+        voice = [codec for codec in codecs if not is_event(codec)]
+        if self._dtmf != "rfc4733" or not voice:
+            return voice
+        clocks = {codec.clock_rate for codec in codecs if is_event(codec)}
+        return [*codecs, *(codec for codec in events if codec.clock_rate not in clocks)]
 
     def renew_keys(self) -> None:
         """Have the next offer bring new SRTP keys (RFC 4568 §7.1.4)."""
@@ -153,6 +177,6 @@ class Description:
 
     def fork(self) -> Description:
         """A copy with the pending offer, for another early dialog of the same INVITE."""
-        copy = Description(self._describer.fork(), rtcp_mux=self._rtcp_mux)
+        copy = Description(self._describer.fork(), rtcp_mux=self._rtcp_mux, dtmf=self._dtmf)
         copy._offered, copy._stands = self._offered, self._stands
         return copy

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trunkline.errors import CallFailed, CallStateError
 from trunkline.sip.endpoint import Endpoint, Headers, Message, RequestReceived
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.uas import answer_info
@@ -16,7 +18,15 @@ from trunkline.sip.uas import answer_info
 if TYPE_CHECKING:
     from trunkline.sip.invite_session import InviteSession
 
-__all__ = ["KEPT_FIELDS", "MAX_INFO_BYTES", "MAX_OPEN_INFOS", "OnInfoAnswered", "refuse_info", "send_info"]
+__all__ = [
+    "KEPT_FIELDS",
+    "MAX_INFO_BYTES",
+    "MAX_OPEN_INFOS",
+    "OnInfoAnswered",
+    "ask_by_info",
+    "refuse_info",
+    "send_info",
+]
 
 MAX_INFO_BYTES = 8_192
 """Of a body that is taken or sent: what INFO was made for is small (RFC 6086 §6.2)."""
@@ -83,3 +93,23 @@ def send_info(session: InviteSession, fields: Headers, body: bytes, on_answered:
         large_over_tcp=session.dialog.large_over_tcp,
     ).start()
     return True
+
+
+async def ask_by_info(session: InviteSession, content_type: str, body: bytes) -> None:
+    """Send an INFO in a dialog, and wait until it is answered.
+
+    Raises:
+        CallFailed: It was refused, or never answered (408).
+        CallStateError: Too many wait for their answers.
+    """
+    done: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+    def answered(status: int, message: Message | None) -> None:
+        if not done.done():
+            done.set_result((status, message.reason if message is not None else "no answer"))
+
+    if not send_info(session, [("Content-Type", content_type)], body, answered):
+        raise CallStateError("too many INFOs wait for their answers")
+    status, reason = await done
+    if status >= 300:
+        raise CallFailed.of(status, reason)

@@ -6,11 +6,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from _trunkline import Heard, LegForeign, LegSilent, LegStatistics, MediaEvent, PcmSink, PcmSource, SoundChanged
+from _trunkline import (
+    Heard,
+    LegDigit,
+    LegForeign,
+    LegSilent,
+    LegStatistics,
+    MediaEvent,
+    PcmSink,
+    PcmSource,
+    RoomSpeaker,
+    SoundChanged,
+)
 from trunkline.media.sound import Sound
 
 __all__ = ["VirtualLeg", "VirtualMedia"]
@@ -27,11 +38,15 @@ class VirtualLeg:
     transcodes: bool = False
     """Whether the link is a transcoding one."""
     room: int = 0
+    host: int = 0
+    """Whose guest it is."""
     part: dict[str, Any] = field(default_factory=dict)
     tone_hz: float | None = None
     digits: str = ""
     attended: bool = False
     """Whether somebody hears what its audio is made of."""
+    hears_digits: bool = False
+    """Whether tones are listened for."""
 
 
 class NothingCarried:
@@ -106,7 +121,17 @@ class VirtualMedia:
             if leg.room == room:
                 leg.room = 0
 
-    def join_room(self, room: int, leg: int, *, gain: float = 1.0, muted: bool = False, deaf: bool = False) -> None:
+    def join_room(
+        self,
+        room: int,
+        leg: int,
+        *,
+        gain: float = 1.0,
+        muted: bool = False,
+        deaf: bool = False,
+        hears: Sequence[int] | None = None,
+        heard_by: Sequence[int] | None = None,
+    ) -> None:
         """Note who is where, and how.
 
         Raises:
@@ -116,12 +141,34 @@ class VirtualMedia:
             raise FileNotFoundError(f"there is no room {room} or no leg {leg}")
         self.unlink(leg)
         self.legs[leg].room = room
-        self.legs[leg].part = {"gain": gain, "muted": muted, "deaf": deaf}
+        self.legs[leg].part = {"gain": gain, "muted": muted, "deaf": deaf, "hears": hears, "heard_by": heard_by}
 
     def leave_room(self, leg: int) -> None:
         """Note that it is out."""
         if leg in self.legs:
-            self.legs[leg].room = 0
+            self.legs[leg].room = self.legs[leg].host = 0
+
+    def visit(self, guest: int, host: int, *, heard_by: Sequence[int] | None = None) -> None:
+        """Note whose guest it is.
+
+        Raises:
+            FileNotFoundError: There is no such leg.
+        """
+        if guest not in self.legs or host not in self.legs:
+            raise FileNotFoundError(f"there is no leg {guest} or {host}")
+        self.unlink(guest)
+        self.legs[guest].host = host
+        self.legs[guest].part = {"heard_by": heard_by}
+
+    def levels(self, room: int) -> list[tuple[int, float]]:
+        """Nobody says anything."""
+        return [(number, -90.0) for number, leg in self.legs.items() if leg.room == room]
+
+    def speak(self, room: int, leg: int | None) -> None:
+        """As if another one spoke in a room now."""
+        self._events.append(RoomSpeaker(room, leg))
+        if self._wake is not None:
+            self._wake()
 
     def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
         """Audio does not cross a network in memory."""
@@ -162,6 +209,17 @@ class VirtualMedia:
         """Note the digits."""
         if leg in self.legs:
             self.legs[leg].digits += digits
+
+    def hear_digits(self, leg: int, on: bool) -> None:
+        """Note whether tones are listened for."""
+        if leg in self.legs:
+            self.legs[leg].hears_digits = on
+
+    def press(self, leg: int, digit: str, duration_ms: int = 100, clock_rate: int = 8000) -> None:
+        """As if the leg's peer had pressed a key: a telephone event of that clock, with 0 a tone."""
+        self._events.append(LegDigit(leg, digit, duration_ms, clock_rate))
+        if self._wake is not None:
+            self._wake()
 
     def listen(self, leg: int) -> None:
         """Nothing is heard here."""

@@ -15,6 +15,7 @@ from trunkline.events import (
     CallEvent,
     CallRecorded,
     Event,
+    RecordingEvent,
     TransferAccepted,
     TransferFailed,
     TransferRequested,
@@ -60,9 +61,9 @@ def fields_of(event: Event) -> dict[str, str | int | float]:
     fields: dict[str, str | int | float] = {}
     if isinstance(event, CallRecorded):
         return _recorded(event.record)
-    if isinstance(event, CallEvent):
+    if isinstance(event, CallEvent | RecordingEvent):
         fields["call"] = event.call.id
-    for item in dataclasses.fields(event):
+    for item in (each for each in dataclasses.fields(event) if each.repr):
         value = getattr(event, item.name)
         if isinstance(value, str | int | float | Enum) and value != "":
             fields[item.name] = _plain(value)

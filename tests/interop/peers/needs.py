@@ -27,6 +27,9 @@ PACKAGES = {
     "tcpdump": "tcpdump",
     "sngrep": "sngrep",
     "espeak-ng": "espeak-ng",
+    "sox": "sox",
+    "opusdec": "opus-tools",
+    "ffmpeg": "ffmpeg",
     "libspandsp.so.2": "libspandsp2",
     "libsrtp2.so.1": "libsrtp2-1",
 }
@@ -42,6 +45,9 @@ SUITES = {
     "hep": ("sngrep", "tcpdump"),  # a capture server, and what reads its file
     "espeak": ("espeak-ng",),  # tests/server/test_hearing.py has phones speak by it
     "srtp": ("libsrtp2.so.1",),  # tests/media/test_srtp.py has it protect and unprotect
+    "sox": ("sox",),  # tests/media/test_recording_file.py has both read what was recorded
+    "opusdec": ("opusdec",),
+    "ffmpeg": ("ffmpeg",),  # tests/server/test_played_formats.py has it write the files
     "spandsp": ("libspandsp.so.2",),  # crates/media/tests/oracle.rs compares codecs with it
 }
 

@@ -37,14 +37,16 @@ pub enum Command {
     StopTone { leg: u64 },
     /// Send telephone events.
     SendDigits { leg: u64, digits: String, duration: Duration },
+    /// Hear digits in the peer's audio, or no longer.
+    HearDigits { leg: u64, on: bool },
     /// Start the tone detector.
     Listen { leg: u64 },
     /// Answer with what was heard.
     Heard { leg: u64, reply: SyncSender<Option<Heard>> },
     /// Answer with the counts.
     Statistics { leg: u64, reply: SyncSender<Option<Statistics>> },
-    /// A new room.
-    OpenRoom { room: u64 },
+    /// A new room; with `watched` it tells who speaks.
+    OpenRoom { room: u64, watched: bool },
     /// It is over; its legs hear nothing until their lines are taken away.
     CloseRoom { room: u64 },
     /// Let a leg in, which has the other end.
@@ -53,6 +55,11 @@ pub enum Command {
     Rise { room: u64, leg: u64 },
     /// Change how it takes part.
     Adjust { room: u64, leg: u64, part: Part },
+    /// Answer how loud each leg in a room is, in dBm0.
+    Levels {
+        room: u64,
+        reply: SyncSender<Option<Vec<(u64, f32)>>>,
+    },
     /// The leg's end of its place in a room, or none any more.
     Line { leg: u64, line: Option<Box<Line>> },
     /// Play to a leg or a room.

@@ -5,10 +5,13 @@
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use trunkline_media::audio::feed::Feed;
-use trunkline_media::audio::room::{Member, Part, Room};
+use trunkline_media::audio::room::{Member, PLAYED, Part, Room};
+use trunkline_media::audio::speaker::Speaker;
 use trunkline_media::audio::{MAX_FRAME_SAMPLES, Pcm};
 use trunkline_media::hearing::{Change, Listener};
+use trunkline_media::inband;
 
+use super::events::Event;
 use super::streams::{Drawn, Side, Sink, Source};
 
 /// Frames between a leg and its room.
@@ -44,7 +47,7 @@ impl Seat {
         };
         let seat = Seat {
             leg,
-            member: Room::member(part),
+            member: Room::member(leg, part),
             from_leg,
             to_leg,
         };
@@ -70,6 +73,8 @@ fn newest(ring: &mut Consumer<Pcm>) -> Option<Pcm> {
 pub struct Desk {
     /// Its place in a room.
     pub line: Option<Line>,
+    /// Hears digits in what the peer says, while somebody wants them.
+    pub digits: Option<Box<inband::Listener>>,
     sources: Vec<Source>,
     sinks: Vec<Sink>,
     listener: Option<Box<Listener>>,
@@ -78,7 +83,7 @@ pub struct Desk {
 impl Desk {
     /// Whether anything wants to hear the peer.
     pub fn hears(&self) -> bool {
-        self.line.is_some() || self.listener.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
+        self.line.is_some() || self.listener.is_some() || self.digits.is_some() || self.sinks.iter().any(|sink| sink.side == Side::Heard)
     }
 
     /// Whether anything wants to speak to the peer.
@@ -88,7 +93,7 @@ impl Desk {
 
     /// Whether it is of no use.
     pub fn is_empty(&self) -> bool {
-        self.line.is_none() && self.sources.is_empty() && self.sinks.is_empty() && self.listener.is_none()
+        self.line.is_none() && self.digits.is_none() && self.sources.is_empty() && self.sinks.is_empty() && self.listener.is_none()
     }
 
     /// Listen to what the peer's audio is made of, from now on or no longer.
@@ -135,6 +140,9 @@ impl Desk {
         if let Some(line) = &mut self.line {
             // A full ring belongs to a room that is late.
             let _ = line.to_room.push(*frame);
+        }
+        if let Some(listener) = &mut self.digits {
+            listener.hear(frame);
         }
         give(&mut self.sinks, Side::Heard, tick, frame)
     }
@@ -203,17 +211,23 @@ pub struct Meeting {
     pub number: u64,
     room: Room,
     seats: Vec<Seat>,
+    /// Of each seat, the places of those whom it does not hear.
+    unheard: Vec<Vec<usize>>,
+    /// Who speaks and who was told to, where the application wants to know.
+    speaker: Option<(Speaker, Option<u64>)>,
     sources: Vec<(Source, Member)>,
     sinks: Vec<Sink>,
 }
 
 impl Meeting {
-    /// A room without anybody.
-    pub fn new(number: u64) -> Self {
+    /// A room without anybody; with `watched` it tells who speaks.
+    pub fn new(number: u64, watched: bool) -> Self {
         Meeting {
             number,
             room: Room::default(),
             seats: Vec::new(),
+            unheard: Vec::new(),
+            speaker: watched.then(Default::default),
             sources: Vec::new(),
             sinks: Vec::new(),
         }
@@ -222,23 +236,62 @@ impl Meeting {
     /// Let a leg in.
     pub fn seat(&mut self, seat: Seat) {
         self.seats.push(seat);
+        self.arrange();
     }
 
     /// Let a leg go.
     pub fn rise(&mut self, leg: u64) {
         self.seats.retain(|seat| seat.leg != leg);
+        self.arrange();
     }
 
     /// Change how a leg takes part.
     pub fn set(&mut self, leg: u64, part: Part) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.leg == leg) {
+        if let Some(seat) = self.seats.iter_mut().find(|seat| seat.leg == leg) {
             seat.set(part);
+        }
+        self.arrange();
+    }
+
+    /// Note who hears whom.
+    fn arrange(&mut self) {
+        self.unheard.resize_with(self.seats.len(), Vec::new);
+        let open = self.seats.iter().all(|seat| seat.member.is_open());
+        for (place, (row, listener)) in self.unheard.iter_mut().zip(&self.seats).enumerate() {
+            row.clear();
+            if !open {
+                let others = self.seats.iter().enumerate();
+                row.extend(
+                    others
+                        .filter(|(other, seat)| *other != place && !listener.member.hears(&seat.member))
+                        .map(|(other, _)| other),
+                );
+            }
+        }
+    }
+
+    /// How loud each leg is, in dBm0.
+    pub fn levels(&self) -> Vec<(u64, f32)> {
+        self.seats.iter().map(|seat| (seat.leg, seat.member.level().dbm0())).collect()
+    }
+
+    /// Who speaks now, where that was not told yet.
+    pub fn news(&self) -> Option<Event> {
+        let (speaker, told) = self.speaker?;
+        let leg = speaker.current();
+        (leg != told).then_some(Event::Speaker { room: self.number, leg })
+    }
+
+    /// The application knows who speaks.
+    pub fn told(&mut self) {
+        if let Some((speaker, told)) = &mut self.speaker {
+            *told = speaker.current();
         }
     }
 
     /// Play a source to everybody.
     pub fn play(&mut self, source: Source) {
-        self.sources.push((source, Room::member(Part::default())));
+        self.sources.push((source, Room::member(PLAYED, Part::default())));
     }
 
     /// Fill a sink with what all say together.
@@ -262,12 +315,17 @@ impl Meeting {
     pub fn mix(&mut self, tick: u64, mut ended: impl FnMut(u64)) -> bool {
         self.room.begin();
         let room = &mut self.room;
+        let seated = self.seats.len();
         self.seats.retain_mut(|seat| {
             let frame = newest(&mut seat.from_leg);
             room.say(&mut seat.member, frame.as_ref());
             // The leg is gone with its desk.
             frame.is_some() || !seat.from_leg.is_abandoned()
         });
+        if self.seats.len() != seated {
+            self.arrange();
+        }
+        let room = &mut self.room;
         let mut frame = Pcm::silence(8000);
         self.sources.retain_mut(|(source, member)| {
             let drawn = source.draw(&mut frame);
@@ -277,15 +335,30 @@ impl Meeting {
             }
             drawn != Drawn::Ended
         });
-        for seat in &mut self.seats {
-            self.room.hear(&seat.member, &mut frame);
-            // A full ring belongs to a leg whose worker is late.
-            let _ = seat.to_leg.push(frame);
+        self.hear(&mut frame);
+        if let Some((speaker, _)) = &mut self.speaker {
+            speaker.tick(self.seats.iter().map(|seat| (seat.leg, seat.member.public_power())));
         }
         if self.sinks.is_empty() {
             return false;
         }
-        self.room.all(&mut frame);
+        let private = self.seats.iter().map(|seat| &seat.member).filter(|member| !member.speaks_to_all());
+        self.room.all(private, &mut frame);
         give(&mut self.sinks, Side::Heard, tick, &frame)
+    }
+
+    /// Everybody hears those whom he hears.
+    fn hear(&mut self, frame: &mut Pcm) {
+        for place in 0..self.seats.len() {
+            let (Some(seat), Some(unheard)) = (self.seats.get(place), self.unheard.get(place)) else {
+                continue;
+            };
+            let unheard = unheard.iter().filter_map(|other| self.seats.get(*other));
+            self.room.hear(&seat.member, unheard.map(|seat| &seat.member), frame);
+            if let Some(seat) = self.seats.get_mut(place) {
+                // A full ring belongs to a leg whose worker is late.
+                let _ = seat.to_leg.push(*frame);
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The bounded queue of events to Python: workers push, `drain` takes, the eventfd is readable while any wait.
 //!
 //! When it is full a worker keeps what must not be lost: a failed leg is told later, a silent one after another timeout; a latched address
-//! is not told (the statistics show it), nor is a change of sound.
+//! is not told (the statistics show it), nor is a change of sound, nor a digit.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use trunkline_media::dtmf::Press;
 use trunkline_media::hearing::Change;
 
 use super::wake::Wake;
@@ -41,6 +42,15 @@ pub enum Event {
         /// Which could not relay.
         leg: u64,
     },
+    /// The leg's peer pressed a key; told when it was let go.
+    Digit {
+        /// Which.
+        leg: u64,
+        /// What, and for how long.
+        press: Press,
+        /// The clock of its telephone event in Hz; 0 where it was heard as a tone.
+        clock_rate: u32,
+    },
     /// A source is played no more.
     SourceEnded {
         /// Which.
@@ -54,6 +64,13 @@ pub enum Event {
         leg: u64,
         /// What it was and is.
         change: Change,
+    },
+    /// In a room another one speaks, or nobody any more.
+    Speaker {
+        /// Which room.
+        room: u64,
+        /// Who.
+        leg: Option<u64>,
     },
     /// Sinks that wake have new frames, one event for all of them.
     Frames,

@@ -29,9 +29,11 @@ mod handle;
 mod ports;
 mod registry;
 mod rooms;
+pub mod sound;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+mod visits;
 mod wake;
 mod worker;
 
@@ -220,7 +222,7 @@ impl Engine {
         }
         for leg in [a, b] {
             registry.unlink(leg)?;
-            registry.rise(leg)?;
+            registry.depart(leg)?;
         }
         let link = self.0.links.fetch_add(1, Ordering::Relaxed);
         if placed_a.worker == placed_b.worker {
@@ -253,7 +255,9 @@ impl Engine {
     fn part(&self, leg: u64) -> io::Result<()> {
         let mut registry = lock(&self.0.registry);
         registry.unlink(leg)?;
-        registry.rise(leg)
+        registry.depart(leg)?;
+        registry.end_visits(leg);
+        Ok(())
     }
 
     /// Send a tone until [`Engine::stop_tone`].
@@ -276,6 +280,11 @@ impl Engine {
     /// Send telephone events, each so long.
     pub fn send_digits(&self, leg: u64, digits: String, duration: Duration) -> io::Result<()> {
         self.0.tell(leg, Command::SendDigits { leg, digits, duration })
+    }
+
+    /// Hear digits in the audio of a leg's peer ([`Event::Digit`] with a clock of 0), or no longer; events of its telephone-event codec are told always.
+    pub fn hear_digits(&self, leg: u64, on: bool) -> io::Result<()> {
+        self.0.tell(leg, Command::HearDigits { leg, on })
     }
 
     /// Start the tone detector.
@@ -374,6 +383,7 @@ impl Engine {
             let mut registry = lock(&self.0.registry);
             registry.legs.clear();
             registry.rooms.clear();
+            registry.visits.clear();
             std::mem::take(&mut registry.workers)
         };
         for worker in &workers {

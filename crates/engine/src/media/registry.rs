@@ -12,6 +12,7 @@ use trunkline_media::random::Random;
 use super::command::Command;
 use super::handle::{Handle, closed};
 use super::ports::Ports;
+use super::visits::Visit;
 use super::wake::Wake;
 use super::{MAX_WORKERS, events, lock};
 
@@ -39,6 +40,8 @@ pub(super) struct Registry {
     pub(super) workers: Vec<Handle>,
     pub(super) legs: HashMap<u64, Placed>,
     pub(super) rooms: HashMap<u64, PlacedRoom>,
+    /// By their guests.
+    pub(super) visits: HashMap<u64, Visit>,
 }
 
 pub(super) struct Control {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 
 use trunkline_media::audio::room::Part;
 use trunkline_media::codec::PCM_RATES;
@@ -12,14 +13,14 @@ use trunkline_media::codec::PCM_RATES;
 use super::command::Command;
 use super::desk::Seat;
 use super::handle::closed;
-use super::registry::{PlacedRoom, Registry};
+use super::registry::{PlacedRoom, Registry, answered};
 use super::streams::{Reader, Side, Sink, Source, Writer, capacity};
 use super::{Engine, NEXT_NUMBER, lock};
 
 /// No stream holds more: a minute.
 const MAX_STREAM_FRAMES: u32 = 3000;
 
-fn gone(what: &str) -> io::Error {
+pub(super) fn gone(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("there is no such {what}"))
 }
 
@@ -51,18 +52,37 @@ impl Engine {
             return registry.send(worker, Command::Adjust { room, leg, part });
         }
         registry.unlink(leg)?;
-        registry.rise(leg)?;
-        registry.seat(room, leg, part)
+        registry.depart(leg)?;
+        registry.seat(room, leg, &part)
     }
 
-    /// Take a leg out of its room.
+    /// Take a leg out of its room; a guest leaves its host.
     pub fn leave_room(&self, leg: u64) -> io::Result<()> {
         let mut registry = lock(&self.0.registry);
+        if registry.visits.contains_key(&leg) {
+            return registry.depart(leg);
+        }
         let room = registry.legs.get(&leg).and_then(|placed| placed.room);
         if room.and_then(|room| registry.rooms.get(&room)).is_some_and(|room| room.of_link) {
             return Ok(());
         }
         registry.rise(leg)
+    }
+
+    /// How loud each leg in a room is, in dBm0, before mute and gain; waits for the worker. Nothing for an unknown room.
+    ///
+    /// # Errors
+    /// `TimedOut` when the worker is stuck.
+    pub fn levels(&self, room: u64) -> io::Result<Vec<(u64, f32)>> {
+        let (reply, answer) = sync_channel(1);
+        let registry = lock(&self.0.registry);
+        let Some(worker) = registry.rooms.get(&room).and_then(|placed| registry.workers.get(placed.worker)) else {
+            return Ok(Vec::new());
+        };
+        worker.send(Command::Levels { room, reply })?;
+        worker.wake_if_due();
+        drop(registry);
+        Ok(answered(&answer)?.unwrap_or_default())
     }
 
     /// Something to be played to a leg or to everybody in a room, at `rate` Hz, of which up to `frames` of 20 ms wait. With `exclusive` a leg's peer
@@ -131,7 +151,8 @@ impl Registry {
 
     fn open_room(&mut self, worker: usize, of_link: bool) -> io::Result<u64> {
         let room = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        self.send(worker, Command::OpenRoom { room })?;
+        let watched = !of_link;
+        self.send(worker, Command::OpenRoom { room, watched })?;
         self.rooms.insert(room, PlacedRoom { worker, of_link });
         Ok(room)
     }
@@ -153,28 +174,30 @@ impl Registry {
         self.send(placed.worker, Command::CloseRoom { room })
     }
 
-    fn seat(&mut self, room: u64, leg: u64, part: Part) -> io::Result<()> {
+    pub(super) fn seat(&mut self, room: u64, leg: u64, part: &Part) -> io::Result<()> {
         let (Some(placed), Some(at)) = (self.rooms.get(&room).copied(), self.legs.get(&leg).copied()) else {
             return Ok(());
         };
-        let (line, seat) = Seat::pair(leg, part);
+        let (line, seat) = Seat::pair(leg, part.clone());
         let (seat, line) = (Box::new(seat), Some(Box::new(line)));
         self.send(placed.worker, Command::Seat { room, seat })?;
         self.send(at.worker, Command::Line { leg, line })?;
         if let Some(at) = self.legs.get_mut(&leg) {
             at.room = Some(room);
         }
-        Ok(())
+        self.seat_guests(room, leg)
     }
 
-    /// Take a leg out of its room; a link's own room ends.
+    /// Take a leg and its guests out of their room; a link's own room ends.
     pub(super) fn rise(&mut self, leg: u64) -> io::Result<()> {
+        self.rise_guests(leg)?;
+        let is_guest = self.visits.contains_key(&leg);
         let Some(at) = self.legs.get_mut(&leg) else { return Ok(()) };
         let worker = at.worker;
         let Some(room) = at.room.take() else { return Ok(()) };
         self.send(worker, Command::Line { leg, line: None })?;
         match self.rooms.get(&room).copied() {
-            Some(PlacedRoom { of_link: true, .. }) => self.close_room(room),
+            Some(PlacedRoom { of_link: true, .. }) if !is_guest => self.close_room(room),
             Some(placed) => self.send(placed.worker, Command::Rise { room, leg }),
             None => Ok(()),
         }
@@ -191,7 +214,7 @@ impl Registry {
         }
         let worker = self.worker_of(a).ok_or_else(closed)?;
         let room = self.open_room(worker, true)?;
-        self.seat(room, a, Part::default())?;
-        self.seat(room, b, Part::default())
+        self.seat(room, a, &Part::default())?;
+        self.seat(room, b, &Part::default())
     }
 }

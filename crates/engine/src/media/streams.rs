@@ -73,6 +73,13 @@ impl Writer {
         self.state.finished.store(true, Ordering::Release);
     }
 
+    /// Forget what waits to be played; more will be written, even if it was [`Writer::finish`]ed and is not over yet.
+    pub fn restart(&self) {
+        // Before the clearing: a worker that sees that sees this.
+        self.state.finished.store(false, Ordering::Release);
+        self.clear();
+    }
+
     /// Forget what waits to be played.
     pub fn clear(&self) {
         let written = lock(&self.samples).1;
@@ -168,6 +175,8 @@ impl Source {
         {
             chunk.commit_all();
             self.state.played.fetch_add(stale as u64, Ordering::Relaxed);
+            // What comes next is a new beginning, for which nobody is late yet.
+            self.begun = false;
         }
     }
 

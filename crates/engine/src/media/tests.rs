@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
+use trunkline_media::audio::circle::Circle;
 use trunkline_media::audio::room::Part;
 use trunkline_media::codec::Codec;
 use trunkline_media::rtp;
@@ -422,4 +423,111 @@ fn test_a_sink_that_nobody_reads_loses_its_own_frames() {
         engine.open_source(a, 8000, 1, false).err().map(|error| error.kind()),
         Some(io::ErrorKind::NotFound)
     );
+}
+
+#[test]
+fn test_a_guest_hears_both_parties_is_heard_by_whom_it_names_and_comes_back_with_the_room() {
+    let engine = engine(2, 25_000);
+    let phones = [law("PCMU"), law("PCMA"), law("PCMU")].map(|codec| phone(&engine, 0, &codec));
+    let [(x, a), (y, b), (z, c)] = phones;
+    let heard_by = |legs: &[u64]| Part {
+        heard_by: Circle::Only(legs.to_vec()),
+        ..Part::default()
+    };
+    engine.link(a, b, true).unwrap();
+    engine.visit(c, a, heard_by(&[])).unwrap();
+    engine.play_tone(x, 1000.0, -10.0).unwrap();
+    engine.play_tone(y, 0.0, -10.0).unwrap();
+    engine.play_tone(z, 600.0, -10.0).unwrap();
+    hears(&engine, z, 1000.0, -10.0);
+    hears(&engine, y, 1000.0, -10.0);
+    hears_nothing(&engine, x);
+    engine.play_tone(x, 0.0, -10.0).unwrap();
+    engine.play_tone(y, 800.0, -10.0).unwrap();
+    hears(&engine, z, 800.0, -10.0);
+    hears(&engine, x, 800.0, -10.0);
+    hears_nothing(&engine, y);
+    engine.visit(c, a, heard_by(&[b])).unwrap();
+    hears(&engine, y, 600.0, -10.0);
+    hears(&engine, x, 800.0, -10.0);
+    // They have no codec in common: nobody is heard until the link's room is back, and the guest with it.
+    engine.link(a, b, false).unwrap();
+    assert_eq!(engine.counters().rooms, 0);
+    engine.link(a, b, true).unwrap();
+    hears(&engine, y, 600.0, -10.0);
+    hears(&engine, z, 800.0, -10.0);
+    // The link's room stays when the guest goes, and the guest does not when the host does.
+    engine.leave_room(c).unwrap();
+    hears_nothing(&engine, y);
+    hears(&engine, x, 800.0, -10.0);
+    engine.visit(c, a, heard_by(&[b])).unwrap();
+    hears(&engine, y, 600.0, -10.0);
+    engine.close_leg(a).unwrap();
+    assert_eq!(engine.counters().rooms, 0);
+    // The visit is over: who was a guest may be a host.
+    engine.visit(b, c, Part::default()).unwrap();
+}
+
+#[test]
+fn test_a_guest_is_no_host_and_ends_its_visit_where_it_is_linked() {
+    let engine = engine(1, 25_200);
+    let [(_, a), (_, b), (_, c)] = [(); 3].map(|()| phone(&engine, 0, &law("PCMU")));
+    engine.visit(b, a, Part::default()).unwrap();
+    let refused = |guest, host| engine.visit(guest, host, Part::default()).err().map(|error| error.kind());
+    assert_eq!(refused(c, b), Some(io::ErrorKind::InvalidInput));
+    assert_eq!(refused(a, c), Some(io::ErrorKind::InvalidInput));
+    assert_eq!(refused(c, c), Some(io::ErrorKind::InvalidInput));
+    assert_eq!(refused(c, u64::MAX), Some(io::ErrorKind::NotFound));
+    engine.link(b, c, false).unwrap();
+    assert_eq!(refused(a, c), None);
+    engine.close_leg(c).unwrap();
+    assert_eq!(refused(b, a), None);
+}
+
+#[test]
+fn test_a_room_tells_who_speaks_and_how_loud_each_is() {
+    let engine = engine(1, 25_400);
+    let phones = [(); 3].map(|()| phone(&engine, 0, &law("PCMU")));
+    let room = engine.open_room(0).unwrap();
+    for (phone, leg) in phones {
+        engine.join_room(room, leg, Part::default()).unwrap();
+        engine.play_tone(phone, 0.0, 0.0).unwrap();
+    }
+    let [(x, a), (y, b), (z, c)] = phones;
+    let speaks = |leg| {
+        let mut last = None;
+        until("another speaks", || {
+            let events = engine.drain(10).into_iter();
+            let mut speakers = events.filter_map(|event| match event {
+                Event::Speaker { room: at, leg } if at == room => Some(leg),
+                _ => None,
+            });
+            last = speakers.next_back().or(last);
+            last == Some(leg)
+        });
+    };
+    engine.play_tone(x, 400.0, -20.0).unwrap();
+    speaks(Some(a));
+    engine.play_tone(y, 400.0, -10.0).unwrap();
+    speaks(Some(b));
+    let muted = Part {
+        muted: true,
+        ..Part::default()
+    };
+    engine.join_room(room, b, muted).unwrap();
+    speaks(Some(a));
+    let few = Part {
+        heard_by: Circle::Only(vec![a]),
+        ..Part::default()
+    };
+    engine.join_room(room, c, few).unwrap();
+    engine.play_tone(z, 400.0, 0.0).unwrap();
+    engine.play_tone(x, 0.0, 0.0).unwrap();
+    speaks(None);
+    until("the levels are not right", || {
+        let levels = engine.levels(room).unwrap();
+        let level = |leg| levels.iter().find(|(of, _)| *of == leg).map_or(1e9, |(_, level)| *level);
+        level(a) < -60.0 && (level(b) + 10.0).abs() < 0.5 && level(c).abs() < 0.5
+    });
+    assert!(engine.levels(u64::MAX).unwrap().is_empty());
 }

@@ -354,6 +354,7 @@ impl Worker {
                 LegEvent::Latched(remote) => Event::Latched { leg, remote },
                 LegEvent::Silent => Event::Silent { leg },
                 LegEvent::Foreign => Event::Foreign { leg },
+                LegEvent::Digit(press, clock_rate) => Event::Digit { leg, press, clock_rate },
             };
             if let Some(Event::Silent { .. }) = self.events.push(event) {
                 slot.leg.repeat_silence(now);

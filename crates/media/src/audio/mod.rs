@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+pub mod circle;
 pub mod ear;
 pub mod feed;
 pub mod mouth;
 pub mod room;
+pub mod speaker;
 mod store;
 
 /// What a frame lasts.

@@ -1,9 +1,11 @@
 //! Where legs meet: each member hears the sum of all others (N-1), at the highest rate of those who speak.
 //!
 //! Sums are 32 bits wide. Two voices and more are limited softly above three quarters of full scale, so that many at once do not crackle;
-//! one voice alone passes as it is.
+//! one voice alone passes as it is. Whom a member does not hear is taken out of its sum: a room of members that hear everybody costs one subtraction each.
 
+use super::circle::Circle;
 use super::feed::Feed;
+use super::speaker::Level;
 use super::{MAX_FRAME_SAMPLES, Pcm};
 
 /// Above this a sum of several voices is bent.
@@ -13,9 +15,11 @@ const FULL_SCALE: i32 = 32_767;
 const GAIN_BITS: u32 = 16;
 /// No gain is higher: 24 dB.
 const MAX_GAIN: f32 = 16.0;
+/// The number of what is played to a room: it is no member that a circle could name, and heard by all who are not deaf.
+pub const PLAYED: u64 = 0;
 
 /// How a member takes part.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// What its voice is multiplied by, 0 to 16.
     pub gain: f32,
@@ -23,6 +27,10 @@ pub struct Part {
     pub muted: bool,
     /// It does not hear the others.
     pub deaf: bool,
+    /// Whom it hears, of those who let it.
+    pub hears: Circle,
+    /// Who hears it, of those who want to.
+    pub heard_by: Circle,
 }
 
 impl Default for Part {
@@ -31,6 +39,8 @@ impl Default for Part {
             gain: 1.0,
             muted: false,
             deaf: false,
+            hears: Circle::Everybody,
+            heard_by: Circle::Everybody,
         }
     }
 }
@@ -38,6 +48,7 @@ impl Default for Part {
 /// What a room keeps of a member; made by [`Room::member`], kept by whoever keeps the room.
 #[derive(Debug)]
 pub struct Member {
+    number: u64,
     part: Part,
     gain: i32,
     feed: Feed,
@@ -45,17 +56,58 @@ pub struct Member {
     rate: u32,
     voice: Box<[i32; MAX_FRAME_SAMPLES]>,
     speaks: bool,
+    level: Level,
 }
 
 impl Member {
+    /// By what circles name it.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether it hears another, were that one to speak.
+    #[must_use]
+    pub fn hears(&self, other: &Member) -> bool {
+        other.number == PLAYED || (self.part.hears.holds(other.number) && other.part.heard_by.holds(self.number))
+    }
+
+    /// Whether it hears everybody, and everybody it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.part.hears == Circle::Everybody && self.speaks_to_all()
+    }
+
+    /// Whether it speaks to everybody.
+    #[must_use]
+    pub fn speaks_to_all(&self) -> bool {
+        self.part.heard_by == Circle::Everybody
+    }
+
+    /// How loud it is, before mute and gain.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Its power as the room's speaker: none while it is muted or speaks to a few.
+    #[must_use]
+    pub fn public_power(&self) -> f32 {
+        if self.part.muted || !self.speaks_to_all() {
+            0.0
+        } else {
+            self.level.power()
+        }
+    }
+
     /// Change how it takes part.
     pub fn set(&mut self, part: Part) {
-        self.part = part;
         let gain = if part.gain.is_finite() {
             part.gain.clamp(0.0, MAX_GAIN)
         } else {
             0.0
         };
+        self.part = part;
         // At most 2^20 by the clamp.
         self.gain = (gain * (1 << GAIN_BITS) as f32) as i32;
     }
@@ -82,16 +134,18 @@ impl Default for Room {
 }
 
 impl Room {
-    /// A new member, to be given to the room's other functions.
+    /// A new member, to be given to the room's other functions, by the number that circles name it by.
     #[must_use]
-    pub fn member(part: Part) -> Member {
+    pub fn member(number: u64, part: Part) -> Member {
         let mut member = Member {
-            part,
+            number,
+            part: Part::default(),
             gain: 0,
             feed: Feed::to(8000),
             rate: 8000,
             voice: Box::new([0; MAX_FRAME_SAMPLES]),
             speaks: false,
+            level: Level::default(),
         };
         member.set(part);
         member
@@ -115,6 +169,7 @@ impl Room {
         if let Some(frame) = frame {
             member.rate = frame.rate();
         }
+        member.level.take(frame);
         // One whose frame is late keeps the room at its rate.
         self.next_rate = self.next_rate.max(member.rate);
         member.speaks = false;
@@ -132,28 +187,35 @@ impl Room {
         self.voices += 1;
     }
 
-    /// What a member hears: all others.
-    pub fn hear(&self, member: &Member, out: &mut Pcm) {
+    /// What a member hears: all others but those whom it does not hear.
+    pub fn hear<'a>(&self, member: &'a Member, unheard: impl Iterator<Item = &'a Member>, out: &mut Pcm) {
         out.hush(self.rate);
-        let voices = self.voices - u32::from(member.speaks);
-        if member.part.deaf || voices == 0 {
-            return;
-        }
-        let limit = if voices == 1 { saturate } else { bend };
-        for ((out, sum), own) in out.samples_mut().iter_mut().zip(self.sum.iter()).zip(member.voice.iter()) {
-            let own = if member.speaks { *own } else { 0 };
-            *out = limit(sum.saturating_sub(own));
+        if !member.part.deaf {
+            self.without(std::iter::once(member).chain(unheard), out);
         }
     }
-}
 
-impl Room {
-    /// What somebody hears who is no member: everybody.
-    pub fn all(&self, out: &mut Pcm) {
+    /// What is said to everybody: all but those who speak to a few.
+    pub fn all<'a>(&self, private: impl Iterator<Item = &'a Member>, out: &mut Pcm) {
         out.hush(self.rate);
-        let limit = if self.voices == 1 { saturate } else { bend };
-        for (out, sum) in out.samples_mut().iter_mut().zip(self.sum.iter()) {
-            *out = limit(*sum);
+        self.without(private, out);
+    }
+
+    fn without<'a>(&self, left_out: impl Iterator<Item = &'a Member>, out: &mut Pcm) {
+        let mut rest = *self.sum;
+        let mut voices = self.voices;
+        for member in left_out.filter(|member| member.speaks) {
+            voices = voices.saturating_sub(1);
+            let voice = member.voice.iter().take(out.samples().len());
+            rest.iter_mut().zip(voice).for_each(|(rest, own)| *rest = rest.saturating_sub(*own));
+        }
+        let limit = match voices {
+            0 => return,
+            1 => saturate,
+            _ => bend,
+        };
+        for (out, rest) in out.samples_mut().iter_mut().zip(rest) {
+            *out = limit(rest);
         }
     }
 }
@@ -187,14 +249,14 @@ mod tests {
 
     fn heard(room: &Room, member: &Member) -> i16 {
         let mut out = Pcm::silence(8000);
-        room.hear(member, &mut out);
+        room.hear(member, std::iter::empty(), &mut out);
         assert_eq!(out.rate(), room.rate());
         out.samples()[100]
     }
 
     fn room_of(values: &[i16]) -> (Room, Vec<Member>) {
         let mut room = Room::default();
-        let mut members: Vec<Member> = values.iter().map(|_| Room::member(Part::default())).collect();
+        let mut members: Vec<Member> = (1..).zip(values).map(|(number, _)| Room::member(number, Part::default())).collect();
         room.begin();
         for (member, value) in members.iter_mut().zip(values) {
             room.say(member, Some(&frame(8000, *value)));
@@ -238,7 +300,15 @@ mod tests {
     #[test]
     fn test_muted_is_not_heard_deaf_does_not_hear_and_gain_multiplies() {
         let mut room = Room::default();
-        let part = |gain, muted, deaf| Room::member(Part { gain, muted, deaf });
+        let part = |gain, muted, deaf| {
+            let part = Part {
+                gain,
+                muted,
+                deaf,
+                ..Part::default()
+            };
+            Room::member(1, part)
+        };
         let mut members = [part(0.5, false, false), part(1.0, true, false), part(1.0, false, true)];
         room.begin();
         for member in &mut members {
@@ -256,7 +326,7 @@ mod tests {
     #[test]
     fn test_the_room_takes_the_highest_rate_of_its_members() {
         let mut room = Room::default();
-        let (mut narrow, mut wide) = (Room::member(Part::default()), Room::member(Part::default()));
+        let (mut narrow, mut wide) = (Room::member(1, Part::default()), Room::member(2, Part::default()));
         for rate in [8000, 16_000, 16_000] {
             room.begin();
             assert_eq!(room.rate(), rate);
@@ -267,5 +337,54 @@ mod tests {
         room.say(&mut narrow, Some(&frame(8000, 1000)));
         room.begin();
         assert_eq!(room.rate(), 8000);
+    }
+
+    fn to_few(number: u64, heard_by: &[u64]) -> Member {
+        let part = Part {
+            heard_by: Circle::Only(heard_by.to_vec()),
+            ..Part::default()
+        };
+        Room::member(number, part)
+    }
+
+    #[test]
+    fn test_a_member_hears_whom_it_wants_and_who_lets_it() {
+        let [caller, agent] = [1, 2].map(|number| Room::member(number, Part::default()));
+        let (coach, spy) = (to_few(3, &[2]), to_few(4, &[]));
+        assert!(agent.hears(&coach) && coach.hears(&agent) && coach.hears(&caller));
+        assert!(!caller.hears(&coach) && !spy.hears(&coach) && !coach.hears(&spy));
+        let part = Part {
+            hears: Circle::Only(vec![1]),
+            ..Part::default()
+        };
+        let fan = Room::member(5, part);
+        assert!(fan.hears(&caller) && !fan.hears(&agent) && agent.hears(&fan));
+        assert!(fan.hears(&Room::member(PLAYED, Part::default())));
+    }
+
+    #[test]
+    fn test_whom_one_does_not_hear_is_taken_out_of_his_sum_alone_and_out_of_the_rooms() {
+        let mut room = Room::default();
+        let mut members = [Room::member(1, Part::default()), Room::member(2, Part::default()), to_few(3, &[2])];
+        room.begin();
+        for (member, value) in members.iter_mut().zip([1000, 200, 30]) {
+            room.say(member, Some(&frame(8000, value)));
+        }
+        let all: Vec<i16> = members
+            .iter()
+            .map(|listener| {
+                let unheard = members
+                    .iter()
+                    .filter(|other| other.number() != listener.number() && !listener.hears(other));
+                let mut out = Pcm::silence(8000);
+                room.hear(listener, unheard, &mut out);
+                out.samples()[100]
+            })
+            .collect();
+        assert_eq!(all, [200, 1030, 1200]);
+        let mut out = Pcm::silence(8000);
+        room.all(members.iter().filter(|member| !member.speaks_to_all()), &mut out);
+        assert_eq!(out.samples()[100], 1200);
+        assert!(members[0].public_power() > 0.0 && members[2].public_power() == 0.0);
     }
 }

@@ -102,6 +102,8 @@ pub enum Event {
     Silent,
     /// A frame of the linked leg could not be relayed: this side did not agree to its codec. Told once a media plan.
     Foreign,
+    /// A telephone event ended, whose clock was this many Hz.
+    Digit(dtmf::Press, u32),
 }
 
 /// Counts of a leg. Bytes are payload bytes, as RFC 3550 counts octets.
@@ -429,6 +431,9 @@ impl Leg {
         if std::mem::take(&mut self.silent_event) {
             return Some(Event::Silent);
         }
+        if let Some((press, clock_rate)) = self.ear.digits.take_press() {
+            return Some(Event::Digit(press, clock_rate));
+        }
         if self.foreign == Foreign::Due {
             self.foreign = Foreign::Told;
             return Some(Event::Foreign);
@@ -444,10 +449,15 @@ impl Leg {
     /// When [`Leg::poll`] has something to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        [self.tick_at, self.rtcp.report_at(), self.silence.check_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.tick_at,
+            self.rtcp.report_at(),
+            self.silence.check_at,
+            self.ear.digits.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Do what is due; called again until it returns `None`.
@@ -460,6 +470,7 @@ impl Leg {
         if self.silence.check_at.is_some_and(|at| at <= now) && self.silence.check(now) {
             self.silent_event = true;
         }
+        self.ear.digits.poll(now);
         if self.rtcp.report_at().is_some_and(|at| at <= now) {
             return self.report(now, buffer);
         }
@@ -476,7 +487,7 @@ impl Ear {
         match codec.kind {
             Kind::TelephoneEvent => {
                 if let Some(event) = dtmf::Event::parse(packet.payload) {
-                    self.digits.event(now, timestamp, event);
+                    self.digits.event(now, timestamp, event, codec.clock_rate);
                 }
             }
             Kind::G711(law) => {

@@ -542,3 +542,27 @@ fn test_a_fax_between_leaves_the_numbers_of_srtp_as_they_were() {
     a.configure(ms(2), &secure);
     assert_eq!(pass(&mut a, &mut b, ms(3), "192.0.2.1:4000", &sent), None);
 }
+
+#[test]
+fn test_a_digit_is_told_at_its_end_or_when_its_ends_are_lost() {
+    let mut leg = leg(1, &plan("192.0.2.1:4000", 96));
+    let mut hear = |at: u64, sequence: u16, payload: &[u8]| {
+        let mut data = packet(96, sequence, payload);
+        // One event: its packets share a timestamp.
+        data[4..8].copy_from_slice(&800u32.to_be_bytes());
+        leg.receive(ms(at), Socket::Rtp, address("192.0.2.1:4000"), &mut data);
+        std::iter::from_fn(|| leg.take_event())
+            .filter(|event| matches!(event, Event::Digit(..)))
+            .collect::<Vec<_>>()
+    };
+    let digit = |digit, duration_ms| Event::Digit(dtmf::Press { digit, duration_ms }, 8000);
+    assert_eq!(hear(0, 1, &[5, 10, 0, 160]), []);
+    assert_eq!(hear(20, 2, &[5, 0x8a, 3, 32]), [digit('5', 100)]);
+    assert_eq!(hear(40, 3, &[5, 0x8a, 3, 32]), []);
+    let mut data = packet(96, 9, &[7, 10, 0, 240]);
+    leg.receive(ms(100), Socket::Rtp, address("192.0.2.1:4000"), &mut data);
+    run(&mut leg, 100, 300);
+    assert_eq!(leg.take_event(), None);
+    run(&mut leg, 300, 301);
+    assert_eq!(leg.take_event(), Some(digit('7', 30)));
+}

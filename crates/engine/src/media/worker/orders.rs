@@ -30,6 +30,7 @@ impl Worker {
                 self.with(now, leg, |slot, now| slot.leg.send_digits(now, &digits, duration))
                     .unwrap_or(());
             }
+            Command::HearDigits { leg, on } => self.hear_digits(now, leg, on),
             Command::Listen { leg } => self.with(now, leg, |slot, _| slot.leg.listen()).unwrap_or(()),
             // Whoever asked may have stopped waiting.
             Command::Heard { leg, reply } => drop(reply.try_send(self.with(now, leg, |slot, now| slot.leg.heard(now)))),
@@ -37,8 +38,8 @@ impl Worker {
                 level_dbm0: slot.desk.as_ref().and_then(|desk| desk.level_dbm0()),
                 ..slot.leg.statistics()
             }))),
-            Command::OpenRoom { room } => {
-                self.meetings.push(Meeting::new(room));
+            Command::OpenRoom { room, watched } => {
+                self.meetings.push(Meeting::new(room, watched));
                 self.schedule_tick(now);
             }
             Command::CloseRoom { room } => {
@@ -48,6 +49,7 @@ impl Worker {
             Command::Seat { room, seat } => self.with_room(room, |meeting| meeting.seat(*seat)),
             Command::Rise { room, leg } => self.with_room(room, |meeting| meeting.rise(leg)),
             Command::Adjust { room, leg, part } => self.with_room(room, |meeting| meeting.set(leg, part)),
+            Command::Levels { room, reply } => self.with_room(room, |meeting| drop(reply.try_send(Some(meeting.levels())))),
             Command::Line { leg, line } => self.set_line(now, leg, line.map(|line| *line)),
             Command::Play { target, source } => self.play(now, target, *source),
             Command::Fill { target, sink } => self.fill(now, target, *sink),

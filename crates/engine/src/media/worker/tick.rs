@@ -69,6 +69,15 @@ impl Worker {
         self.at_desk(now, leg, |desk| desk.line = line);
     }
 
+    /// Have digits heard in what a leg's peer says, or no longer.
+    pub(super) fn hear_digits(&mut self, now: Time, leg: u64, on: bool) {
+        self.at_desk(now, leg, |desk| {
+            if on != desk.digits.is_some() {
+                desk.digits = on.then(Box::default);
+            }
+        });
+    }
+
     /// Play a source to a leg or a room.
     pub(super) fn play(&mut self, now: Time, target: u64, source: Source) {
         let number = source.number;
@@ -139,6 +148,12 @@ impl Worker {
         for meeting in &mut self.meetings {
             let ended = &mut self.ended;
             self.audible |= meeting.mix(tick, |source| ended.push(source));
+            // One that finds no room in the queue is told at the next tick.
+            if let Some(news) = meeting.news()
+                && self.events.push(news).is_none()
+            {
+                meeting.told();
+            }
         }
         for n in (0..self.desks.len()).rev() {
             if let Some(place) = self.desks.get(n).copied() {
@@ -166,8 +181,12 @@ impl Worker {
         }
         leg.hear(at, &mut self.frame);
         self.audible |= desk.heard(tick, &self.frame);
+        let leg = *id;
+        while let Some(press) = desk.digits.as_mut().and_then(|digits| digits.take()) {
+            // With a full queue the digit is lost.
+            let _ = self.events.push(Event::Digit { leg, press, clock_rate: 0 });
+        }
         if let Some(change) = desk.judge(&self.frame) {
-            let leg = *id;
             self.tell(Event::Sound { leg, change });
         }
     }
