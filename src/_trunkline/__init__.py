@@ -12,6 +12,7 @@ from ._trunkline import (
     AckTimedOut,
     ByeAnswered,
     Cancelled,
+    ChallengeIgnored,
     FlowClosed,
     FlowOpened,
     FramesArrived,
@@ -49,6 +50,7 @@ Event = (
     | FlowOpened
     | FlowClosed
     | Shed
+    | ChallengeIgnored
     | Traced
 )
 MediaEvent = LegSilent | LegLatched | LegFailed | LegForeign | SourceEnded | SoundChanged | FramesArrived

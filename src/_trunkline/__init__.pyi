@@ -122,6 +122,18 @@ class Replaces:
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
+def read_number(text: str) -> int | None:
+    """A number of decimal digits alone, as the seconds of Expires; beyond 32 bits the largest (RFC 3261 §20.19). None for anything else."""
+
+def read_q(text: str) -> float | None:
+    """A preference between 0 and 1 with three decimals (RFC 3261 §25.1: qvalue). None for anything else."""
+
+def read_date(text: str) -> int | None:
+    """Seconds since 1970 of a Date (RFC 3261 §20.17), which is in GMT and in one form. None for anything else."""
+
+def read_sipfrag(body: bytes) -> tuple[int, str] | None:
+    """Status and reason phrase of the response that a message/sipfrag begins with (RFC 3420). None where it begins with none."""
+
 @final
 class Via:
     """One Via value; frozen (RFC 3261 §20.42, RFC 3581)."""
@@ -494,6 +506,39 @@ class PresenceDocument:
     def __eq__(self, value: object, /) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
+@final
+class MessageCounts:
+    """How many messages of one class a mailbox has, as its owner counts them; frozen."""
+
+    @property
+    def message_class(self) -> str: ...  # "voice-message", "fax-message", … (RFC 3458 §3.2, RFC 3938)
+    @property
+    def new(self) -> int: ...
+    @property
+    def old(self) -> int: ...
+    @property
+    def urgent_new(self) -> int: ...  # of the new ones; 0 where the sender does not say
+    @property
+    def urgent_old(self) -> int: ...
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+@final
+class MailboxSummary:
+    """What a body of type application/simple-message-summary says (RFC 3842 §5.2), read within bounds; frozen."""
+
+    @staticmethod
+    def parse(body: bytes) -> MailboxSummary: ...  # SipParseError where it does not say whether something waits
+    @property
+    def waiting(self) -> bool: ...
+    @property
+    def account(self) -> str: ...  # a URI, unchecked; "" for none
+    @property
+    def counts(self) -> tuple[MessageCounts, ...]: ...  # each class once; without those whose counts cannot be read
+    def of(self, message_class: str) -> MessageCounts | None: ...  # whatever its case
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 # --- the SIP endpoint ------------------------------------------------------------------------------------------------------------------
 
 @final
@@ -633,13 +678,26 @@ class Shed:
     malformed: int
 
 @final
+class ChallengeIgnored:
+    """INVITEs of a stranger were challenged, and nobody there came back with credentials within 4 s.
+
+    Told of one source every 30 s at most, and of 8 sources in that time: a sample, whatever comes in.
+    """
+
+    message: Message
+    """One of them."""
+    flow: Flow
+    count: int
+    """How many the source (an IPv6 source by its /64) sent since it was told last."""
+
+@final
 class Traced:
     """A message as it went over the wire, retransmissions and Rust's own answers included; only while tracing is on."""
 
     time_s: float
     sent: bool
     flow: Flow
-    data: bytes
+    data: bytes  # SRTP keys starred out (RFC 4568 §9.2); digests are as they are
 
 Event = (
     RequestReceived
@@ -655,6 +713,7 @@ Event = (
     | FlowOpened
     | FlowClosed
     | Shed
+    | ChallengeIgnored
     | Traced
 )
 
@@ -796,8 +855,8 @@ class SipEndpoint(_EndpointCommands):
     def counters(self) -> dict[str, int]:
         """Totals and live counts.
 
-        The totals are received, sent, retransmitted, malformed, flood_dropped, shed; what is live are client_transactions,
-        server_transactions, dialogs, connections, timers, nonces (used ones, remembered until they expire).
+        The totals are received, sent, retransmitted, malformed, flood_dropped, shed, challenged (INVITEs of strangers); what is live are
+        client_transactions, server_transactions, dialogs, connections, timers, nonces (used ones, remembered until they expire).
         """
     def close(self) -> None:
         """Stop the thread and close every socket; waits for it. Idempotent."""

@@ -225,7 +225,10 @@ class CallSessionClosed(CallEvent):
 
 @dataclass(frozen=True, slots=True)
 class IncomingCallRefused:
-    """An INVITE was refused of which no session was made: no common codec, an unknown source, an extension that is off."""
+    """An INVITE was refused of which no session was made: no common codec, an unknown source, an extension that is off.
+
+    Of a source that no line accepts calls from, and where nobody answers the challenge (401), one INVITE is told every 30 seconds.
+    """
 
     from_peer_type: PeerType | None
     """None for a stranger: of those only a few a second are told."""
@@ -240,6 +243,8 @@ class IncomingCallRefused:
     from_port: int
     explanation: Explanation
     """What came, what was answered, what to change."""
+    count: int = 1
+    """How many INVITEs it stands for: with 401, those of its source since it was told last."""
 
 
 # --- transfers, before the `closed` of their session ------------------------------------------------------------------------------------

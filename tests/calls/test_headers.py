@@ -69,3 +69,11 @@ def test_diversions_are_read_from_either_header() -> None:
     old = ("History-Info", "<sip:+4931@a?Reason=SIP%3Bcause%3D486&Privacy=history>;index=1, <sip:x@a>;index=1.1")
     assert diversions(request("INVITE", "sip:a@b", [old]).message) == (Diverted("+4931", "user-busy", private=True),)
     assert diversions(request("INVITE", "sip:a@b").message) == ()
+
+
+@pytest.mark.parametrize("cause", ["%C2%B2%C2%B2%C2%B2", "99999999999", "-302"])
+def test_a_cause_that_is_no_number_says_nothing(cause: str) -> None:
+    in_reason = f"<sip:+4931@a?Reason=SIP%3Bcause%3D{cause}>;index=1, <sip:+4930@a>;index=1.1"
+    for value in (f"<sip:+4931@a>;index=1, <sip:+4930@a;cause={cause}>;index=1.1", in_reason):
+        message = request("INVITE", "sip:a@b", [("History-Info", value)]).message
+        assert diversions(message) == (Diverted("+4931", "unknown"),)

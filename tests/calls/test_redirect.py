@@ -45,8 +45,8 @@ def tried(redirections: Redirections) -> list[str]:
 
 def test_contacts_are_tried_by_their_q() -> None:
     redirections = Redirections(Uri.parse("sip:b@x"), 5)
-    redirections.take(moved("<sip:1@x>;q=0.1", "<sip:2@x>;q=0.7, <sip:3@x>", "<sip:4@x>;q=x"))
-    assert tried(redirections) == ["sip:3@x", "sip:4@x", "sip:2@x", "sip:1@x"]
+    redirections.take(moved("<sip:1@x>;q=0.1", "<sip:2@x>;q=0.7, <sip:3@x>", "<sip:4@x>;q=x", "<sip:5@x>;q=nan"))
+    assert tried(redirections) == ["sip:3@x", "sip:4@x", "sip:5@x", "sip:2@x", "sip:1@x"]
 
 
 def test_nobody_is_tried_twice_and_few_at_all() -> None:

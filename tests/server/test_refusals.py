@@ -11,9 +11,10 @@ import pytest
 from tests.server.world import ACCOUNT, MOBILE, PROVIDER, World, world
 from trunkline import PeerType
 from trunkline.events import CallRecorded, CallSessionCreated, IncomingCallRefused
-from trunkline.server.refusals import STRANGERS_BURST
+from trunkline.server.refusals import NAMED_LINES, STRANGERS_BURST
 from trunkline.sip.endpoint import Flow
 from trunkline.testing import CallRefused, Phone, VirtualNetwork
+from trunkline.testing.network import Packet
 
 Run = Callable[[Any], Any]
 
@@ -37,6 +38,21 @@ def strange_invite(phone: Phone, number: int, to: str = ACCOUNT) -> None:
     ]
     flow = Flow("udp", ("10.0.0.1", 5060), ("10.0.0.66", 5060))
     phone.endpoint.driver.send_request("INVITE", f"sip:{to}@10.0.0.1", headers, b"", flow)
+
+
+def invite_from(source: str, number: int) -> bytes:
+    lines = [
+        f"INVITE sip:{ACCOUNT}@10.0.0.1 SIP/2.0",
+        f"Via: SIP/2.0/UDP {source}:5060;branch=z9hG4bK{number}",
+        f"From: <sip:scan@elsewhere.example>;tag={number}",
+        f"To: <sip:{ACCOUNT}@10.0.0.1>",
+        f"Call-ID: {number}@{source}",
+        "CSeq: 1 INVITE",
+        f"Contact: <sip:scan@{source}>",
+        "Max-Forwards: 70",
+        "Content-Length: 0",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def test_a_line_without_a_common_codec_is_told_recorded_and_counted(
@@ -132,5 +148,92 @@ def test_where_no_line_is_configured_a_stranger_is_counted_alone(
             assert refused == []
             assert at.server._running is not None
             assert at.server._running.refusals.counts == {("stranger", 403): 1}
+
+    run_virtual(main())
+
+
+def test_a_provider_at_an_address_that_no_line_accepts_is_told_with_the_line_to_change(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            at.server.add_line("second", username="2", password="x", server="10.0.0.9:5060", domain="d", register=False)
+            refused, recorded = listen(at)
+            phone = await at.phone("alice", 66, register=False)
+            strange_invite(phone, 1)
+            await asyncio.sleep(3)
+            assert refused == [], "who is challenged has time to answer"
+            strange_invite(phone, 2)
+            await asyncio.sleep(3)
+            (event,) = refused
+            assert (event.from_peer_type, event.from_peer_name) == (None, "")
+            assert (event.status, event.reason, event.count) == (401, "Unauthorized", 2)
+            assert (event.from_ip, event.from_port) == ("10.0.0.66", 5060)
+            assert (event.caller_id, event.dial_number) == ("scan1", ACCOUNT)
+            assert event.explanation.problem == (
+                f"no line accepts calls from 10.0.0.66: an INVITE for {ACCOUNT} came from there, "
+                "and nobody answered its challenge"
+            )
+            assert "add 10.0.0.66 to the option accept_from of line itsp, or" in event.explanation.advice
+            assert event.explanation.received == f"INVITE sip:{ACCOUNT}@10.0.0.1 from udp:10.0.0.66:5060"
+            assert recorded == []
+            assert at.server._running is not None
+            assert at.server._running.refusals.counts == {("stranger", 401): 2}
+            assert at.server._running.sip_counters["challenged"] == 2
+
+    run_virtual(main())
+
+
+def test_a_number_of_no_line_leaves_the_choice_among_all(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            for number in range(NAMED_LINES):
+                settings: dict[str, Any] = {"username": str(number), "password": "x", "server": "10.0.0.9:5060"}
+                at.server.add_line(f"line{number}", domain="d", register=False, **settings)
+            refused, _ = listen(at)
+            strange_invite(await at.phone("alice", 66, register=False), 1, to="4711")
+            await asyncio.sleep(5)
+            (event,) = refused
+            named = "one of the lines itsp, line0, line1, line2, line3, …, or check"
+            assert f"accept_from of {named}" in event.explanation.advice
+
+    run_virtual(main())
+
+
+def test_a_phone_that_answers_its_challenge_is_no_stranger(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            refused, _ = listen(at)
+            alice, bob = await at.phone("alice"), await at.phone("bob", 3)
+            call = bob.dial("alice")
+            (await alice.next_call()).answer()
+            await call.wait_answered()
+            await asyncio.sleep(10)
+            assert refused == []
+            assert at.server._running is not None
+            assert at.server._running.refusals.counts == {}
+            call.hangup()
+
+    run_virtual(main())
+
+
+def test_a_flood_of_challenged_invites_is_few_events_whatever_its_sources(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            refused, _ = listen(at)
+            server = virtual_network.hosts["10.0.0.1"].driver
+            for number in range(10_000):
+                one = number % 2 == 0
+                source = "10.9.9.9" if one else f"10.8.{number // 256}.{number % 256}"
+                server.receive_datagram(Packet("udp", (source, 5060), ("10.0.0.1", 5060), invite_from(source, number)))
+                if number % 100 == 99:
+                    await asyncio.sleep(0.001)  # the trace of so many fills the queue
+            await asyncio.sleep(29)
+            assert len(refused) == 8, "the bound of Rust, within 30 seconds"
+            assert [event.count for event in refused] == [5_000, 1, 1, 1, 1, 1, 1, 1]
+            assert at.server._running is not None
+            assert at.server._running.sip_counters["challenged"] == 10_000
 
     run_virtual(main())

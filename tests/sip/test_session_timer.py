@@ -47,7 +47,7 @@ def test_switched_off_it_says_and_hears_nothing() -> None:
         ("1800;refresher=uas", (2_768.0, Due.FAREWELL)),
         ("90;refresher=uas", (1_060.0, Due.FAREWELL)),
         ("nonsense", None),
-        ("99999999999", None),
+        ("99999999999", (303_400.0, Due.REFRESH)),
         ("0;refresher=uas", (1_000 + 4 - 4 / 3, Due.FAREWELL)),
     ],
 )

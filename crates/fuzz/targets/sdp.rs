@@ -1,8 +1,11 @@
-//! Any body as a session description, then as an offer that we answer: the answer must read, line for line as the offer has them.
+//! Any body as a session description, then as an offer that we answer: the answer must read, line for line as the offer has them. And as a
+//! trace shows it: without keys.
 #![no_main]
 
+use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use trunkline_sip::sdp::{Codec, Describer, Description, Direction, Ours, Policy, Security, read_capabilities};
+use trunkline_sip::redaction::without_keys;
+use trunkline_sip::sdp::{Codec, Crypto, Describer, Description, Direction, Ours, Policy, Security, read_capabilities};
 use zeroize::Zeroizing;
 
 fn answer(body: &[u8], lines: usize, policy: Policy) {
@@ -42,7 +45,19 @@ fn answer(body: &[u8], lines: usize, policy: Policy) {
     }
 }
 
+/// What a trace shows of a body has no key that anybody could read.
+fn shown(body: &[u8]) {
+    let shown = without_keys(&Bytes::copy_from_slice(body));
+    assert_eq!(shown.len(), body.len());
+    let Ok(description) = Description::parse(&shown) else { return };
+    for line in description.media.iter().flat_map(|media| &media.lines) {
+        let value = line.value.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("crypto"));
+        assert!(value.is_none_or(|(_, value)| Crypto::parse(value).is_none()));
+    }
+}
+
 fuzz_target!(|body: &[u8]| {
+    shown(body);
     let Ok(description) = Description::parse(body) else { return };
     assert!(description.origin().is_some());
     assert!(read_capabilities(body).is_ok());

@@ -420,7 +420,7 @@ fn config(
 }
 
 /// The counters under their names in the contract.
-fn counted(counters: &Counters) -> [(&'static str, u64); 12] {
+fn counted(counters: &Counters) -> [(&'static str, u64); 13] {
     [
         ("received", counters.received),
         ("sent", counters.sent),
@@ -428,6 +428,7 @@ fn counted(counters: &Counters) -> [(&'static str, u64); 12] {
         ("malformed", counters.malformed),
         ("flood_dropped", counters.flood_dropped),
         ("shed", counters.shed),
+        ("challenged", counters.challenged),
         ("client_transactions", counters.client_transactions),
         ("server_transactions", counters.server_transactions),
         ("dialogs", counters.dialogs),

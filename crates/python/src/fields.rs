@@ -1,7 +1,8 @@
-//! Small header fields: Reason and Replaces, each around its Rust type. `values` makes the reasons of a message.
+//! Small fields: Reason and Replaces, each around its Rust type, and the readers of numbers, dates and fragments. `message` makes the reasons.
 
 use pyo3::prelude::*;
-use trunkline_sip::header::{Reason, Replaces};
+use trunkline_sip::header::{Reason, Replaces, capped_integer, date_seconds, qvalue};
+use trunkline_sip::sipfrag;
 
 use crate::values::parse_error;
 
@@ -76,8 +77,36 @@ impl PyReplaces {
     }
 }
 
-/// Add this file's classes to the module.
+/// A number of decimal digits alone.
+#[pyfunction]
+fn read_number(text: &str) -> Option<u32> {
+    capped_integer(text)
+}
+
+/// A preference between 0 and 1.
+#[pyfunction]
+fn read_q(text: &str) -> Option<f64> {
+    qvalue(text).map(|thousandths| f64::from(thousandths) / 1_000.0)
+}
+
+/// Seconds since 1970 of a Date.
+#[pyfunction]
+fn read_date(text: &str) -> Option<u64> {
+    date_seconds(text)
+}
+
+/// The status line of a `message/sipfrag`.
+#[pyfunction]
+fn read_sipfrag(body: &[u8]) -> Option<(u16, String)> {
+    sipfrag::status_line(body)
+}
+
+/// Add this file's classes and functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyReason>()?;
-    module.add_class::<PyReplaces>()
+    module.add_class::<PyReplaces>()?;
+    module.add_function(wrap_pyfunction!(read_number, module)?)?;
+    module.add_function(wrap_pyfunction!(read_q, module)?)?;
+    module.add_function(wrap_pyfunction!(read_date, module)?)?;
+    module.add_function(wrap_pyfunction!(read_sipfrag, module)?)
 }

@@ -19,7 +19,7 @@ use trunkline_media::protect::Keys;
 use trunkline_media::srtp::{MasterKey, Suite};
 
 use crate::flow::{Address, address, socket_addr};
-use crate::sdp::{PyCodec, PySrtpKeys};
+use crate::media_plan::{PyCodec, PySrtpKeys};
 use crate::streams::{self, PyPcmSink, PyPcmSource};
 
 /// Counts of one leg; a snapshot.

@@ -1,4 +1,4 @@
-//! BodyPart: one part of a message's body, around its Rust type. `values` makes them.
+//! BodyPart: one part of a message's body, around its Rust type. `message` makes them.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

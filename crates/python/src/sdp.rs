@@ -1,8 +1,7 @@
-//! The session description classes: Codec, MediaPlan, RemoteOffer, SessionDescriber and NegotiationError, each around its Rust type.
+//! The session description classes: RemoteOffer, SessionDescriber and NegotiationError, each around its Rust type.
 //!
-//! `media` reads codecs through [`PyCodec::inner`]; dialogs in Python drive the describer.
+//! Dialogs in Python drive the describer; what is agreed is in `media_plan`.
 
-use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -10,12 +9,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
 use trunkline_sip::message::ParseError;
-use trunkline_sip::sdp::{
-    Codec, DescribeError, Describer, Direction, Fax, FaxAttribute, Keys, MediaPlan, Ours, Policy, RemoteOffer, SUITES, Security, Suite,
-};
+use trunkline_sip::sdp::{Codec, DescribeError, Describer, Direction, FaxAttribute, Ours, Policy, RemoteOffer, SUITES, Security, Suite};
 use zeroize::Zeroizing;
 
-use crate::flow::{Address, address};
+use crate::flow::Address;
+use crate::media_plan::{PyCodec, PyFax, PyMediaPlan, kept_codecs, optional_address};
 use crate::values::parse_error;
 
 /// The stable interface of Python 3.11 has no way to derive a native class from an exception, so this one is made by Python.
@@ -53,206 +51,6 @@ fn raised(py: Python<'_>, error: DescribeError) -> PyErr {
         },
         DescribeError::State(why) => PyRuntimeError::new_err(why),
         DescribeError::Argument(why) => PyValueError::new_err(why),
-    }
-}
-
-/// A codec as SDP names it.
-#[pyclass(frozen, eq, hash, module = "_trunkline", name = "Codec")]
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct PyCodec(Codec);
-
-impl From<Codec> for PyCodec {
-    fn from(codec: Codec) -> Self {
-        PyCodec(codec)
-    }
-}
-
-impl PyCodec {
-    /// The Rust value.
-    pub(crate) fn inner(&self) -> &Codec {
-        &self.0
-    }
-}
-
-#[pymethods]
-impl PyCodec {
-    #[new]
-    #[pyo3(signature = (name, clock_rate, channels=1, payload_type=None, fmtp=None))]
-    fn new(name: &str, clock_rate: u32, channels: u8, payload_type: Option<u8>, fmtp: Option<String>) -> PyResult<PyCodec> {
-        let codec = Codec::new(name, clock_rate, channels, payload_type, fmtp);
-        codec.map(PyCodec).map_err(|error| PyValueError::new_err(error.to_string()))
-    }
-
-    #[getter]
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    #[getter]
-    fn clock_rate(&self) -> u32 {
-        self.0.clock_rate()
-    }
-
-    #[getter]
-    fn channels(&self) -> u8 {
-        self.0.channels()
-    }
-
-    #[getter]
-    fn payload_type(&self) -> Option<u8> {
-        self.0.payload_type()
-    }
-
-    #[getter]
-    fn fmtp(&self) -> Option<&str> {
-        self.0.fmtp()
-    }
-
-    fn __repr__(&self) -> String {
-        let number = self
-            .0
-            .payload_type()
-            .map(|number| format!(", payload_type={number}"))
-            .unwrap_or_default();
-        format!("Codec({:?}, {}, {}{number})", self.0.name(), self.0.clock_rate(), self.0.channels())
-    }
-}
-
-fn codec_tuple<'py>(py: Python<'py>, codecs: &[Codec]) -> PyResult<Bound<'py, PyTuple>> {
-    PyTuple::new(py, codecs.iter().cloned().map(PyCodec))
-}
-
-/// The codecs as Python sees them, made once.
-fn kept_codecs<'py>(py: Python<'py>, once: &PyOnceLock<Py<PyTuple>>, codecs: &[Codec]) -> PyResult<Bound<'py, PyTuple>> {
-    let tuple = once.get_or_try_init(py, || codec_tuple(py, codecs).map(Bound::unbind))?;
-    Ok(tuple.bind(py).clone())
-}
-
-fn optional_address(at: Option<SocketAddr>) -> Option<Address> {
-    at.map(address)
-}
-
-/// What a description says about its fax line.
-#[pyclass(frozen, module = "_trunkline", name = "Fax")]
-pub(crate) struct PyFax(Fax);
-
-#[pymethods]
-impl PyFax {
-    #[getter]
-    fn remote(&self) -> Option<Address> {
-        optional_address(self.0.remote)
-    }
-
-    #[getter]
-    fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.0.attributes.iter().cloned())
-    }
-}
-
-/// The master keys of a leg: for `MediaEngine.configure`, and shown to nobody.
-#[pyclass(frozen, eq, module = "_trunkline", name = "SrtpKeys")]
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct PySrtpKeys(Keys);
-
-impl PySrtpKeys {
-    /// The Rust value.
-    pub(crate) fn inner(&self) -> &Keys {
-        &self.0
-    }
-}
-
-#[pymethods]
-impl PySrtpKeys {
-    #[getter]
-    fn suite(&self) -> &'static str {
-        self.0.suite.name()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<SrtpKeys {}>", self.0.suite.name())
-    }
-}
-
-/// What one leg's audio does after an offer and its answer.
-#[pyclass(frozen, module = "_trunkline", name = "MediaPlan")]
-pub(crate) struct PyMediaPlan {
-    plan: MediaPlan,
-    /// The codecs in Python, once they were asked for.
-    send_codecs: PyOnceLock<Py<PyTuple>>,
-    receive_codecs: PyOnceLock<Py<PyTuple>>,
-}
-
-impl From<MediaPlan> for PyMediaPlan {
-    fn from(plan: MediaPlan) -> Self {
-        PyMediaPlan {
-            plan,
-            send_codecs: PyOnceLock::new(),
-            receive_codecs: PyOnceLock::new(),
-        }
-    }
-}
-
-#[pymethods]
-impl PyMediaPlan {
-    #[getter]
-    fn remote_rtp(&self) -> Option<Address> {
-        optional_address(self.plan.remote_rtp)
-    }
-
-    #[getter]
-    fn remote_rtcp(&self) -> Option<Address> {
-        optional_address(self.plan.remote_rtcp)
-    }
-
-    #[getter]
-    fn direction(&self) -> &'static str {
-        self.plan.direction.name()
-    }
-
-    #[getter]
-    fn send_codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        kept_codecs(py, &self.send_codecs, &self.plan.send_codecs)
-    }
-
-    #[getter]
-    fn receive_codecs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        kept_codecs(py, &self.receive_codecs, &self.plan.receive_codecs)
-    }
-
-    #[getter]
-    fn ptime_ms(&self) -> Option<u16> {
-        self.plan.ptime_ms
-    }
-
-    #[getter]
-    fn held(&self) -> bool {
-        self.plan.held
-    }
-
-    #[getter]
-    fn rtcp_mux(&self) -> bool {
-        self.plan.rtcp_mux
-    }
-
-    #[getter]
-    fn fax(&self) -> Option<PyFax> {
-        self.plan.fax.clone().map(PyFax)
-    }
-
-    #[getter]
-    fn keys(&self) -> Option<PySrtpKeys> {
-        self.plan.keys.clone().map(PySrtpKeys)
-    }
-
-    fn __repr__(&self) -> String {
-        let remote = self
-            .plan
-            .remote_rtp
-            .map_or_else(|| "nowhere".to_owned(), |remote| remote.to_string());
-        let codecs: Vec<String> = self.plan.send_codecs.iter().map(Codec::to_string).collect();
-        let secure = self.plan.keys.as_ref().map(|keys| format!(" over SRTP ({})", keys.suite.name()));
-        let (direction, codecs) = (self.plan.direction.name(), codecs.join(" "));
-        format!("<MediaPlan {direction} to {remote} with {codecs}{}>", secure.unwrap_or_default())
     }
 }
 
@@ -298,7 +96,7 @@ impl PyRemoteOffer {
 
     #[getter]
     fn fax(&self) -> Option<PyFax> {
-        self.offer.fax().cloned().map(PyFax)
+        self.offer.fax().cloned().map(PyFax::from)
     }
 
     #[getter]
@@ -552,7 +350,7 @@ fn secret() -> PyResult<Zeroizing<[u8; 32]>> {
 #[pyfunction]
 fn read_capabilities(py: Python<'_>, body: &[u8]) -> PyResult<Vec<PyCodec>> {
     let codecs = trunkline_sip::sdp::read_capabilities(body).map_err(|error| raised(py, error.into()))?;
-    Ok(codecs.into_iter().map(PyCodec).collect())
+    Ok(codecs.into_iter().map(PyCodec::from).collect())
 }
 
 /// Add this file's classes and functions to the module.
@@ -565,10 +363,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Direction", typing.getattr("Union")?.get_item(names)?)?;
     module.add("NegotiationError", negotiation_error_class(module.py())?)?;
     module.add_function(wrap_pyfunction!(read_capabilities, module)?)?;
-    module.add_class::<PyCodec>()?;
-    module.add_class::<PyFax>()?;
-    module.add_class::<PySrtpKeys>()?;
-    module.add_class::<PyMediaPlan>()?;
     module.add_class::<PyRemoteOffer>()?;
     module.add_class::<PySessionDescriber>()
 }

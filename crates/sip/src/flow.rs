@@ -1,6 +1,6 @@
 //! Where a message came from or goes to: transport, both addresses and, for streams, the connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// A transport that SIP runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,4 +42,13 @@ pub struct Flow {
     pub local: Option<SocketAddr>,
     /// The connection of a stream transport; zero for UDP.
     pub connection: ConnectionId,
+}
+
+/// What is counted as one source: an IPv4 address, or the /64 of an IPv6 address, which is what one subscriber holds.
+#[must_use]
+pub fn subscriber(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        address => address,
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::header::{Name, find_raw, is_token, trim, unquote};
+use crate::header::{Name, find_raw, head_and_body, is_token, trim, unfolded_lines, unquote};
 use crate::message::ParseError;
 
 /// Leaves that are read.
@@ -175,10 +175,11 @@ fn without_end(part: &[u8]) -> &[u8] {
 }
 
 fn read_part<'a>(part: &'a [u8], inside: Inside, leaves: &mut Vec<Part<'a>>) -> Result<(), ParseError> {
-    let (head, body) = cut(part);
+    let (head, body) = head_and_body(part);
     let text = String::from_utf8_lossy(head);
     let mut fields = Fields::default();
-    for line in lines(&text)? {
+    let lines = unfolded_lines(&text, MAX_LINES, MAX_LINE_BYTES).ok_or_else(|| malformed("a part with too long a head"))?;
+    for line in lines {
         let (name, value) = line.split_once(':').ok_or_else(|| malformed("a header line without colon"))?;
         let name = trim(name);
         if !is_token(name) {
@@ -197,38 +198,6 @@ fn read_part<'a>(part: &'a [u8], inside: Inside, leaves: &mut Vec<Part<'a>>) -> 
     // RFC 2046 §5.1: what says nothing is text.
     fields.content_type.get_or_insert(Cow::Borrowed("text/plain"));
     read(&fields, body, inside, leaves)
-}
-
-/// The head and the body of a part: at the first empty line, which may be its first.
-fn cut(part: &[u8]) -> (&[u8], &[u8]) {
-    let mut at = 0;
-    while let Some(rest) = part.get(at..).filter(|rest| !rest.is_empty()) {
-        let end = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1);
-        if matches!(rest.get(..end), Some(b"\r\n" | b"\n")) {
-            return (part.get(..at).unwrap_or_default(), rest.get(end..).unwrap_or_default());
-        }
-        at += end;
-    }
-    (part, &[])
-}
-
-/// The header lines of a part, folded ones joined.
-fn lines(head: &str) -> Result<Vec<String>, ParseError> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in head.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
-        match lines.last_mut() {
-            Some(last) if line.starts_with([' ', '\t']) => {
-                last.push(' ');
-                last.push_str(trim(line));
-            }
-            _ if line.is_empty() => {}
-            _ => lines.push(line.to_owned()),
-        }
-        if lines.len() > MAX_LINES || lines.last().is_some_and(|last| last.len() > MAX_LINE_BYTES) {
-            return Err(malformed("a part with too long a head"));
-        }
-    }
-    Ok(lines)
 }
 
 #[cfg(test)]

@@ -221,3 +221,24 @@ fn test_every_message_is_traced_only_while_tracing_is_on() {
     bench.receive(&Request::new("CANCEL").text());
     assert!(bench.told().is_empty());
 }
+
+#[test]
+fn test_no_trace_has_a_key_and_what_goes_up_and_out_has() {
+    let mut bench = Bench::new();
+    bench.command(Command::SetTrace(true));
+    let body = "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJDREVG|2^20\r\n";
+    let text = Request::new("MESSAGE").more("Content-Type: application/sdp").text();
+    let whole = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+    bench.receive(&text.replace("Content-Length: 0\r\n\r\n", &whole));
+    let events = bench.events();
+    let traced = events.iter().find_map(|event| match event {
+        Event::Traced { data, .. } => Some(String::from_utf8_lossy(data).into_owned()),
+        _ => None,
+    });
+    let received = events.iter().find_map(|event| match event {
+        Event::RequestReceived { message, .. } => Some(String::from_utf8_lossy(message.body()).into_owned()),
+        _ => None,
+    });
+    assert_eq!(received.as_deref(), Some(body));
+    assert!(traced.unwrap().ends_with("inline:********|2^20\r\n"));
+}

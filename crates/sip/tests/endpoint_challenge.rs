@@ -275,3 +275,121 @@ fn test_a_flood_of_strangers_costs_no_event_and_no_memory() {
     let counters = bench.counters();
     assert_eq!((counters.server_transactions, counters.dialogs), (0, 0));
 }
+
+// --- whose challenges are not answered ------------------------------------------------------------------------------------------------
+
+fn invite(number: usize) -> Request {
+    Request::new("INVITE")
+        .branch(&format!("z9hG4bKinvite{number}"))
+        .call_id(&format!("call-{number}"))
+}
+
+/// Let time pass in steps, as a thread with timers does, and say what was told.
+fn told_within(bench: &mut Bench, seconds: u64) -> Vec<String> {
+    (0..seconds)
+        .flat_map(|_| {
+            bench.pass(ms(1_000));
+            bench.told()
+        })
+        .collect()
+}
+
+#[test]
+fn test_an_invite_whose_challenge_is_not_answered_is_told_once_its_sender_had_time() {
+    let mut bench = guarded();
+    bench.receive(&invite(1).text());
+    challenge(&bench.sent_one());
+    assert_eq!(told_within(&mut bench, 3), [""; 0]);
+    assert_eq!(told_within(&mut bench, 1), [format!("ChallengeIgnored {PEER} 1")]);
+    assert_eq!(told_within(&mut bench, 60), [""; 0]);
+    assert_eq!(bench.counters().timers, 0);
+}
+
+#[test]
+fn test_a_phone_that_answers_its_challenge_is_not_told() {
+    let mut bench = guarded();
+    bench.receive(&invite(1).text());
+    let asked = challenge(&bench.sent_one());
+    bench.pass(ms(3_000));
+    bench.receive(&invite(2).cseq(2).more(&authorization(&asked, "INVITE", 1)).text());
+    assert_eq!(bench.told(), ["RequestReceived INVITE"]);
+    bench.command(Command::SetOverloaded(false));
+    let told = told_within(&mut bench, 30);
+    assert!(told.iter().all(|told| !told.starts_with("Challenge")), "{told:?}");
+}
+
+#[test]
+fn test_a_source_is_told_every_thirty_seconds_with_its_count() {
+    let mut bench = guarded();
+    let (mut seconds, mut counts) = (Vec::new(), Vec::<u64>::new());
+    for second in 0..110 {
+        if second < 70 {
+            bench.receive(&invite(second).text());
+        }
+        bench.pass(ms(1_000));
+        for told in bench.told() {
+            seconds.push(second);
+            counts.push(told.rsplit(' ').next().unwrap().parse().unwrap());
+        }
+    }
+    assert_eq!(seconds.len(), 4, "{seconds:?}");
+    assert!(seconds.windows(2).all(|pair| pair[1] - pair[0] >= 30), "{seconds:?}");
+    assert_eq!(counts.iter().sum::<u64>(), 70);
+}
+
+#[test]
+fn test_other_requests_and_what_a_line_sends_are_not_told() {
+    let mut bench = guarded();
+    bench.receive(&Request::new("REGISTER").text());
+    bench.receive_on(udp("203.0.113.9:5060"), &invite(1).text());
+    let told = told_within(&mut bench, 30);
+    assert!(told.iter().all(|told| !told.starts_with("Challenge")), "{told:?}");
+    assert_eq!(bench.counters().challenged, 0);
+}
+
+#[test]
+fn test_a_flood_of_one_source_gives_one_event() {
+    let mut bench = guarded();
+    for number in 0..10_000 {
+        bench.receive(&invite(number).text());
+    }
+    assert_eq!(bench.sent().len(), 10_000, "each is challenged");
+    assert_eq!(told_within(&mut bench, 29), [format!("ChallengeIgnored {PEER} 10000")]);
+    assert_eq!(bench.counters().challenged, 10_000);
+}
+
+#[test]
+fn test_a_flood_of_many_sources_gives_few_events() {
+    let mut bench = guarded();
+    let mut told = Vec::new();
+    for number in 0..10_000_u32 {
+        let source = std::net::Ipv4Addr::from_bits(0xC633_0000 + number);
+        bench.receive_on(udp(&format!("{source}:5060")), &invite(0).call_id(&format!("call-{number}")).text());
+        if number % 400 == 0 {
+            told.extend(told_within(&mut bench, 1));
+        }
+    }
+    told.extend(told_within(&mut bench, 4));
+    assert_eq!(told.len(), 8, "{told:?}");
+    assert_eq!(told_within(&mut bench, 60), [""; 0]);
+    assert_eq!(bench.counters().timers, 0);
+}
+
+#[test]
+fn test_the_addresses_of_one_ipv6_subscriber_are_one_source() {
+    let mut bench = guarded();
+    for number in 1..100 {
+        bench.receive_on(udp(&format!("[2001:db8::{number:x}]:5060")), &invite(number).text());
+    }
+    assert_eq!(told_within(&mut bench, 10), ["ChallengeIgnored [2001:db8::1]:5060 99"]);
+}
+
+#[test]
+fn test_nobody_is_told_while_python_is_behind() {
+    let mut bench = guarded();
+    bench.receive(&invite(1).text());
+    bench.endpoint.set_backlog(8192);
+    assert_eq!(told_within(&mut bench, 10), [""; 0]);
+    bench.endpoint.set_backlog(0);
+    assert_eq!(told_within(&mut bench, 10), [format!("ChallengeIgnored {PEER} 1")]);
+}

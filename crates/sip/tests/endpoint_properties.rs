@@ -307,6 +307,9 @@ fn run(steps: &[Step]) -> World {
     world.collect();
     world.wait(ms(120_000));
     world.drain();
+    // What waited for Python to catch up is told now, and forgotten in its time.
+    world.wait(ms(60_000));
+    world.drain();
     world
 }
 

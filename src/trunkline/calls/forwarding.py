@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from trunkline.sip.endpoint import Message, NameAddr, Parameterized, SipParseError
+from trunkline.sip.endpoint import Message, NameAddr, Parameterized, SipParseError, read_number
 
 __all__ = ["CAUSES", "Diverted", "addresses", "diversions"]
 
@@ -64,8 +64,8 @@ def _parsed(values: list[str]) -> Iterator[NameAddr]:
 
 
 def _of_diversion(value: NameAddr) -> Diverted:
-    reason = (value.param("reason") or "unknown").strip('"').lower()
-    private = (value.param("privacy") or "off").strip('"').lower() != "off"
+    reason = (value.param("reason") or "unknown").lower()
+    private = (value.param("privacy") or "off").lower() != "off"
     return Diverted(value.uri.user or value.uri.host, _word(reason), value.display_name or "", private)
 
 
@@ -73,7 +73,7 @@ def _of_history(entries: list[NameAddr]) -> Iterator[Diverted]:
     """RFC 7044 §5: each entry is whom the request was sent to; all but the last were left for the next one."""
     for entry, following in pairwise(entries):
         cause = following.uri.param("cause") or _reason_cause(entry)
-        reason = _REASONS.get(int(cause), "unknown") if cause and cause.isdigit() and len(cause) == 3 else "unknown"
+        reason = _REASONS.get(read_number(cause) or 0, "unknown")
         private = any(name.lower() == "privacy" and value.lower() != "none" for name, value in entry.uri.headers)
         yield Diverted(entry.uri.user or entry.uri.host, reason, entry.display_name or "", private)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from trunkline.sip.dialog import request_uri
-from trunkline.sip.endpoint import Message, NameAddr, SipParseError, Uri
+from trunkline.sip.endpoint import Message, NameAddr, SipParseError, Uri, read_q
 
 __all__ = ["Redirections"]
 
@@ -59,7 +59,6 @@ class Redirections:
 
 def _preference(contact: NameAddr) -> float:
     """The q of a Contact (§20.10); 1 where it has none that can be read."""
-    try:
-        return min(max(float(contact.param("q") or 1), 0.0), 1.0)
-    except ValueError:
-        return 1.0
+    text = contact.param("q")
+    preference = read_q(text) if text is not None else None
+    return 1.0 if preference is None else preference

@@ -99,6 +99,10 @@ class Identifier:
                 return found
         return Stranger(403, "Unknown source")
 
+    def lines_for(self, message: Message) -> list[str]:
+        """The names of the lines that have the number called; of all lines where none has it."""
+        return [line.name for line in self._lines if _is_called(line, message)] or [line.name for line in self._lines]
+
     def _by_token(self, request: RequestReceived) -> Identified | None:
         uri = request_uri(request.message)
         if uri is None:

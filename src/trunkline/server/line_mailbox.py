@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import Callable
 from random import Random
 
@@ -18,7 +17,7 @@ from trunkline.messaging.message_summary import CONTENT_TYPE
 from trunkline.server.back_off import OUTAGE, REFUSED, BackOff
 from trunkline.server.line import Line
 from trunkline.server.line_states import LineState
-from trunkline.sip.endpoint import Endpoint, Flow, Message, NameAddr, SipParseError, Uri
+from trunkline.sip.endpoint import Endpoint, Flow, MailboxSummary, Message, NameAddr, SipParseError, Uri
 from trunkline.sip.request import Failure
 from trunkline.sip.subscriber import Subscriber
 from trunkline.sip.subscription import Advice, EventType, SubscriptionState
@@ -27,14 +26,8 @@ __all__ = ["LineMailbox", "waiting_of"]
 
 log = logging.getLogger("trunkline.lines")
 
-MAX_SUMMARY = 4_096
-"""Octets of a summary that are looked at."""
-
 FAREWELL_TIMEOUT_S = 2.0
 """How long the provider has to say its last NOTIFY when the server stops."""
-
-_COUNTS = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*(?:\(\s*(\d{1,9})\s*/\s*(\d{1,9})\s*\)\s*)?", re.ASCII)
-"""new/old (urgent new/urgent old), RFC 3842 §5.2."""
 
 
 class LineMailbox:
@@ -156,16 +149,10 @@ def waiting_of(line: str, message: Message) -> LineMessagesWaiting | None:
     """What a NOTIFY tells of a mailbox; None where it tells nothing that can be read."""
     if message.content_type != CONTENT_TYPE:
         return None
-    lines = message.body[:MAX_SUMMARY].rstrip()
     try:
-        # RFC 3842 §5.2: its lines are written as header fields are, so that the parser of messages reads them
-        told = Message.parse(b"SIP/2.0 200 OK\r\n" + lines + b"\r\n\r\n")
+        summary = MailboxSummary.parse(message.body)
     except SipParseError:
         return None
-    waits = (told.header("Messages-Waiting") or "").strip().lower()
-    if waits not in ("yes", "no"):
-        return None
-    counts = _COUNTS.fullmatch(told.header("Voice-Message") or "0/0")
-    new, old, urgent_new, urgent_old = (int(count or 0) for count in counts.groups()) if counts else (0, 0, 0, 0)
-    account = (told.header("Message-Account") or "").strip()
-    return LineMessagesWaiting(line, waits == "yes", new, old, urgent_new, urgent_old, account)
+    voice = summary.of("voice-message")
+    counts = (voice.new, voice.old, voice.urgent_new, voice.urgent_old) if voice is not None else (0, 0, 0, 0)
+    return LineMessagesWaiting(line, summary.waiting, *counts, summary.account)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from trunkline.calls.codecs import common, speaks
 from trunkline.server.config import FileSettings
@@ -17,7 +16,7 @@ from trunkline.server.line_explanation import account_of, explain_line
 from trunkline.server.line_settings import LineSettings
 from trunkline.server.line_states import Happening
 from trunkline.server.ports import listen_error
-from trunkline.sip.endpoint import Codec, Flow, Message, SipParseError, read_capabilities
+from trunkline.sip.endpoint import Codec, Flow, Message, SipParseError, read_capabilities, read_date
 from trunkline.sip.request import Failure
 from trunkline.sip.shown import short, shown_answer, shown_flow
 
@@ -344,8 +343,5 @@ def _names(codecs: Sequence[Codec]) -> str:
 
 def _date_s(message: Message) -> float | None:
     """The Date of a response (RFC 3261 §20.17: in GMT, in one form); None where it has none."""
-    try:
-        date = datetime.strptime((message.header("Date") or "")[:40], "%a, %d %b %Y %H:%M:%S GMT")
-    except ValueError:
-        return None
-    return date.replace(tzinfo=UTC).timestamp()
+    text = message.header("Date")
+    return read_date(text) if text is not None else None

@@ -46,7 +46,7 @@ SETUP_S = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120)
 MOS = (1.5, 2, 2.5, 3, 3.25, 3.5, 3.75, 4, 4.1, 4.2, 4.3, 4.4)
 DURATION_S = (1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 14_400)
 
-SIP_TOTALS = ("received", "sent", "retransmitted", "malformed", "flood_dropped", "shed")
+SIP_TOTALS = ("received", "sent", "retransmitted", "malformed", "flood_dropped", "shed", "challenged")
 SIP_LIVE = ("client_transactions", "server_transactions", "dialogs", "connections")
 
 

@@ -1,14 +1,15 @@
 """INVITEs that were refused at the door: the event, the record and the count of each, and the table that explains them.
 
-`Running` makes one; it hears of known peers from the exchange and of strangers from `Running` itself. Whoever scans for open servers
-costs a count: events of strangers are bounded a second, and nothing of them is stored.
+`Running` makes one; it hears of known peers from the exchange, of strangers from `Running` itself, and from the endpoint of a sample of
+those that were challenged and said no more. Whoever scans for open servers costs a count: events of strangers are bounded a second, and
+nothing of them is stored.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from trunkline.calls.ending import REFUSED_REASON
 from trunkline.calls.refused import Refused
@@ -18,7 +19,7 @@ from trunkline.explanation import Explanation, Row
 from trunkline.server.identify import Stranger
 from trunkline.server.inbound import dialled
 from trunkline.server.rate import SourceRate
-from trunkline.sip.endpoint import RequestReceived
+from trunkline.sip.endpoint import ChallengeIgnored, Message, RequestReceived
 from trunkline.sip.shown import short
 from trunkline.storage.records import CallRecord
 
@@ -34,9 +35,18 @@ STRANGERS_PER_S = 1.0
 STRANGERS_BURST = 10
 """The same of strangers, all together: enough to find the provider that is missing among the lines."""
 
+NAMED_LINES = 5
+"""Lines that an explanation names."""
+
 _RAISE_RELIABLE = "set the option reliable of {peer} to supported"
 
 _ROWS: Mapping[int, Row] = {
+    401: Row(
+        "no line accepts calls from {source}: an INVITE for {number} came from there, and nobody answered its challenge",
+        "a call comes from a user who proves it, or from the address of a line",
+        "if this is your provider, add {source} to the option accept_from of {lines}, or check the line's server; a phone needs its "
+        "user's name and password, and our realm",
+    ),
     403: Row(
         "an INVITE for {number} came from {source}, which belongs to no line, and its From is no user of ours",
         "a call comes from a user who proves it, or from the address of a line",
@@ -75,7 +85,7 @@ class Refusals:
     Args:
         emit: Takes the events.
         record: Takes the records of known peers.
-        has_lines: Whether any line is configured; where none is, every stranger is one.
+        lines_for: The names of the lines that a stranger's INVITE may be for; where no line is configured, every stranger is one.
         mint_id: Makes the id of a record.
         now_s: The loop's clock.
         wall_clock: Seconds since the epoch.
@@ -86,14 +96,14 @@ class Refusals:
         emit: Callable[[IncomingCallRefused], None],
         record: Callable[[CallRecord], None],
         *,
-        has_lines: Callable[[], bool],
+        lines_for: Callable[[Message], Sequence[str]],
         mint_id: Callable[[], str],
         now_s: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
         self._emit = emit
         self._record = record
-        self._has_lines = has_lines
+        self._lines_for = lines_for
         self._mint_id = mint_id
         self._now_s = now_s
         self._wall_clock = wall_clock
@@ -131,25 +141,15 @@ class Refusals:
         kind = "line" if stranger.lines else "stranger"
         self.counts[kind, stranger.status] += 1
         rate = self._known if stranger.lines else self._strangers
-        if not (self._has_lines() and rate.allows("", self._now_s())):
-            return
-        number = short(dialled(request.message))
-        host, port = request.flow.remote
-        words = {"number": number or "nobody", "source": host, "lines": ", ".join(stranger.lines)}
-        self._tell(
-            IncomingCallRefused(
-                from_peer_type=PeerType.LINE if stranger.lines else None,
-                from_peer_name=", ".join(stranger.lines),
-                caller_name="",
-                caller_id=short(request.message.from_.uri.user or ""),
-                dial_number=number,
-                status=stranger.status,
-                reason=stranger.reason,
-                from_ip=host,
-                from_port=port,
-                explanation=_explained(request, stranger.status, words),
-            )
-        )
+        if self._lines_for(request.message) and rate.allows("", self._now_s()):
+            self._tell(_of_stranger(request, stranger, ", ".join(stranger.lines)))
+
+    def unproven(self, ignored: ChallengeIgnored) -> None:
+        """From the endpoint: a source was challenged, and nobody there answered; a sample of those that do so."""
+        self.counts["stranger", 401] += ignored.count
+        lines = self._lines_for(ignored.message)
+        if lines and self._strangers.allows("", self._now_s()):
+            self._tell(_of_stranger(ignored, Stranger(401, "Unauthorized"), _in_words(lines), ignored.count))
 
     def _tell(self, event: IncomingCallRefused) -> None:
         log.info("an INVITE of %s was refused with %d: %s", event.from_ip, event.status, event.explanation)
@@ -183,7 +183,34 @@ class Refusals:
         )
 
 
-def _explained(request: RequestReceived, status: int, words: Mapping[str, str]) -> Explanation:
+def _of_stranger(
+    request: RequestReceived | ChallengeIgnored, stranger: Stranger, lines: str, count: int = 1
+) -> IncomingCallRefused:
+    number = short(dialled(request.message))
+    host, port = request.flow.remote
+    words = {"number": number or "nobody", "source": host, "lines": lines}
+    return IncomingCallRefused(
+        from_peer_type=PeerType.LINE if stranger.lines else None,
+        from_peer_name=", ".join(stranger.lines),
+        caller_name="",
+        caller_id=short(request.message.from_.uri.user or ""),
+        dial_number=number,
+        status=stranger.status,
+        reason=stranger.reason,
+        from_ip=host,
+        from_port=port,
+        explanation=_explained(request, stranger.status, words),
+        count=count,
+    )
+
+
+def _in_words(lines: Sequence[str]) -> str:
+    if len(lines) == 1:
+        return f"line {lines[0]}"
+    return f"one of the lines {', '.join(lines[:NAMED_LINES])}{', …' if len(lines) > NAMED_LINES else ''}"
+
+
+def _explained(request: RequestReceived | ChallengeIgnored, status: int, words: Mapping[str, str]) -> Explanation:
     host, port = request.flow.remote
     received = f"INVITE {short(request.message.uri_text)} from {request.flow.transport}:{host}:{port}"
     return _ROWS.get(status, _MALFORMED).explanation(words, sent=str(status), received=received)

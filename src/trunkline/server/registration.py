@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from trunkline.server.bindings import Binding, Wanted
 from trunkline.sip.dialog import behind_nat
-from trunkline.sip.endpoint import Flow, Message, NameAddr, SipParseError
+from trunkline.sip.endpoint import Flow, Message, NameAddr, SipParseError, read_number, read_q
 
 __all__ = [
     "ExpiryBounds",
@@ -33,8 +33,6 @@ MAX_PATHS = 8
 
 FALLBACK_EXPIRES_S = 3_600
 """What a malformed expiry counts as (RFC 3261 §20.10, §20.19)."""
-
-MAX_EXPIRES = 2**32 - 1
 
 
 class Fault(Enum):
@@ -133,25 +131,19 @@ def expires_of(text: str | None) -> int | None:
     """The seconds of an Expires header or parameter; None where there is none."""
     if text is None:
         return None
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()):
-        return FALLBACK_EXPIRES_S
-    # More digits than 2**32-1 has say the same as that (§20.19).
-    return min(int(text[:11]), MAX_EXPIRES)
+    seconds = read_number(text)
+    return FALLBACK_EXPIRES_S if seconds is None else seconds
 
 
 def _q(text: str | None) -> float:
-    # §20.10: 0 to 1 with three decimals; what is malformed says nothing
-    try:
-        value = float(text) if text and len(text) <= 5 else 1.0
-    except ValueError:
-        return 1.0
-    return value if 0.0 <= value <= 1.0 else 1.0
+    # §20.10: what is malformed says nothing
+    value = read_q(text) if text is not None else None
+    return 1.0 if value is None else value
 
 
 def _instance(contact: NameAddr) -> str:
     # RFC 5626 §4.1: a URN in angle brackets in quotes, compared as URNs are
-    return (contact.param("+sip.instance") or "").strip('"').lower()[:MAX_CONTACT]
+    return (contact.param("+sip.instance") or "").lower()[:MAX_CONTACT]
 
 
 def path_of(message: Message) -> tuple[str, ...]:

@@ -195,7 +195,7 @@ class Running:
         self.refusals = Refusals(
             emit,
             self._call_records.refused,
-            has_lines=lambda: len(self.lines) > 0,
+            lines_for=self._identifier.lines_for,
             mint_id=self._driver.mint_token,
             now_s=lambda: self.endpoint.now_s,
             wall_clock=wall_clock,
@@ -226,6 +226,7 @@ class Running:
         self.endpoint.on_request = self._request
         self.endpoint.on_flow = self._flow
         self.endpoint.on_shed = _shed
+        self.endpoint.on_challenge_ignored = self.refusals.unproven
         self.endpoint.on_trace = self._traced
         self.users.on_removed = lambda user: self._drop_user(user.name)
         self.lines.on_change = self._policy.push

@@ -19,6 +19,7 @@ from _trunkline import (
     ByeAnswered,
     Cancelled,
     Challenge,
+    ChallengeIgnored,
     ChallengeMode,
     Codec,
     Credentials,
@@ -29,6 +30,7 @@ from _trunkline import (
     FlowClosed,
     FlowOpened,
     Listener,
+    MailboxSummary,
     MediaPlan,
     Message,
     NameAddr,
@@ -54,12 +56,18 @@ from _trunkline import (
     Via,
     digest_ha1,
     read_capabilities,
+    read_date,
+    read_number,
+    read_q,
+    read_sipfrag,
 )
 from trunkline.sip.driving import Holding, WakingDriver
 from trunkline.sip.handlers import ClientHandler, DialogHandler, InvitingHandler, ServerHandler
+from trunkline.sip.lingering import Lingering
 
 __all__ = [
     "Challenge",
+    "ChallengeIgnored",
     "ChallengeMode",
     "ClientHandler",
     "Codec",
@@ -77,6 +85,7 @@ __all__ = [
     "Holding",
     "InvitingHandler",
     "Listener",
+    "MailboxSummary",
     "MediaPlan",
     "Message",
     "NameAddr",
@@ -100,6 +109,10 @@ __all__ = [
     "WakingDriver",
     "digest_ha1",
     "read_capabilities",
+    "read_date",
+    "read_number",
+    "read_q",
+    "read_sipfrag",
 ]
 
 log = logging.getLogger("trunkline.sip")
@@ -116,9 +129,6 @@ BATCH = 16
 INVITE_LINGER_T1 = 80
 """How many T1 an answered INVITE of ours stays listened to for 2xx of other branches: the 64 of RFC 3261 §13.2.2.4, and more for one that
 came at their end and still waits to be handed over."""
-
-LINGER_SLACK_S = 0.001
-"""A timer may fire a rounding error early; what is due within this is due now."""
 
 
 class Driver(Protocol):
@@ -186,9 +196,7 @@ class Endpoint:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._clients: dict[int, ClientHandler] = {}
-        self._lingering: dict[int, float] = {}
-        self._linger_s = INVITE_LINGER_T1 * driver.t1_s
-        self._linger_timer: asyncio.TimerHandle | None = None
+        self._lingering = Lingering(INVITE_LINGER_T1 * driver.t1_s, lambda: self.now_s, self._forget_client)
         self._quiet: list[asyncio.Future[None]] = []
         self._servers: dict[int, ServerHandler] = {}
         self._dialogs: dict[DialogKey, DialogHandler] = {}
@@ -198,6 +206,7 @@ class Endpoint:
         self.on_request: Callable[[RequestReceived], None] = self._refuse
         self.on_flow: Callable[[FlowOpened | FlowClosed], None] = lambda event: None
         self.on_shed: Callable[[Shed], None] = lambda event: None
+        self.on_challenge_ignored: Callable[[ChallengeIgnored], None] = lambda event: None
         self.on_trace: Callable[[Traced], None] = lambda event: None
         self._dispatch: dict[type, Callable[[Any], None]] = {
             RequestReceived: self._request_received,
@@ -213,6 +222,7 @@ class Endpoint:
             FlowOpened: lambda event: self.on_flow(event),
             FlowClosed: lambda event: self.on_flow(event),
             Shed: lambda event: self.on_shed(event),
+            ChallengeIgnored: lambda event: self.on_challenge_ignored(event),
             Traced: lambda event: self.on_trace(event),
         }
 
@@ -232,9 +242,6 @@ class Endpoint:
             self._loop.remove_reader(self._driver.fileno())
         if isinstance(self._driver, (SipEndpoint, WakingDriver)):
             self._driver.close()
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
-            self._linger_timer = None
         self._loop = None
         self._clients.clear()
         self._servers.clear()
@@ -403,7 +410,7 @@ class Endpoint:
         if status >= 300 or (status >= 200 and event.message.method != "INVITE"):
             del self._clients[event.tx]
         elif status >= 200 and event.tx not in self._lingering:
-            self._linger(event.tx)
+            self._lingering.keep(event.tx)
         handler.on_response(event.tx, event.message, event.flow)
 
     def _ack_received(self, event: AckReceived) -> None:
@@ -446,8 +453,7 @@ class Endpoint:
         handler = self._clients.get(event.tx)
         if handler is not None:
             # a late 2xx to an INVITE must still find who acknowledges and ends it (RFC 3261 §13.2.2.4)
-            self._lingering.pop(event.tx, None)
-            self._linger(event.tx)
+            self._lingering.keep(event.tx)
             handler.on_failure(event.tx, None)
 
     def _transport_failed(self, event: TransportFailed) -> None:
@@ -456,27 +462,8 @@ class Endpoint:
             handler.on_failure(event.tx, event.reason)
 
     def _forget_client(self, tx: int) -> ClientHandler | None:
-        self._lingering.pop(tx, None)
+        self._lingering.forget(tx)
         return self._clients.pop(tx, None)
-
-    def _linger(self, tx: int) -> None:
-        """Keep an answered INVITE for the 2xx of other branches; one timer serves all, for they lapse in order."""
-        self._lingering[tx] = self.now_s + self._linger_s
-        if self._linger_timer is None:
-            self._await_lingering(self._linger_s)
-
-    def _await_lingering(self, delay_s: float) -> None:
-        loop = self._loop or asyncio.get_running_loop()
-        self._linger_timer = loop.call_later(delay_s, self._forget_lingering)
-
-    def _forget_lingering(self) -> None:
-        self._linger_timer = None
-        now = self.now_s
-        for tx, until in list(self._lingering.items()):
-            if until > now + LINGER_SLACK_S:
-                self._await_lingering(until - now)
-                return
-            self._forget_client(tx)
 
     def _tell_quiet(self) -> None:
         for waiter in self._quiet:

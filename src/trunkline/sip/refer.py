@@ -2,7 +2,7 @@
 
 An `InviteSession` has one `ReferUsage`, which takes the REFER, NOTIFY and SUBSCRIBE of its dialog. What a REFER of theirs
 becomes is told through a `Referral`; a `SentRefer` of ours waits for what they tell. Of a message/sipfrag of theirs the
-status line alone is read, by the parser of all messages.
+status line alone is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from trunkline.sip.endpoint import Message, NameAddr, Parameterized, Replaces, RequestReceived, SipParseError, Uri
+from trunkline.sip.endpoint import (
+    Message,
+    NameAddr,
+    Parameterized,
+    Replaces,
+    RequestReceived,
+    SipParseError,
+    Uri,
+    read_sipfrag,
+)
 from trunkline.sip.notifier import Body, Notifier
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.subscriber import Subscriber
@@ -37,9 +46,6 @@ SIPFRAG = "message/sipfrag;version=2.0"
 
 REFERRAL_LASTS_S = 180
 """How long the implicit subscription lasts (RFC 3515 §2.4.4); longer than any placing that we do not give up before."""
-
-MAX_FRAGMENT = 1_024
-"""Octets of a status line that are looked at."""
 
 
 class ReferRefused(Exception):
@@ -113,7 +119,7 @@ class Refer:
 
 
 def _wants_told(message: Message) -> bool:
-    """Whether a REFER makes a subscription (RFC 4488 §4): unless it says `false`."""
+    """Whether a REFER, or the answer to one, makes a subscription (RFC 4488 §4): unless it says `false`."""
     try:
         return Parameterized.parse(message.header("Refer-Sub") or "true").token.lower() != "false"
     except SipParseError:
@@ -130,12 +136,7 @@ def told_status(message: Message) -> tuple[int, str] | None:
     """Status and reason that a NOTIFY tells; None where it tells none."""
     if message.content_type != "message/sipfrag":
         return None
-    line = message.body[:MAX_FRAGMENT].splitlines()[:1]
-    try:
-        told = Message.parse(line[0] + b"\r\n\r\n") if line else None
-    except SipParseError:
-        return None
-    return (told.status, told.reason) if told is not None and not told.is_request else None
+    return read_sipfrag(message.body)
 
 
 class Referral:
@@ -268,7 +269,7 @@ class SentRefer:
             return
         self.accepted = True
         self._handler.on_refer_accepted()
-        if (message.header("Refer-Sub") or "").strip().lower() == "false":
+        if not _wants_told(message):
             # RFC 4488: they tell nothing more
             self._over((message.status, message.reason))
 

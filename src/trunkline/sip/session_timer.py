@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from trunkline.sip.endpoint import Message, Parameterized, SipParseError
+from trunkline.sip.endpoint import Message, Parameterized, SipParseError, read_number
 
 __all__ = ["Due", "SessionTimer", "SessionTimes", "requires", "supports"]
 
@@ -35,8 +35,6 @@ SHORTEST_RETRY_S = 4.0
 Header = tuple[str, str]
 
 _AS_UAC = {"us": ";refresher=uac", "them": ";refresher=uas", None: ""}
-
-MAX_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +90,10 @@ def _wanted(message: Message) -> _Wanted | None:
         value = Parameterized.parse(written)
     except SipParseError:
         return None
-    seconds, refresher = value.token, (value.param("refresher") or "").lower()
-    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= MAX_DIGITS):
+    seconds, refresher = read_number(value.token), (value.param("refresher") or "").lower()
+    if seconds is None:
         return None
-    return _Wanted(min(int(seconds), HIGHEST_S), refresher if refresher in ("uac", "uas") else None)
+    return _Wanted(min(seconds, HIGHEST_S), refresher if refresher in ("uac", "uas") else None)
 
 
 def _min_se_s(message: Message) -> int:

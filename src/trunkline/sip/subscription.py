@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from trunkline.sip.endpoint import Message, Parameterized, SipParseError
+from trunkline.sip.endpoint import Message, Parameterized, SipParseError, read_number
 
 __all__ = [
     "ADVICE",
@@ -22,8 +22,6 @@ __all__ = [
     "SubscriptionState",
     "expires_of",
 ]
-
-MAX_EXPIRES_S = 2**32 - 1
 
 FALLBACK_EXPIRES_S = 3_600
 """What a malformed Expires counts as (RFC 3261 §20.19)."""
@@ -172,7 +170,5 @@ def expires_of(message: Message) -> int | None:
 def _seconds(text: str | None) -> int | None:
     if text is None:
         return None
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()):
-        return FALLBACK_EXPIRES_S
-    return min(int(text[:11]), MAX_EXPIRES_S)
+    seconds = read_number(text)
+    return FALLBACK_EXPIRES_S if seconds is None else seconds

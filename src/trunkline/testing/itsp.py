@@ -14,7 +14,7 @@ from typing import Any
 
 from trunkline.server.profile import Refusal, profile
 from trunkline.sip.capabilities import ALLOW, SDP
-from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1
+from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, digest_ha1, read_number
 from trunkline.testing.agent import Agent
 from trunkline.testing.call import ScriptedCall
 from trunkline.testing.mailbox import Mailbox
@@ -262,7 +262,7 @@ class Itsp(Agent):
     def _asked_s(message: Message) -> int:
         contacts = message.contacts
         text = contacts[0].param("expires") if contacts else None
-        return int(text) if text else message.integer("Expires") or 0
+        return (read_number(text) if text else message.integer("Expires")) or 0
 
     def _retry_after(self) -> list[tuple[str, str]]:
         return [("Retry-After", str(self.retry_after_s))] if self.retry_after_s else []

@@ -289,7 +289,10 @@ class VirtualDriver:
 
     def drain(self, limit: int = 512) -> list[Event]:
         """The events that wait."""
-        return self.core.drain(limit)
+        events = self.core.drain(limit)
+        if len(events) == limit:
+            self._touch()  # more may wait: the real endpoint's descriptor stays readable
+        return events
 
     def send_request(
         self,

@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from trunkline.sip.authenticate import ClientCredentials
-from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri
+from trunkline.sip.endpoint import Flow, Headers, Message, NameAddr, RequestReceived, Uri, read_number
 from trunkline.sip.request import ClientRequest, Failure
 from trunkline.sip.subscriber import Subscriber
 from trunkline.sip.subscription import EventType
@@ -169,7 +169,7 @@ class Phone(Agent):
         for contact in message.contacts:
             if contact.uri.host == self.address and contact.uri.port == self.port:
                 text = contact.param("expires")
-                return int(text) if text else asked_s
+                return (read_number(text) or 0) if text else asked_s
         return 0
 
     def _refresh_now(self, expires_s: int) -> None:

@@ -5,9 +5,10 @@
 //! is full, so that a flood of forged sources costs constant time and memory.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use trunkline_sip::endpoint::Network;
+use trunkline_sip::flow::subscriber;
 use trunkline_sip::time::Time;
 
 /// Sources in one generation of the table; the table holds at most twice as many.
@@ -83,14 +84,6 @@ impl Guard {
                 filled: now,
             })
         })
-    }
-}
-
-/// What is counted as one source: an IPv4 address, or the /64 of an IPv6 address.
-fn subscriber(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address => address,
     }
 }
 

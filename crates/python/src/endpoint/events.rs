@@ -6,7 +6,7 @@ use trunkline_sip::endpoint as sip;
 
 use crate::digest::PyCredentials as Credentials;
 use crate::flow::PyFlow as Flow;
-use crate::values::PyMessage as Message;
+use crate::message::PyMessage as Message;
 
 /// The handle of a request that waits for our answer; frozen.
 #[pyclass(frozen, module = "_trunkline")]
@@ -85,6 +85,8 @@ events! {
     FlowClosed { flow: Py<Flow>, reason: String }
     /// What was turned away since the last such event.
     Shed { overload: u64, flood: u64, malformed: u64 }
+    /// Challenges of a stranger's INVITEs were not answered.
+    ChallengeIgnored { message: Py<Message>, flow: Py<Flow>, count: u64 }
     /// A message as it went over the wire.
     Traced { time_s: f64, sent: bool, flow: Py<Flow>, data: Py<PyBytes> }
 }
@@ -197,6 +199,19 @@ fn object(py: Python<'_>, event: sip::Event) -> PyResult<Py<PyAny>> {
                 overload,
                 flood,
                 malformed,
+            },
+        )?
+        .into_any(),
+        Event::ChallengeIgnored {
+            message: invite,
+            flow: from,
+            count,
+        } => Py::new(
+            py,
+            ChallengeIgnored {
+                message: message(invite)?,
+                flow: flow(from)?,
+                count,
             },
         )?
         .into_any(),

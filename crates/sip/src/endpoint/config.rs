@@ -48,6 +48,14 @@ pub const PROVISIONAL_INTERVAL: Duration = Duration::from_secs(60);
 pub const BYE_DELAY: Duration = Duration::from_millis(400);
 /// Counts of shed, flooding and malformed messages are told this often at most.
 pub const SHED_INTERVAL: Duration = Duration::from_secs(1);
+/// Who is challenged has this long to come back with credentials before it is told that he does not.
+pub const CHALLENGE_PATIENCE: Duration = Duration::from_secs(4);
+/// The same source's unanswered challenges are told this often at most.
+pub const TOLD_EVERY: Duration = Duration::from_secs(30);
+/// Events of unanswered challenges in that time, of all sources together. Further ones are not told.
+pub const MAX_TOLD: usize = 8;
+/// Sources of unanswered challenges at once. Further ones are not noted.
+pub const MAX_STRANGERS: usize = 64;
 /// Keep-alives over one flow are no closer than this.
 pub const MIN_KEEP_ALIVE: Duration = Duration::from_millis(100);
 /// What `Retry-After` of a 503 says, in seconds, spread over this many values so that the shed do not come back at once.

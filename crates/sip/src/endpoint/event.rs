@@ -148,6 +148,15 @@ pub enum Event {
         /// Messages that are no SIP.
         malformed: u64,
     },
+    /// INVITEs of a stranger were challenged, and nobody there came back with credentials. Told of a few sources now and then.
+    ChallengeIgnored {
+        /// One of them.
+        message: Message,
+        /// Where it came from.
+        flow: Flow,
+        /// How many the source sent since it was told last.
+        count: u64,
+    },
     /// A message as it went over the wire, while tracing is on.
     Traced {
         /// When.
@@ -156,7 +165,7 @@ pub enum Event {
         sent: bool,
         /// The path it took.
         flow: Flow,
-        /// The bytes.
+        /// The bytes, SRTP keys starred out.
         data: Bytes,
     },
 }
@@ -185,6 +194,8 @@ pub struct Counters {
     pub flood_dropped: u64,
     /// New requests answered 503 because Python was behind.
     pub shed: u64,
+    /// INVITEs of strangers that were challenged.
+    pub challenged: u64,
     /// Live client transactions.
     pub client_transactions: u64,
     /// Live server transactions.

@@ -23,6 +23,7 @@ mod respond;
 mod response;
 mod send;
 mod server;
+mod strangers;
 mod timers;
 
 use std::net::SocketAddr;
@@ -59,6 +60,7 @@ pub struct Endpoint {
     policy: challenge::Policy,
     nonces: NonceBook,
     refusals: large::Refusals,
+    strangers: strangers::Strangers,
     timers: timers::Timers,
     output: output::Output,
     overloaded: bool,
@@ -88,6 +90,7 @@ impl Endpoint {
             policy: challenge::Policy::default(),
             nonces: NonceBook::new(&seed, config::MAX_NONCES),
             refusals: large::Refusals::default(),
+            strangers: strangers::Strangers::default(),
             timers: timers::Timers::default(),
             output: output::Output::new(config.event_queue),
             overloaded: false,
@@ -133,6 +136,7 @@ impl Endpoint {
                 Alarm::Server(id, timer) => self.server_timer(now, id, timer),
                 Alarm::KeepAlive(id) => self.send_keep_alive(now, id),
                 Alarm::Shed => self.tell_turned_away(now),
+                Alarm::Strangers => self.tell_strangers(now),
             }
         }
     }

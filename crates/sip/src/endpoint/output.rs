@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::config::{HARD_QUEUE_FACTOR, MAX_SERVER_TRANSACTIONS};
 use super::event::{Counters, Event, Transmit};
 use crate::flow::{ConnectionId, Flow};
+use crate::redaction::without_keys;
 use crate::time::Time;
 
 /// What was turned away since it was last told.
@@ -75,14 +76,14 @@ impl Output {
         self.events.push_back(event);
     }
 
-    /// Tell a message that came in or went out, if anybody listens and there is room.
+    /// Tell a message that came in or went out, without its keys, if anybody listens and there is room.
     pub(super) fn trace(&mut self, now: Time, sent: bool, flow: Flow, data: &Bytes) {
         if self.tracing && !self.is_behind() {
             self.tell(Event::Traced {
                 time: now,
                 sent,
                 flow,
-                data: data.clone(),
+                data: without_keys(data),
             });
         }
     }

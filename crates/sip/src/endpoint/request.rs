@@ -158,11 +158,23 @@ impl Endpoint {
         let source = incoming.flow.remote.ip();
         match self.policy.judge(now, &mut self.nonces, message, source, false) {
             Verdict::Pass { credentials, trusted } => {
+                if credentials.is_some() {
+                    self.note_credentials(&incoming.message, source);
+                }
                 self.hand_up(now, incoming, credentials, trusted, Some(merge), None);
             }
             Verdict::Challenge { stale } => {
                 let value = self.policy.challenge(now, &mut self.nonces, source, stale);
-                self.answer(now, message, incoming.reply, 401, &[("WWW-Authenticate".to_owned(), value)]);
+                if !stale {
+                    self.note_challenged(now, &incoming.message, incoming.flow);
+                }
+                self.answer(
+                    now,
+                    &incoming.message,
+                    incoming.reply,
+                    401,
+                    &[("WWW-Authenticate".to_owned(), value)],
+                );
             }
         }
     }

@@ -18,6 +18,8 @@ pub(super) enum Alarm {
     KeepAlive(u64),
     /// The counts of what was turned away are due.
     Shed,
+    /// Whose challenges were not answered is due.
+    Strangers,
 }
 
 /// Below so many entries the heap is not rebuilt.

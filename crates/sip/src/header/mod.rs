@@ -6,6 +6,7 @@
 
 mod address;
 mod cseq;
+mod date;
 mod name;
 mod parameterized;
 mod params;
@@ -20,6 +21,7 @@ mod via;
 pub(crate) use address::AddressScan;
 pub use address::NameAddr;
 pub use cseq::CSeq;
+pub use date::date_seconds;
 pub use name::Name;
 pub use parameterized::Parameterized;
 pub use params::Params;
@@ -28,6 +30,6 @@ pub use rack::RAck;
 pub(crate) use rack::parse_rseq;
 pub use reason::Reason;
 pub use replaces::Replaces;
-pub(crate) use text::{has_bare_nul, is_token, trim, unquote};
-pub use text::{leading_integer, parse_integer, split_list, without_params};
+pub use text::{capped_integer, leading_integer, parse_integer, qvalue, split_list, without_params};
+pub(crate) use text::{has_bare_nul, head_and_body, is_token, trim, unfolded_lines, unquote};
 pub use via::Via;

@@ -211,6 +211,43 @@ fn test_cseq_is_a_number_below_2_31_and_a_method() {
     }
 }
 
+#[test]
+fn test_a_number_beyond_32_bits_is_the_largest() {
+    for (text, number) in [
+        ("0", 0),
+        (" 0060\t", 60),
+        ("4294967295", u32::MAX),
+        ("4294967296", u32::MAX),
+        ("99999999999999999999", u32::MAX),
+    ] {
+        assert_eq!(capped_integer(text), Some(number), "{text}");
+    }
+    for text in ["", " ", "-1", "+1", "1 2", "1.0", "0x10", "\u{b2}", "\u{663}", "1_0"] {
+        assert_eq!(capped_integer(text), None, "{text}");
+    }
+}
+
+#[test]
+fn test_a_preference_is_between_0_and_1() {
+    for (text, thousandths) in [
+        ("0", 0),
+        ("1", 1_000),
+        ("1.000", 1_000),
+        ("0.5", 500),
+        (".25", 250),
+        ("0.1239", 123),
+        ("0.", 0),
+        (" 0.7 ", 700),
+    ] {
+        assert_eq!(qvalue(text), Some(thousandths), "{text}");
+    }
+    for text in [
+        "", ".", "1.001", "2", "10", "-0.5", "nan", "inf", "1e-1", "0,5", "0.5.5", "0.\u{b2}", "\u{b2}",
+    ] {
+        assert_eq!(qvalue(text), None, "{text}");
+    }
+}
+
 fn params() -> impl Strategy<Value = Params> {
     let pair = ("[!%'*+.0-9A-Z_`a-z~-]{1,8}", proptest::option::of("[^\r\n\0]{0,12}"));
     proptest::collection::vec(pair, 0..6).prop_map(|pairs| {

@@ -78,6 +78,30 @@ pub fn parse_integer(text: &str) -> Result<u32, ParseError> {
     digits.parse().map_err(|_| ParseError::malformed("number", "too large"))
 }
 
+/// A number of decimal digits alone, as the seconds of Expires and its parameters; one beyond 32 bits is the largest (RFC 3261 §20.19).
+/// `None` where it is none.
+#[must_use]
+pub fn capped_integer(text: &str) -> Option<u32> {
+    let digits = trim(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(u32::MAX))
+}
+
+/// A preference between 0 and 1 in thousandths (RFC 3261 §25.1: qvalue); further decimals are passed over, `.5` is read as well. `None` where
+/// it is none.
+#[must_use]
+pub fn qvalue(text: &str) -> Option<u16> {
+    let (whole, decimals) = trim(text).split_once('.').unwrap_or((trim(text), ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() > 1 || !digits(whole) || !digits(decimals) || (whole.is_empty() && decimals.is_empty()) {
+        return None;
+    }
+    let digit = |byte: Option<u8>| byte.map_or(0, |byte| u16::from(byte - b'0'));
+    let decimals = decimals.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let thousandths = decimals.fold(digit(whole.bytes().next()), |sum, byte| sum * 10 + digit(Some(byte)));
+    (thousandths <= 1_000).then_some(thousandths)
+}
+
 /// The number that a field begins with, as Retry-After with its comment and parameters (RFC 3261 §20.33); one beyond 32 bits is the largest.
 /// `None` where it begins with none.
 #[must_use]
@@ -126,4 +150,36 @@ fn list_item_length(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+/// The head and the rest of a part of a body: at the first empty line, which may be its first.
+pub(crate) fn head_and_body(part: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    while let Some(rest) = part.get(at..).filter(|rest| !rest.is_empty()) {
+        let end = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1);
+        if matches!(rest.get(..end), Some(b"\r\n" | b"\n")) {
+            return (part.get(..at).unwrap_or_default(), rest.get(end..).unwrap_or_default());
+        }
+        at += end;
+    }
+    (part, &[])
+}
+
+/// The header lines of such a head, folded ones joined; `None` where there are more than `max_lines` or one exceeds `max_bytes`.
+pub(crate) fn unfolded_lines(head: &str, max_lines: usize, max_bytes: usize) -> Option<Vec<String>> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in head.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
+        match lines.last_mut() {
+            Some(last) if line.starts_with([' ', '\t']) => {
+                last.push(' ');
+                last.push_str(trim(line));
+            }
+            _ if line.is_empty() => {}
+            _ => lines.push(line.to_owned()),
+        }
+        if lines.len() > max_lines || lines.last().is_some_and(|last| last.len() > max_bytes) {
+            return None;
+        }
+    }
+    Some(lines)
 }

@@ -272,6 +272,7 @@ pub fn name(event: &Event) -> String {
             flood,
             malformed,
         } => format!("Shed {overload} {flood} {malformed}"),
+        Event::ChallengeIgnored { flow, count, .. } => format!("ChallengeIgnored {} {count}", flow.remote),
         Event::Traced { sent, .. } => format!("Traced {}", if *sent { "out" } else { "in" }),
     }
 }
