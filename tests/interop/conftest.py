@@ -28,13 +28,14 @@ from peers.fixtures import (
     MakeSipp,
     StartBaresip,
     StartCapture,
+    StartEdge,
     StartLinphone,
     StartMobile,
     StartPbx,
     StartProvider,
     StartSite,
 )
-from peers.kamailio import Kamailio, ProviderSettings
+from peers.kamailio import Edge, Kamailio, ProviderSettings
 from peers.mobile import Mobile
 from peers.namespace import Namespace, namespace
 from peers.pbx import REALM, Pbx, Route, route
@@ -96,6 +97,20 @@ def kamailio(netns: MakeNamespace, tmp_path: Path) -> Iterator[StartProvider]:
             inside = inside or netns(forwards=True)
             folder = tmp_path / f"kamailio-{next(numbers)}"
             started = Kamailio(folder, inside.address, PROVIDER_PORT, MOBILE_PORT, settings, inside)
+            stack.callback(started.stop)
+            return started
+
+        yield start
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[StartEdge]:
+    with contextlib.ExitStack() as stack:
+
+        def start(provider: Kamailio) -> Edge:
+            if provider.settings.outbound:
+                _require("outbound")
+            started = Edge(tmp_path / f"edge-{provider.settings.edge_port}", provider)
             stack.callback(started.stop)
             return started
 

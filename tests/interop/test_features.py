@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from peers import audio
 from peers import sipp as sipp_driver
 from peers.fixtures import MakeSipp, StartSite
 from peers.mobile import NUMBER as MOBILE
-from peers.pbx import ACCOUNT
-from peers.scene import DOMAIN
+from peers.pbx import ACCOUNT, REALM, password
+from peers.scene import BOB_HZ, DOMAIN
 
 from trunkline.events import AttemptFailed, CallSessionInfo
 from trunkline.testing import Zone
@@ -97,3 +98,18 @@ def test_of_two_servers_that_sipp_plays_the_second_is_called_when_the_first_is_o
     answering.wait_successful()
     here.pbx.wait_idle()
     assert here.pbx.wait_event(AttemptFailed, status=503).server.endswith(f"{first.address}:{first.port}")
+
+
+def test_a_redirection_of_linphone_is_followed(site: StartSite) -> None:
+    here = site(lambda call: call.accept(to_user="carol"))
+    here.pbx.call(here.pbx.server.add_user, "carol", password=password("carol"), follow_redirects=1)
+    alice, carol, bob = here.baresip(), here.linphone("carol"), here.baresip("bob", tone_hz=BOB_HZ)
+    alice.dial("carol")
+    carol.wait_incoming()
+    carol.command(f"redirect 1 sip:bob@{REALM}")
+    bob.wait_incoming()
+    bob.answer()
+    alice.wait_established()
+    assert audio.measure(alice.wait_heard(0.4)).frequency_hz == pytest.approx(BOB_HZ, abs=10)
+    alice.hangup()
+    bob.wait_closed()

@@ -5,6 +5,8 @@ Also digits (RFC 4733) through the relay, in both directions.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from peers import audio
 from peers.baresip import Baresip
@@ -14,6 +16,8 @@ from peers.mobile import NUMBER as MOBILE
 from peers.mobile import Mobile
 from peers.scene import MOBILE_HZ, PHONE_HZ, Scene
 from peers.sipp import HOLDS
+
+from trunkline.events import CallSessionInfo
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(20)]
 
@@ -113,6 +117,23 @@ def test_digits_of_the_mobile_reach_a_phone_once_each(site: StartSite) -> None:
     mobile.dtmf("70#")
     assert [alice.wait_digit() for _ in range(3)] == ["7", "0", "#"]
     end(here, alice, mobile)
+
+
+def test_digits_of_linphone_by_info_are_told_and_reach_another_linphone(site: StartSite) -> None:
+    here = site(lambda call: call.accept(to_user=call.dial_number))
+    alice = here.linphone(sip={"use_info": 1, "use_rfc2833": 0})
+    bob = here.linphone("bob")
+    alice.dial("bob")
+    bob.wait_incoming()
+    bob.answer()
+    alice.wait_established()
+    alice.dtmf("4")
+    told = here.pbx.wait_event(CallSessionInfo)
+    assert told.content_type == "application/dtmf-relay"
+    assert re.search(rb"^Signal= ?4\r$", told.body, re.MULTILINE)
+    assert bob.wait_digit() == "4"
+    alice.hangup()
+    bob.wait_closed()
 
 
 def test_digits_of_a_phone_reach_another_phone(site: StartSite) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from peers.fixtures import StartSite
-from peers.pbx import REALM
+from peers.mobile import NUMBER as MOBILE
+from peers.pbx import ACCOUNT, LINE, REALM
+from peers.scene import Scene
 
+from trunkline import ChatMessage, PeerType
 from trunkline.events import ChatMessageSuccess
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(40)]
@@ -58,3 +61,33 @@ def test_sipp_takes_a_message_of_linphone(site: StartSite) -> None:
     alice.command(f"chat sip:bob@{REALM} hello")
     taking.wait_successful()
     here.pbx.wait_event(ChatMessageSuccess, to_peer_name="bob", status=200)
+
+
+def relayed(here: Scene) -> None:
+    """Messages of users go out through the line, those of the line to alice."""
+
+    def relay(message: ChatMessage) -> None:
+        if message.from_peer_type is PeerType.USER:
+            message.relay(to_line=LINE)
+        else:
+            message.relay(to_user="alice")
+
+    here.pbx.call(here.pbx.server.on_chat_message, relay)
+
+
+def test_a_message_goes_out_through_a_line_at_kamailio_that_challenges_it(site: StartSite) -> None:
+    here = site()
+    relayed(here)
+    provider, mobile, alice = here.provider(), here.handset(), here.linphone("alice")
+    taking = mobile.start("callee_messages", provider.mobile_server)
+    alice.command(f"chat sip:{MOBILE}@{REALM} hello")
+    taking.wait_successful()
+    here.pbx.wait_event(ChatMessageSuccess, to_peer_name=LINE, status=200)
+
+
+def test_a_message_comes_in_through_a_line_at_kamailio(site: StartSite) -> None:
+    here = site()
+    relayed(here)
+    provider, mobile, alice = here.provider(), here.handset(), here.linphone("alice")
+    mobile.run("mobile_messages", provider.mobile_server, dials=ACCOUNT)
+    alice.wait_output(rf"Message received from .*{MOBILE}.*: hello from SIPp")

@@ -20,6 +20,7 @@ def without_baresip(monkeypatch: pytest.MonkeyPatch) -> None:
     present = set(needs.PACKAGES) - {"baresip"}
     monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/usr/bin/{name}" if name in present else None)
     monkeypatch.setattr(needs, "has_library", lambda name: True)
+    monkeypatch.setattr(needs, "has_module", lambda name: True)
     monkeypatch.setattr(needs, "may_make_namespaces", lambda: True)
 
 

@@ -1,12 +1,18 @@
-"""SRTP with baresip, both directions: its keys offered and insisted on, plain at the provider and the other way round, held and resumed."""
+"""SRTP with baresip and linphonec, both directions.
+
+Their keys are offered and insisted on, plain at the provider and the other way round, held and resumed.
+"""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from peers import audio
 from peers.baresip import Baresip
 from peers.capture import Capture
 from peers.fixtures import StartSite
+from peers.linphone import Linphone
 from peers.mobile import NUMBER as MOBILE
 from peers.mobile import Mobile
 from peers.pbx import ACCOUNT
@@ -19,10 +25,12 @@ from trunkline.sip.capabilities import Srtp
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30)]
 
 LISTEN_S = 0.6
+AGREED = "AES_256_CM_HMAC_SHA1_80"
+"""The strongest suite that linphonec and we have."""
 UNDECIPHERED = "failed to decrypt RTP packet"
 
 
-def talk(here: Scene, alice: Baresip, mobile: Mobile, *, inwards: bool) -> CallSession:
+def talk(here: Scene, alice: Baresip | Linphone, mobile: Mobile, *, inwards: bool) -> CallSession:
     """One calls the other through the line, and both hear each other."""
     if inwards:
         mobile.dial(ACCOUNT)
@@ -39,7 +47,7 @@ def talk(here: Scene, alice: Baresip, mobile: Mobile, *, inwards: bool) -> CallS
     return call
 
 
-def hear_each_other(alice: Baresip, mobile: Mobile) -> None:
+def hear_each_other(alice: Baresip | Linphone, mobile: Mobile) -> None:
     assert audio.measure(alice.wait_heard(LISTEN_S)).frequency_hz == pytest.approx(MOBILE_HZ, abs=10)
     assert mobile.wait_tone(LISTEN_S).frequency_hz == pytest.approx(PHONE_HZ, abs=10)
 
@@ -65,13 +73,13 @@ def packets_sent(here: Scene) -> int:
     return sent
 
 
-def is_noise(traffic: Capture, alice: Baresip) -> bool:
+def is_noise(traffic: Capture, alice: Baresip | Linphone) -> bool:
     """Whether what goes to the phone is no tone to who reads it on the way."""
     heard = traffic.wait_heard(traffic.wait_target(alice.inside.address), LISTEN_S)
     return audio.measure(heard).purity < 0.5
 
 
-def end(here: Scene, alice: Baresip, mobile: Mobile) -> None:
+def end(here: Scene, alice: Baresip | Linphone, mobile: Mobile) -> None:
     alice.hangup()
     mobile.wait_closed()
     alice.wait_closed()
@@ -136,6 +144,30 @@ def test_hold_and_resume_go_on_with_the_keys(site: StartSite) -> None:
     hear_more(here, alice, mobile)
     assert here.pbx.call(keys) == before
     assert is_noise(here.capture(alice.inside), alice)
+    end(here, alice, mobile)
+
+
+@pytest.mark.parametrize("inwards", [False, True], ids=["dials", "is called"])
+def test_linphone_with_srtp_talks_and_goes_on_with_its_keys_after_a_hold(site: StartSite, *, inwards: bool) -> None:
+    here = site(srtp="required", srtp_in_clear=True)
+    mobile = here.mobile(srtp="never")
+    alice = here.linphone(sip={"media_encryption": "srtp", "media_encryption_mandatory": 1})
+    traffic = here.capture(alice.inside)
+    call = talk(here, alice, mobile, inwards=inwards)
+    phone = call.one if inwards else call.zero
+    assert phone is not None
+    assert phone.encrypted
+    assert is_noise(traffic, alice)
+    alice.hold()
+    alice.resume()
+    mobile.wait_tone(LISTEN_S)
+    assert mobile.wait_tone(LISTEN_S).frequency_hz == pytest.approx(PHONE_HZ, abs=10)
+    heard_s = alice.heard().sounding().duration_s
+    heard = alice.wait_heard(heard_s + LISTEN_S)
+    last = heard.between(heard.duration_s - LISTEN_S, heard.duration_s)
+    assert audio.measure(last).frequency_hz == pytest.approx(MOBILE_HZ, abs=10)
+    for to in (alice.inside.address, alice.inside.host_address):
+        assert len(set(re.findall(rf"^a=crypto:\d {AGREED} (\S+)", traffic.sip(to), re.MULTILINE))) == 1
     end(here, alice, mobile)
 
 

@@ -48,6 +48,7 @@ class Account:
         mediaenc: "srtp" offers keys on RTP/AVP, "srtp-mand" offers RTP/SAVP and takes nothing else; plain RTP when empty.
         publishes_s: for how long it publishes its presence (PUBLISH, RFC 3903); 0 for never.
         watches: addresses to whose presence it subscribes (RFC 3856).
+        rtcp_mux: it offers one port for RTP and RTCP (RFC 5761), and takes such an offer.
         mailbox: it subscribes to its own messages (RFC 3842) once it is registered.
     """
 
@@ -64,6 +65,7 @@ class Account:
     publishes_s: int = 0
     watches: Sequence[str] = ()
     mailbox: bool = False
+    rtcp_mux: bool = False
 
     @property
     def address(self) -> str:
@@ -138,7 +140,7 @@ class Baresip:
         self._tokens = itertools.count(1)
         self._heard_before: set[Path] = set()
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config").write_text(_config(inside, sip_port, plays, folder))
+        (folder / "config").write_text(_config(account, inside, sip_port, plays, folder))
         # The account comes by the control port, so that no event is missed; one that publishes has to be there at the start.
         (folder / "accounts").write_text(f"{account.line()}\n" if account.publishes_s else "# none\n")
         watched = (f'"{uri}" <{uri}>;presence=p2p\n' for uri in account.watches)
@@ -320,7 +322,7 @@ class Baresip:
         self._reader.join(5.0)
 
 
-def _config(inside: Namespace, sip_port: int, plays: Path, folder: Path) -> str:
+def _config(account: Account, inside: Namespace, sip_port: int, plays: Path, folder: Path) -> str:
     settings = {
         "poll_method": "epoll",
         "sip_listen": f"{inside.address}:{sip_port}",
@@ -330,7 +332,7 @@ def _config(inside: Namespace, sip_port: int, plays: Path, folder: Path) -> str:
         "audio_source": f"aufile,{plays}",
         "audio_alert": "aubridge,alert",
         "rtp_ports": "10000-10200",
-        "rtcp_mux": "no",
+        "rtcp_mux": "yes" if account.rtcp_mux else "no",
         "jitter_buffer_delay": "2-10",
         "net_interface": f"{inside.name}p",
         "ctrl_tcp_listen": f"{inside.address}:{CONTROL_PORT}",

@@ -95,6 +95,10 @@ class Capture:
         """The RTP packets so far, or those to one address and port; RTCP is left out (RFC 5761 §4)."""
         return [datagram for datagram in self.datagrams(to) if _is_rtp(datagram.payload)]
 
+    def rtcp(self, to: tuple[str, int] | None = None) -> list[Datagram]:
+        """The RTCP packets so far, or those to one address and port (RFC 3550 §6.1, RFC 5761 §4)."""
+        return [datagram for datagram in self.datagrams(to) if _is_rtcp(datagram.payload)]
+
     def streams(self, to: tuple[str, int] | None = None) -> list[Stream]:
         """The RTP streams so far, in order of their first packet."""
         packets: defaultdict[tuple[tuple[str, int], int], list[bytes]] = defaultdict(list)
@@ -198,6 +202,10 @@ def _pcap_record(datagram: Datagram) -> bytes:
 
 def _is_rtp(payload: bytes) -> bool:
     return len(payload) >= 12 and payload[0] >> 6 == 2 and not 64 <= payload[1] & 0x7F <= 95
+
+
+def _is_rtcp(payload: bytes) -> bool:
+    return len(payload) >= 8 and payload[0] >> 6 == 2 and 64 <= payload[1] & 0x7F <= 95
 
 
 def _rtp_header_bytes(payload: bytes) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from peers import baresip, linphone, sipp
 from peers.capture import Capture
-from peers.kamailio import Kamailio, ProviderSettings
+from peers.kamailio import Edge, Kamailio, ProviderSettings
 from peers.mobile import Mobile
 from peers.namespace import Namespace
 from peers.pbx import Pbx, Route, route
@@ -39,6 +39,12 @@ class StartProvider(Protocol):
     """Starts Kamailio, in a namespace that forwards between its uplinks when none is given."""
 
     def __call__(self, settings: ProviderSettings, inside: Namespace | None = None) -> Kamailio: ...
+
+
+class StartEdge(Protocol):
+    """Starts Kamailio as an edge proxy before a provider, in its namespace."""
+
+    def __call__(self, provider: Kamailio) -> Edge: ...
 
 
 class StartBaresip(Protocol):

@@ -2,7 +2,7 @@
 
 `Kamailio` starts it with `kamailio/provider.cfg` and a generated list of accounts; customers use its public port (UDP
 and TCP, everything is challenged with MD5 digest), the mobile network its mobile port. `contacts` asks it, over its
-JSON-RPC socket, who is registered. Used by conftest.py's `kamailio` fixture.
+JSON-RPC socket, who is registered. `Edge` is an edge proxy before it. Used by conftest.py's fixtures `kamailio` and `edge`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 from peers.namespace import Namespace
 from peers.process import PeerError, Program, wait_until
 
-CONFIG = Path(__file__).resolve().parent.parent / "kamailio" / "provider.cfg"
+CONFIGS = Path(__file__).resolve().parent.parent / "kamailio"
+FLOW_TIMER_S = 10
 START_TIMEOUT_S = 10.0
 RPC_TIMEOUT_S = 3.0
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
@@ -36,6 +37,9 @@ class ProviderSettings:
         next_hop: the SIP URI of the mobile network, for numbers that are no account's; without one they get 404.
         min_expires_s: a REGISTER that asks for less is granted this.
         max_expires_s: a REGISTER that asks for more is granted this.
+        edge_port: customers come by an edge proxy at this port of the same address, and by no other way: it grants them
+            a Service-Route (RFC 3608), insists on it in every call, and refuses a REGISTER without Path (RFC 3327).
+        outbound: it refuses a REGISTER without outbound (RFC 5626), and grants a Flow-Timer of 10 s.
     """
 
     accounts: Mapping[str, str]
@@ -44,6 +48,8 @@ class ProviderSettings:
     next_hop: str | None = None
     min_expires_s: int = 2
     max_expires_s: int = 3600
+    edge_port: int | None = None
+    outbound: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,98 +61,62 @@ class Contact:
         received: where its requests are sent instead, when it was behind a NAT.
         expires_s: the seconds left.
         user_agent: as the REGISTER said.
+        path: the Path through which its requests go; empty without.
+        instance: its instance ID (RFC 5626 §4.1), when it was registered with outbound.
     """
 
     uri: str
     received: str
     expires_s: int
     user_agent: str
+    path: str = ""
+    instance: str = ""
 
 
-class Kamailio:
-    """A running provider.
+class Instance:
+    """A running Kamailio, whatever its configuration makes of it.
 
     Args:
         folder: where its files go.
-        address: the IP address that it listens on.
-        port: the customers' port.
-        mobile_port: the port of the mobile network's calls.
-        settings: accounts, numbers and the rest.
+        name: of its configuration in `kamailio/`, without the ending.
+        defines: what the configuration is told, by name.
+        sockets: where it listens, as Kamailio writes it.
         inside: the namespace that it runs in.
     """
 
     def __init__(
         self,
         folder: Path,
-        address: str,
-        port: int,
-        mobile_port: int,
-        settings: ProviderSettings,
+        name: str,
+        defines: Mapping[str, str | int],
+        sockets: Sequence[str],
         inside: Namespace | None = None,
     ) -> None:
-        self.address, self.port, self.mobile_port = address, port, mobile_port
         self.inside = inside
-        self.settings = settings
         folder.mkdir(parents=True, exist_ok=True)
         self._rpc_path = folder / "rpc"
-        (folder / "accounts.cfg").write_text(_accounts(settings))
-        config = folder / "provider.cfg"
-        config.write_text(CONFIG.read_text(encoding="utf-8"))
-        argv = self._command(config, folder)
-        self.program = Program(inside.command(argv) if inside else argv, folder / "kamailio.log", name="kamailio")
+        config = folder / f"{name}.cfg"
+        config.write_text((CONFIGS / config.name).read_text(encoding="utf-8"))
+        told = {**defines, "RPC_SOCKET": f'"{self._rpc_path}"'}
+        argv = [
+            *("kamailio", "-DD", "-E", "-f", str(config), "-Y", str(folder), "-m", "32", "-M", "4"),
+            *(word for key, value in told.items() for word in ("-A", f"{key}={value}")),
+            *(word for listen in sockets for word in ("-l", listen)),
+        ]
+        argv = inside.command(argv) if inside else argv
+        self.program = Program(argv, folder / "kamailio.log", name=f"kamailio({name})")
         try:
-            self._wait_until_ready()
+            self.program.wait(self._rpc_path.exists, START_TIMEOUT_S, "its RPC socket")
+            self.program.wait(self._answers, START_TIMEOUT_S, "an answer over RPC")
         except PeerError:
             self.stop()
             raise
-
-    def _command(self, config: Path, folder: Path) -> list[str]:
-        defines: dict[str, str | int] = {
-            "PUBLIC_PORT": self.port,
-            "MOBILE_PORT": self.mobile_port,
-            "MIN_EXPIRES": self.settings.min_expires_s,
-            "MAX_EXPIRES": self.settings.max_expires_s,
-            "REALM": f'"{self.settings.realm}"',
-            "RPC_SOCKET": f'"{self._rpc_path}"',
-        }
-        if self.settings.next_hop:
-            defines["NEXT_HOP"] = f'"{self.settings.next_hop}"'
-        sockets = [f"{t}:{self.address}:{p}" for t in ("udp", "tcp") for p in (self.port, self.mobile_port)]
-        return [
-            *("kamailio", "-DD", "-E", "-f", str(config), "-Y", str(folder), "-m", "32", "-M", "4"),
-            *(word for name, value in defines.items() for word in ("-A", f"{name}={value}")),
-            *(word for listen in sockets for word in ("-l", listen)),
-        ]
-
-    def _wait_until_ready(self) -> None:
-        self.program.wait(self._rpc_path.exists, START_TIMEOUT_S, "its RPC socket")
-        self.program.wait(self._answers, START_TIMEOUT_S, "an answer over RPC")
 
     def _answers(self) -> bool:
         try:
             return bool(self.rpc("core.version"))
         except PeerError:
             return False
-
-    @property
-    def server(self) -> str:
-        """Address and port of the customers' side."""
-        return f"{self.address}:{self.port}"
-
-    @property
-    def mobile_server(self) -> str:
-        """Address and port of the mobile network's side."""
-        return f"{self.address}:{self.mobile_port}"
-
-    @property
-    def uri(self) -> str:
-        """The URI of the customers' side, without a user."""
-        return f"sip:{self.address}:{self.port}"
-
-    @property
-    def mobile_uri(self) -> str:
-        """The URI of the mobile network's side, without a user."""
-        return f"sip:{self.address}:{self.mobile_port}"
 
     def rpc(self, method: str, *params: str) -> Any:
         """Call one of Kamailio's RPC methods and return its result.
@@ -171,6 +141,103 @@ class Kamailio:
             raise PeerError(f"kamailio answered {method} with {answer['error']}")
         return answer["result"]
 
+    def stop(self) -> None:
+        """End it; registrations are forgotten."""
+        self.program.stop()
+        self._rpc_path.unlink(missing_ok=True)
+
+
+class Edge(Instance):
+    """A running edge proxy before a provider.
+
+    Args:
+        folder: where its files go.
+        provider: the provider, in the same namespace; its settings name the edge's port.
+    """
+
+    def __init__(self, folder: Path, provider: Kamailio) -> None:
+        port = provider.settings.edge_port
+        assert port is not None, "the provider knows no edge"
+        self.address, self.port = provider.address, port
+        defines: dict[str, str | int] = {
+            "EDGE_PORT": port,
+            "PROVIDER": f'"{provider.uri}"',
+            "PROVIDER_PORT": provider.port,
+            **({"OUTBOUND": 1} if provider.settings.outbound else {}),
+        }
+        super().__init__(folder, "edge", defines, _sockets(self.address, port), provider.inside)
+
+    @property
+    def server(self) -> str:
+        """Address and port, for customers."""
+        return f"{self.address}:{self.port}"
+
+
+class Kamailio(Instance):
+    """A running provider.
+
+    Args:
+        folder: where its files go.
+        address: the IP address that it listens on.
+        port: the customers' port.
+        mobile_port: the port of the mobile network's calls.
+        settings: accounts, numbers and the rest.
+        inside: the namespace that it runs in.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: str,
+        port: int,
+        mobile_port: int,
+        settings: ProviderSettings,
+        inside: Namespace | None = None,
+    ) -> None:
+        self.address, self.port, self.mobile_port = address, port, mobile_port
+        self.settings = settings
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "accounts.cfg").write_text(_accounts(settings))
+        super().__init__(folder, "provider", self._defines(), _sockets(address, port, mobile_port), inside)
+
+    def _defines(self) -> dict[str, str | int]:
+        settings = self.settings
+        optional: dict[str, str | int] = {}
+        if settings.next_hop:
+            optional["NEXT_HOP"] = f'"{settings.next_hop}"'
+        if settings.edge_port:
+            routes = f"<sip:{self.address}:{settings.edge_port};lr>, <sip:orig@{self.address}:{self.port};lr>"
+            optional |= {"EDGE_PORT": settings.edge_port, "SERVICE_ROUTE": f'"Service-Route: {routes}\\r\\n"'}
+        if settings.outbound:
+            optional["FLOW_TIMER"] = FLOW_TIMER_S
+        return optional | {
+            "PUBLIC_PORT": self.port,
+            "MOBILE_PORT": self.mobile_port,
+            "MIN_EXPIRES": settings.min_expires_s,
+            "MAX_EXPIRES": settings.max_expires_s,
+            "REALM": f'"{settings.realm}"',
+        }
+
+    @property
+    def server(self) -> str:
+        """Address and port of the customers' side."""
+        return f"{self.address}:{self.port}"
+
+    @property
+    def mobile_server(self) -> str:
+        """Address and port of the mobile network's side."""
+        return f"{self.address}:{self.mobile_port}"
+
+    @property
+    def uri(self) -> str:
+        """The URI of the customers' side, without a user."""
+        return f"sip:{self.address}:{self.port}"
+
+    @property
+    def mobile_uri(self) -> str:
+        """The URI of the mobile network's side, without a user."""
+        return f"sip:{self.address}:{self.mobile_port}"
+
     def contacts(self, user: str) -> list[Contact]:
         """The contacts that are registered for an account."""
         try:
@@ -189,19 +256,23 @@ class Kamailio:
         """Wait until an account has no contact."""
         wait_until(lambda: not self.contacts(user), timeout_s, f"{user} is no longer registered at kamailio")
 
-    def stop(self) -> None:
-        """End it; registrations are forgotten."""
-        self.program.stop()
-        self._rpc_path.unlink(missing_ok=True)
+
+def _sockets(address: str, *ports: int) -> list[str]:
+    return [f"{transport}:{address}:{port}" for transport in ("udp", "tcp") for port in ports]
 
 
 def _contact(entry: Mapping[str, Any]) -> Contact:
-    received = str(entry.get("Received", ""))
+    def text(name: str) -> str:
+        value = str(entry.get(name, ""))
+        return "" if value == "[not set]" else value
+
     return Contact(
         uri=str(entry["Address"]),
-        received="" if received == "[not set]" else received,
+        received=text("Received"),
         expires_s=int(entry["Expires"]) if str(entry["Expires"]).lstrip("-").isdigit() else 0,
-        user_agent=str(entry.get("User-Agent", "")),
+        user_agent=text("User-Agent"),
+        path=text("Path"),
+        instance=text("Instance"),
     )
 
 

@@ -65,7 +65,7 @@ class Account:
     answer: str = "manual"
     auth_user: str = ""
     publishes: bool = False
-    sip: Mapping[str, int] = field(default_factory=dict)
+    sip: Mapping[str, int | str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:

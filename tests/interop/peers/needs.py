@@ -12,16 +12,19 @@ import functools
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 REQUIRED = "TRUNKLINE_REQUIRE_INTEROP"
+LIBRARIES = Path("/usr/lib")
 
-# Command or shared library to Debian 12's package.
+# Command, shared library, or module of a program (a path below the folder of libraries) to Debian 12's package.
 PACKAGES = {
     "ip": "iproute2",
     "iptables": "iptables",
     "setpriv": "util-linux",
     "sipp": "sip-tester",
     "kamailio": "kamailio",
+    "kamailio/modules/outbound.so": "kamailio-outbound-modules",
     "baresip": "baresip-core",
     "linphonec": "linphone-cli",
     "tcpdump": "tcpdump",
@@ -38,6 +41,7 @@ NAMESPACE = ("ip", "iptables", "setpriv")
 SUITES = {
     "netns": NAMESPACE,
     "kamailio": (*NAMESPACE, "kamailio"),
+    "outbound": (*NAMESPACE, "kamailio", "kamailio/modules/outbound.so"),  # an edge proxy with RFC 5626
     "sipp": (*NAMESPACE, "sipp"),
     "baresip": (*NAMESPACE, "baresip"),
     "linphone": (*NAMESPACE, "linphonec"),
@@ -53,8 +57,19 @@ SUITES = {
 
 
 def missing_programs() -> list[str]:
-    """The commands and libraries of the table that this machine does not have."""
-    return [name for name in PACKAGES if not (has_library(name) if ".so." in name else has_command(name))]
+    """The commands, libraries and modules of the table that this machine does not have."""
+    return [name for name in PACKAGES if not _has(name)]
+
+
+def _has(name: str) -> bool:
+    if "/" in name:
+        return has_module(name)
+    return has_library(name) if ".so." in name else has_command(name)
+
+
+def has_module(name: str) -> bool:
+    """Whether a module of a program is there; its name is a path below the folder of libraries."""
+    return any(LIBRARIES.glob(f"*/{name}"))
 
 
 def has_library(name: str) -> bool:

@@ -159,6 +159,10 @@ class SippParty:
         """Place the next calls with another scenario."""
         self._dials = scenario
 
+    def answers_with(self, scenario: str) -> None:
+        """Take the next calls with another scenario."""
+        self._answers = scenario
+
     def expect(self) -> None:
         self._run = self.sipp.start(self._answers, self._server, pause_ms=TALK_MS, tone=self._tone)
 

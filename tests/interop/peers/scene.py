@@ -145,9 +145,14 @@ class Scene:
 
     def mobile(self, accounts: Mapping[str, str] | None = None, **line: Any) -> Mobile:
         """The test kit's mobile behind Kamailio, with the line registered there; arguments as for `provider`."""
-        started: Mobile = self._fixture("mobile")(self.far, MOBILE_HZ)
+        started = self.unconnected_mobile()
         provider = self.provider(started.uri, accounts, **line)
         started.network = provider.address, provider.mobile_port
+        return started
+
+    def unconnected_mobile(self) -> Mobile:
+        """The test kit's mobile, whose `network` the test gives it."""
+        started: Mobile = self._fixture("mobile")(self.far, MOBILE_HZ)
         return started
 
     def far_end(self, program: str, **line: Any) -> Party:

@@ -219,6 +219,7 @@ class Sipp:
         header: str = "User-Agent: SIPp",
         refers_to: str = "nobody",
         hold: str = "sendonly",
+        handling: str = "optional",
     ) -> Run:
         """Start a scenario.
 
@@ -238,6 +239,8 @@ class Sipp:
             echo: it sends back what it hears; not with a tone.
             header: lines of its INVITE and of the 200 that answers one.
             hold: how it holds, or is held: a key of `HOLDS`.
+            handling: of the part of a `…multipart…` that is no description: whether it has to be understood (RFC 3261 §20.11),
+                "optional" or "required".
             refers_to: the user part to which `caller_refers` sends the other party.
         """
         folder = self.folder / f"{next(self._numbers)}-{scenario}"
@@ -256,6 +259,7 @@ class Sipp:
             "TONE": str(tone),
             "HEADER": header,
             "REFERS_TO": refers_to,
+            "HANDLING": handling,
             **dict(zip(("HOLD", "HELD", "HOLD_ADDRESS"), HOLDS[hold], strict=True)),
             "MEDIA_PORT": "[rtpstream_audio_port]" if tone else "[media_port]",
             "PLAY": "{{play.xml}}" if tone else "",
