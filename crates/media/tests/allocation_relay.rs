@@ -1,5 +1,6 @@
 //! Packets of two legs that are relayed, digits, strangers and rubbish among them: none allocates. A test of its own: it replaces the
 //! allocator of its process.
+#![allow(clippy::unwrap_used)] // a test may fail
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
