@@ -1,6 +1,7 @@
 """The round trip through Python that is measured: legs whose audio is read frame by frame and written back, by tasks of one loop.
 
-`python bench/echo.py LEGS`; prints the legs' ports, counts from `start` on, and prints what it counted at the end of its input.
+`python bench/echo.py LEGS`; prints the legs' ports, counts from `start` on, and prints at the end of its input what it
+counted, and how deep the jitter buffers are.
 The audio path is that of `call.audio()`, without the signalling.
 """
 
@@ -34,6 +35,12 @@ def counted(engine: MediaEngine, streams: list[AudioStream]) -> tuple[int, int, 
     )
 
 
+def buffered_ms(legs: list[Leg]) -> float:
+    """How long the jitter buffers hold packets, on average."""
+    depths = [found.buffer_ms for leg in legs if (found := leg.statistics) is not None and found.buffer_ms]
+    return sum(depths) / max(len(depths), 1)
+
+
 async def main(count: int) -> None:
     """Echo until the input ends."""
     engine = MediaEngine(NativeMediaEngine(workers=1, port_range=(20_000, 29_999)))
@@ -57,7 +64,7 @@ async def main(count: int) -> None:
     before = counted(engine, streams)
     await asyncio.to_thread(sys.stdin.read)
     underruns, lost, late = (now - then for now, then in zip(counted(engine, streams), before, strict=True))
-    print(f"underruns {underruns} lost {lost} late_ticks {late}", flush=True)
+    print(f"underruns {underruns} lost {lost} late_ticks {late} buffer {buffered_ms(legs):.1f} ms", flush=True)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

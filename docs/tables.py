@@ -7,6 +7,7 @@ reStructuredText; the first row has the headings.
 from __future__ import annotations
 
 import ast
+import csv
 import dataclasses
 import importlib
 import inspect
@@ -28,6 +29,8 @@ from trunkline import CallFailed, PeerType, errors, events
 from trunkline.calls.failure import crossing_status
 from trunkline.calls.link import BRIDGE, SESSION, Act, End, Happening, Stage
 from trunkline.calls.plan import TABLE, Ending, Turning
+from trunkline.media.emodel import CODECS
+from trunkline.media.quality import Quality, Tally, leg_quality
 from trunkline.media.tones import PLANS, Cadence
 from trunkline.server import back_off, line_states
 from trunkline.server.config import (
@@ -48,11 +51,15 @@ __all__ = [
     "act_rows",
     "attribute_docs",
     "back_off_rows",
+    "codec_rows",
     "enum_rows",
     "error_rows",
     "error_tree",
     "event_rows",
     "failure_rows",
+    "impairment_quality",
+    "impairment_rows",
+    "impairments",
     "link_rows",
     "option_rows",
     "profile_rows",
@@ -210,6 +217,66 @@ def _cadence(cadence: Cadence) -> tuple[str, str]:
     if len(cadence) == 1:
         return frequencies, "without a pause"
     return frequencies, ", ".join(f"{burst.seconds:g} s" for burst in cadence)
+
+
+# --- quality ------------------------------------------------------------------------------------------------------------
+
+IMPAIRMENTS = Path(__file__).parent / "impairments.csv"
+"""Measured by `crates/media/src/leg/audio/impairments.rs`, which also tests that it is still so."""
+
+
+def codec_rows() -> list[Row]:
+    """What the E-model knows of codecs."""
+    rows = [["Codec", "Scale", "Ie", "Bpl", "From ITU-T G.113 (09/2024)"]]
+    for name, codec in CODECS.items():
+        source = f"**estimate**: {codec.source}" if codec.estimated else codec.source
+        rows.append([code(name), codec.scale, f"{codec.ie:g}", f"{codec.bpl:g}", source])
+    return rows
+
+
+def impairments(codec: str) -> list[dict[str, str]]:
+    """What was measured of a codec, network by network."""
+    with IMPAIRMENTS.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["codec"] == codec]
+
+
+def impairment_quality(row: Mapping[str, str]) -> Quality:
+    """What `call.quality` says of a measured network."""
+    name, clock_rate = {"PCMA": ("PCMA", 8000), "G722": ("G722", 8000)}.get(row["codec"], ("opus", 48_000))
+    counts = Tally(
+        packets_received=int(row["received"]),
+        packets_lost=int(row["lost"]),
+        loss_bursts=int(row["bursts"]),
+        packets_discarded=int(row["discarded"]),
+        jitter_ms=float(row["jitter_ms"]),
+        buffer_ms=float(row["delay_ms"]),
+    )
+    quality = leg_quality(counts, (name, clock_rate), None).received
+    assert quality is not None
+    return quality
+
+
+def impairment_rows(codec: str) -> list[Row]:
+    """A table of a codec: each network, what it cost, and the MOS of that."""
+    rows = [
+        ["Network", "Lost, too late", "Concealed", "Restored", "Jitter", "Delay: mean, most", "Intact", "Silent", "MOS"]
+    ]
+    for row in impairments(codec):
+        network = f"{row['network']}, {row['percent']} %" if row["network"] != "none" else "nothing happens"
+        rows.append(
+            [
+                network,
+                f"{int(row['lost']) / int(row['sent']):.1%}, {int(row['discarded']) / int(row['sent']):.1%}",
+                f"{row['concealed_percent']} %",
+                f"{row['restored_percent']} %",
+                f"{row['jitter_ms']} ms",
+                f"{row['delay_ms']}, {row['most_delay_ms']} ms",
+                f"{row['intact_percent']} %",
+                f"{row['silent_percent']} %",
+                f"{impairment_quality(row).mos:.2f}",
+            ]
+        )
+    return rows
 
 
 # --- events, enums, errors ------------------------------------------------------------------------------------------------
@@ -493,5 +560,7 @@ TABLES: dict[str, Callable[[str], list[Row]]] = {
     "back-off": lambda argument: back_off_rows(),
     "soak": lambda argument: soak_rows(),
     "tone-plans": lambda argument: tone_rows(),
+    "codec-impairments": lambda argument: codec_rows(),
+    "impairments": lambda argument: impairment_rows(argument.replace("-", " ")),
 }
 """By name, as the directive `generated` has it."""

@@ -24,8 +24,9 @@ from tests.docs.stage import (
     performed,
     place_on,
 )
+from tests.docs.voiced import MODULES, converse, echoed, interrupted, place_on_loopback
 
-from trunkline import CallSession, TransferResult
+from trunkline import CallSession, SipServer, TransferResult
 from trunkline.events import CallSessionFailed
 from trunkline.media.quality import Tally
 from trunkline.sip.endpoint import Codec
@@ -44,7 +45,7 @@ def of_kind(kind: str) -> list[Any]:
 
 def test_every_block_of_python_says_how_it_is_run() -> None:
     kinds = {block.kind.split(" ")[0] for block in BLOCKS}
-    assert kinds == {"program", "server", "handler", "tests", "script"}, [str(block) for block in BLOCKS]
+    assert kinds == {"program", "server", "handler", "tests", "script", "sound"}, [str(block) for block in BLOCKS]
 
 
 @pytest.mark.parametrize("block", of_kind("program"))
@@ -108,6 +109,14 @@ def test_the_tests_of_a_page_pass(block: Block, request: pytest.FixtureRequest) 
         # the second test would find the first one's hosts
         values["virtual_network"] = VirtualNetwork(number)
         test(**values)
+
+
+@pytest.mark.parametrize("block", of_kind("sound"))
+def test_a_handler_gives_a_caller_his_voice_back(block: Block) -> None:
+    server = SipServer(realm="pbx.example", listen=["udp://127.0.0.1:0"], media_ports=(34_000, 34_099))
+    server.add_user("alice", password=PASSWORD)
+    exec(block.code(), {"server": server, **MODULES})
+    asyncio.run(converse(server, echoed))
 
 
 # --- handlers -------------------------------------------------------------------------------------------------------------
@@ -483,7 +492,24 @@ EXAMPLES: dict[str, Scene] = {"itsp": tutorial, "receptionist": receptionist, "o
 
 
 def test_every_example_is_run() -> None:
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES) | {"voice_agent"}
+    assert all(len(path.read_text().splitlines()) < 120 for path in (ROOT / "examples").glob("*.py"))
+
+
+def test_the_voice_agent_answers_and_gives_way(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place_on_loopback(monkeypatch)
+    caplog.set_level("INFO", "voice_agent")
+    namespace: Namespace = {"__name__": "voice_agent"}
+    path = ROOT / "examples" / "voice_agent.py"
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+
+    def told(what: str) -> int:
+        return sum(record.getMessage().endswith(what) for record in caplog.records)
+
+    asyncio.run(converse(namespace["server"], lambda caller: interrupted(caller, told)))
+    assert namespace["agents"] == {}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

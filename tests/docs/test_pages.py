@@ -63,6 +63,32 @@ def test_every_table_is_on_a_page() -> None:
     assert {name for name, _ in generated()} == set(TABLES.TABLES)
 
 
+@pytest.mark.parametrize("codec", ["PCMA", "G722", "opus", "opus with FEC"])
+def test_the_table_of_networks_has_every_one_and_the_mos_falls_with_loss(codec: str) -> None:
+    rows = TABLES.impairments(codec)
+    kinds = ("loss", "jitter", "reordering", "all three")
+    assert [(row["network"], row["percent"]) for row in rows] == [
+        ("none", "0"),
+        *((kind, percent) for kind in kinds for percent in ("1", "5", "10")),
+    ]
+    mos = {(row["network"], row["percent"]): TABLES.impairment_quality(row).mos for row in rows}
+    for kind in ("loss", "all three"):
+        falls = [mos["none", "0"], *(mos[kind, percent] for percent in ("1", "5", "10"))]
+        assert falls == sorted(falls, reverse=True)
+        assert falls[0] - falls[-1] > 1.0
+    # what is only late waits in the buffer: that costs delay and little else
+    assert min(mos[kind, "10"] for kind in ("jitter", "reordering")) > mos["loss", "1"] - 0.1
+
+
+def test_fec_makes_up_for_loss_that_concealment_does_not() -> None:
+    bare, helped = (
+        {(row["network"], row["percent"]): row for row in TABLES.impairments(name)}
+        for name in ("opus", "opus with FEC")
+    )
+    assert float(helped["loss", "10"]["intact_percent"]) > float(bare["loss", "10"]["intact_percent"]) + 5
+    assert float(helped["loss", "10"]["restored_percent"]) > 3 > float(bare["loss", "10"]["restored_percent"]) == 0
+
+
 @pytest.mark.parametrize("name", LADDERS.LADDERS)
 def test_a_ladder_ends_with_the_session_closed(name: str) -> None:
     drawn = LADDERS.draw(name)

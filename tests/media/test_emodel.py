@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.media.emodel import CODECS, burst_ratio, codec_impairment, effective_impairment, mos, rating
+from trunkline.media.emodel import (
+    CODECS,
+    CodecImpairment,
+    burst_ratio,
+    codec_impairment,
+    effective_impairment,
+    mos,
+    rating,
+)
 
 G711, G729, G722, OPUS = CODECS["pcmu"], CODECS["g729"], CODECS["g722"], CODECS["opus"]
 
@@ -81,5 +89,21 @@ def test_codecs_are_found_by_name_and_each_names_its_source() -> None:
     assert codec_impairment("L16", 8000) != codec_impairment("L16", 16_000)
     assert codec_impairment("speex", 16_000) is None
     assert all(len(each.source) > 20 for each in CODECS.values())
-    # what ITU-T has no values for says so
-    assert all("assumption" in CODECS[name].source for name in ("opus", "g722", "l16"))
+    # what ITU-T has no pair of values for says so
+    assert {name for name, codec in CODECS.items() if codec.estimated} == {"opus", "g722", "gsm", "l16", "l16/8000"}
+
+
+@pytest.mark.parametrize(
+    ("ie", "expected"),
+    [(1, 4.49), (3, 4.48), (5, 4.46), (7, 4.43), (8, 4.42), (10, 4.39), (13, 4.34), (26, 4.02), (41, 3.51)],
+)
+def test_codecs_of_g722_2_have_the_mos_that_g107_1_gives_them(ie: float, expected: float) -> None:
+    # G.113 Table IV.1: the Ie of the nine modes of G.722.2; MOS by G.107.1 Annex A
+    codec = CodecImpairment("wideband", ie, 4.3, 0.0, "G.113 Table IV.1")
+    assert mos(rating(codec), "wideband") == pytest.approx(expected, abs=0.005)
+
+
+def test_no_loss_and_no_delay_make_a_mos_of_4_41() -> None:
+    assert mos(rating(G711)) == pytest.approx(4.41, abs=0.005)
+    # G.107 Table 3: without concealment Bpl is 4.3 by default, and 1 % costs 17.9
+    assert effective_impairment(0.0, 4.3, loss=0.01) == pytest.approx(17.9, abs=0.05)

@@ -410,6 +410,70 @@ def test_a_party_that_falls_silent_is_lost(run_virtual: Run, virtual_network: Vi
     run_virtual(main())
 
 
+def test_a_leg_whose_code_panicked_ends_its_call_and_no_other(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            route(at.server)
+            alice = await at.phone("alice")
+            calls, mobiles = [], []
+            for _ in range(2):
+                calls.append(alice.dial(MOBILE))
+                mobiles.append(await at.itsp.next_call())
+                mobiles[-1].answer()
+                await calls[-1].wait_answered()
+            leg = at.server.calls[0].course.zero.leg
+            assert leg is not None
+            assert leg.handler is not None
+            leg.handler.on_leg_failed("panicked: told to fail")
+            await mobiles[0].wait_ended()
+            await calls[0].wait_ended()
+            await asyncio.sleep(60)
+            (lost,) = at.events_of(CallSessionLost)
+            assert (lost.channel, lost.reason) == (ChannelId.ZERO, "media failed: panicked: told to fail")
+            assert (calls[1].ended, mobiles[1].ended) == (None, None)
+            calls[1].hangup()
+            await all_closed(at)
+            await alice.stop()
+
+    run_virtual(main())
+
+
+def test_a_codec_that_cannot_be_agreed_is_one_error_and_the_call_goes_on(
+    run_virtual: Run, virtual_network: VirtualNetwork
+) -> None:
+    async def main() -> None:
+        async with world(virtual_network) as at:
+            said: list[str] = []
+
+            @at.server.on_incoming_call
+            async def receive(call: CallSession) -> None:
+                await call.answer()
+                with pytest.raises(CallFailed) as failed:
+                    await call.dial_user("bob")
+                said.append(f"{failed.value.status} {failed.value.explanation}")
+
+            alice = await at.phone("alice")
+            bob = await at.phone("bob", 3)
+            call = alice.dial(MOBILE)
+            await call.wait_answered()
+            (await bob.next_call()).reject(488)
+            await asyncio.sleep(5)
+            codecs = "PCMA, PCMU, telephone-event"
+            (words,) = said
+            assert words.startswith(
+                f"488 user bob takes none of the codecs that it was offered: {codecs}; add a codec "
+            )
+            assert call.ended is None
+            call.hangup()
+            await all_closed(at)
+            await alice.stop()
+            await bob.stop()
+
+    run_virtual(main())
+
+
 def test_the_servers_stop_ends_calls_and_unregisters_lines(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
     async def main() -> None:
         async with world(virtual_network) as at:

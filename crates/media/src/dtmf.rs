@@ -108,12 +108,23 @@ impl Current {
 }
 
 /// Hears events of one stream; `take` hands out the digits that ended, `take_press` each with its duration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Receiver {
     current: Option<Current>,
+    /// With room for all that it may hold: a packet allocates nothing.
     digits: String,
     /// Taken after each packet, so that few wait.
     presses: [Option<(Press, u32)>; MAX_PRESSES],
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        Receiver {
+            current: None,
+            digits: String::with_capacity(MAX_DIGITS),
+            presses: [None; MAX_PRESSES],
+        }
+    }
 }
 
 impl Receiver {
@@ -189,7 +200,10 @@ impl Receiver {
 
     /// The digits that ended since the last call.
     pub fn take(&mut self) -> String {
-        std::mem::take(&mut self.digits)
+        if self.digits.is_empty() {
+            return String::new();
+        }
+        std::mem::replace(&mut self.digits, String::with_capacity(MAX_DIGITS))
     }
 
     /// The next digit that ended, and the clock of its events.

@@ -2,7 +2,7 @@
 
 Pure functions. ITU-T G.107 for narrowband with its default values for all that is not the network's, ITU-T G.107.1 for wideband; the two
 have scales of their own, and a MOS of one says nothing beside one of the other. What codecs bring along is data in `CODECS`
-(ITU-T G.113), each row with its source. `media.quality` feeds it with the counts of legs.
+(ITU-T G.113), each row with its source and `estimated` where no table has the pair. `media.quality` feeds it with the counts of legs.
 """
 
 from __future__ import annotations
@@ -52,40 +52,55 @@ class CodecImpairment:
     """What it delays beside its packets: how far it looks ahead."""
     source: str
     """Where the values come from."""
+    estimated: bool = False
+    """Whether ITU-T has published no such pair of values, and another codec's stand in."""
 
 
+# All are of ITU-T G.113 (09/2024), whose appendices call them provisional planning values. Table IV.4 has loss for listening with both ears
+# alone, so that every wideband value of loss is an estimate for a handset.
 _G711 = CodecImpairment(
-    "narrowband", 0.0, 25.1, 0.0, "G.113 Table I.4: G.711 with packet-loss concealment (Appendix I of G.711)"
+    "narrowband",
+    0.0,
+    25.1,
+    0.0,
+    "Table I.4: G.711 with the concealment of its Appendix I; 4.3 without, as G.107 has it by default",
 )
-_L16 = "no coding and no ITU value: as a perfect connection; loss as G.711 with concealment, an assumption"
+_L16 = "no coding, and no value: as a perfect connection; loss as G.711 with concealment"
 
 CODECS: Mapping[str, CodecImpairment] = MappingProxyType(
     {
         "pcmu": _G711,
         "pcma": _G711,
         "g729": CodecImpairment(
-            "narrowband", 11.0, 19.0, 5.0, "G.113 Table I.4: G.729A with voice activity detection, 20 ms a packet"
+            "narrowband", 11.0, 19.0, 5.0, "Table I.4: G.729A with voice activity detection, 20 ms a packet"
         ),
         "g722": CodecImpairment(
             "wideband",
             13.0,
             4.3,
             1.5,
-            "G.113 Table IV.1 (64 kbit/s); no loss value is published: that of G.722.2 at 12.65 kbit/s (Table IV.4), an assumption",
+            "Table IV.1 (64 kbit/s); for loss there is no value: that of G.722.2 at 12.65 kbit/s (Table IV.4), which has the same Ie",
+            estimated=True,
         ),
         "opus": CodecImpairment(
             "wideband",
             8.0,
             4.9,
             6.5,
-            "an assumption, ITU-T has no values for Opus: those of G.722.2 at 23.85 kbit/s (G.113 Tables IV.1 and IV.4), "
-            "which listeners put no higher than Opus at 24 kbit/s",
+            "none has Opus: G.722.2 at 23.85 kbit/s (Tables IV.1 and IV.4), which listeners put no higher than Opus at 24 kbit/s; "
+            "restored packets (FEC) count as lost",
+            estimated=True,
         ),
         "gsm": CodecImpairment(
-            "narrowband", 20.0, 10.0, 0.0, "G.113 Table I.1: GSM full rate; loss as GSM-EFR (Table I.4)"
+            "narrowband",
+            20.0,
+            10.0,
+            0.0,
+            "Table I.1: GSM full rate; for loss there is no value: that of GSM-EFR (Table I.4)",
+            estimated=True,
         ),
-        "l16/8000": CodecImpairment("narrowband", 0.0, 25.1, 0.0, _L16),
-        "l16": CodecImpairment("wideband", 0.0, 25.1, 0.0, _L16),
+        "l16/8000": CodecImpairment("narrowband", 0.0, 25.1, 0.0, _L16, estimated=True),
+        "l16": CodecImpairment("wideband", 0.0, 25.1, 0.0, _L16, estimated=True),
     }
 )
 """What codecs do to speech, by their name in SDP in small letters, or by name and clock rate."""

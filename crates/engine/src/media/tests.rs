@@ -141,6 +141,39 @@ fn test_a_panic_in_a_leg_closes_that_leg_and_no_other() {
 }
 
 #[test]
+fn test_a_flood_of_rubbish_ends_no_worker_and_no_call() {
+    let engine = engine(1, 23_200);
+    let (x, y, stranger) = (peer(), peer(), peer());
+    let (a, to_a) = open(&engine, &x, 0, 0);
+    let (b, _) = open(&engine, &y, a, 0);
+    engine.link(a, b, false).unwrap();
+    engine.statistics(b).unwrap();
+    let rubbish = |n: u16| -> Vec<u8> {
+        let whole = packet(0, n);
+        match n % 5 {
+            // Cut off; an extension longer than the packet; a payload type that nobody agreed to; more padding than packet; no RTP at all.
+            0 => whole[..usize::from(n) % 12].to_vec(),
+            1 => [&[0x90, 0], &whole[2..12], &[0xbe, 0xde, 0xff, 0xff]].concat(),
+            2 => packet(77, n),
+            3 => [&[0xa0, 0], &whole[2..20], &[255]].concat(),
+            _ => vec![(n % 64) as u8; 40],
+        }
+    };
+    for n in 0..2000u16 {
+        let _ = x.send_to(&rubbish(n), to_a);
+        let _ = stranger.send_to(&packet(0, n), to_a);
+        if n % 100 == 0 {
+            x.send_to(&packet(0, n / 100), to_a).unwrap();
+            assert_eq!(receive(&y).payload_type, 0);
+        }
+    }
+    let counts = engine.statistics(a).unwrap().unwrap();
+    assert_eq!(counts.packets_received, 20);
+    assert!(counts.packets_refused > 1000, "{counts:?}");
+    assert!(engine.drain(10).iter().all(|event| !matches!(event, Event::Failed { .. })));
+}
+
+#[test]
 fn test_commands_to_unknown_legs_do_nothing_and_a_closed_engine_says_so() {
     let engine = engine(1, 22_600);
     engine.play_tone(u64::MAX, 440.0, -10.0).unwrap();

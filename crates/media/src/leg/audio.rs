@@ -170,4 +170,6 @@ impl Leg {
 }
 
 #[cfg(test)]
+mod impairments;
+#[cfg(test)]
 mod tests;
