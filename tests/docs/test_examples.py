@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.docs.stage import (
     performed,
     place_on,
 )
+from tests.server.test_sound import tone_wav
 
 from trunkline import CallSession, TransferResult
 from trunkline.events import CallSessionFailed
@@ -108,6 +110,13 @@ def test_the_tests_of_a_page_pass(block: Block, request: pytest.FixtureRequest) 
         # the second test would find the first one's hosts
         values["virtual_network"] = VirtualNetwork(number)
         test(**values)
+
+
+def lay_sounds(folder: Path, text: str) -> None:
+    """The prompts that a program names, each a second of a tone."""
+    (folder / "sounds").mkdir()
+    for name in re.findall(r'"([a-z/]+\.wav)"', text):
+        (folder / name).write_bytes(tone_wav(700, 1.0))
 
 
 # --- handlers -------------------------------------------------------------------------------------------------------------
@@ -402,7 +411,22 @@ async def menu(at: Stage, namespace: Namespace) -> None:
     await desk.stop()
 
 
+async def small_menu(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    for digits in ("2*9", "1"):
+        mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+        await mobile.wait_answered()
+        await type_digits(mobile, digits)
+        if digits == "1":
+            await asyncio.sleep(1)
+            mobile.hangup()
+        await mobile.wait_ended()
+    assert printed == [("call back", MOBILE), ("hung_up", ("2", "*", "9"))]
+
+
 SCENES: dict[str, Scene] = {
+    "voice-menu": small_menu,
     "reminder": reminder,
     "quality": quality,
     "keys": keys,
@@ -424,7 +448,15 @@ SCENES: dict[str, Scene] = {
 
 
 @pytest.mark.parametrize("block", of_kind("handler"))
-def test_a_handler_does_what_its_page_says(block: Block, run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+def test_a_handler_does_what_its_page_says(
+    block: Block,
+    run_virtual: Run,
+    virtual_network: VirtualNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_sounds(tmp_path, block.text)
     scene = SCENES[block.kind.split(" ")[1]]
     namespace: Namespace = {"server": make_server(virtual_network)}
     exec(block.code(), namespace)
@@ -479,7 +511,45 @@ async def overflow(at: Stage, namespace: Namespace) -> None:
     await bob.stop()
 
 
-EXAMPLES: dict[str, Scene] = {"itsp": tutorial, "receptionist": receptionist, "overflow": overflow}
+async def voice_menu(at: Stage, namespace: Namespace) -> None:
+    """A mobile looks into the hours, dials a desk, and another one leaves a number; alice is not there."""
+    desk = await at.phone("201", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    await mobile.wait_answered()
+    await asyncio.sleep(1)
+    await type_digits(mobile, "2")
+    await asyncio.sleep(3)
+    await type_digits(mobile, "*201")
+    at_desk = await desk.next_call()
+    assert at_desk.caller_id == MOBILE
+    at_desk.answer()
+    await at_desk.wait_answered()
+    at_desk.hangup()
+    assert (await mobile.wait_ended()).how == "bye"
+    for digits in ("9", "1"):
+        mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+        await mobile.wait_answered()
+        await type_digits(mobile, digits)
+        assert (await mobile.wait_ended(10)).how == "bye"
+    await desk.stop()
+    await dial_out(at)
+
+
+EXAMPLES: dict[str, Scene] = {
+    "itsp": tutorial,
+    "receptionist": receptionist,
+    "overflow": overflow,
+    "menu": voice_menu,
+}
+
+
+def test_an_example_is_short() -> None:
+    long = {
+        path.stem: lines
+        for path in (ROOT / "examples").glob("*.py")
+        if (lines := len(path.read_text().splitlines())) >= 120
+    }
+    assert long == {}
 
 
 def test_every_example_is_run() -> None:
@@ -488,11 +558,18 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_does_what_it_says(
-    name: str, run_virtual: Run, virtual_network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    run_virtual: Run,
+    virtual_network: VirtualNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     place_on(virtual_network, monkeypatch)
+    monkeypatch.chdir(tmp_path)
     namespace: Namespace = {"__name__": name}
     path = ROOT / "examples" / f"{name}.py"
+    lay_sounds(tmp_path, path.read_text())
     exec(compile(path.read_text(), str(path), "exec"), namespace)
 
     async def main() -> None:
@@ -500,3 +577,4 @@ def test_an_example_does_what_it_says(
             await EXAMPLES[name](at, namespace)
 
     run_virtual(main())
+    assert [record.getMessage() for record in caplog.records if record.name == "trunkline.features"] == []
