@@ -115,7 +115,7 @@ def test_the_tests_of_a_page_pass(block: Block, request: pytest.FixtureRequest) 
 def lay_sounds(folder: Path, text: str) -> None:
     """The prompts that a program names, each a second of a tone."""
     (folder / "sounds").mkdir()
-    for name in re.findall(r'"([a-z/]+\.wav)"', text):
+    for name in [*re.findall(r'"([a-z/]+\.wav)"', text), "sounds/none.wav", "sounds/one.wav", "sounds/many.wav"]:
         (folder / name).write_bytes(tone_wav(700, 1.0))
 
 
@@ -411,6 +411,25 @@ async def menu(at: Stage, namespace: Namespace) -> None:
     await desk.stop()
 
 
+async def leave_a_message(at: Stage, namespace: Namespace) -> None:
+    alice = await at.phone("alice", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await alice.next_call()).reject(486)
+    await mobile.wait_answered()
+    await asyncio.sleep(4)
+    mobile.hangup()
+    await asyncio.sleep(2)
+    call = alice.dial("*97")
+    await call.wait_answered()
+    await type_digits(call, "2468#")
+    await asyncio.sleep(3)
+    await type_digits(call, "2")
+    await call.wait_ended()
+    counts = await namespace["voicemail"].counts("alice")
+    assert (counts.new, counts.saved) == (0, 1)
+    await alice.stop()
+
+
 async def small_menu(at: Stage, namespace: Namespace) -> None:
     printed: list[tuple[object, ...]] = []
     namespace["print"] = lambda *values: printed.append(values)
@@ -427,6 +446,7 @@ async def small_menu(at: Stage, namespace: Namespace) -> None:
 
 SCENES: dict[str, Scene] = {
     "voice-menu": small_menu,
+    "voicemail": leave_a_message,
     "reminder": reminder,
     "quality": quality,
     "keys": keys,
@@ -535,11 +555,40 @@ async def voice_menu(at: Stage, namespace: Namespace) -> None:
     await dial_out(at)
 
 
+async def leave_and_listen(at: Stage, namespace: Namespace) -> None:
+    """Alice declines; the mobile leaves a message, her phone shows it, and she deletes it."""
+    alice = await at.phone("alice", 4)
+    watch = alice.subscribe("message-summary", "alice")
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await alice.next_call()).reject(486)
+    await mobile.wait_answered()
+    await asyncio.sleep(4)  # greeting, tone, and what is said
+    await type_digits(mobile, "#")
+    await mobile.wait_ended()
+    await asyncio.sleep(2)
+    (message,) = namespace["voicemail"].mailboxes.messages("alice")
+    assert message.caller_id == MOBILE
+    call = alice.dial("*97")
+    await call.wait_answered()
+    await type_digits(call, "2468#")
+    await asyncio.sleep(3)
+    await type_digits(call, "3")
+    await call.wait_ended()
+    await asyncio.sleep(2)
+    shown = [line for body in watch.bodies for line in body.splitlines() if line.startswith("Voice-Message")]
+    assert [line.split(" ")[1] for line in shown] == ["0/0", "1/0", "0/0"]
+    watch.unsubscribe()
+    await asyncio.sleep(1)
+    await alice.stop()
+    await dial_out(at)
+
+
 EXAMPLES: dict[str, Scene] = {
     "itsp": tutorial,
     "receptionist": receptionist,
     "overflow": overflow,
     "menu": voice_menu,
+    "voicemail": leave_and_listen,
 }
 
 
