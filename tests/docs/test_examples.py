@@ -31,7 +31,7 @@ from trunkline import CallSession, TransferResult
 from trunkline.events import CallSessionFailed
 from trunkline.media.quality import Tally
 from trunkline.sip.endpoint import Codec
-from trunkline.testing import CallRefused, RegistrationRefused, ScriptedCall, VirtualNetwork
+from trunkline.testing import CallRefused, Phone, RegistrationRefused, ScriptedCall, VirtualNetwork
 
 Run = Callable[[Any], Any]
 Namespace = dict[str, Any]
@@ -430,6 +430,20 @@ async def leave_a_message(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def sales(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    alice = await at.phone("alice", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    at_alice = await alice.next_call()
+    at_alice.answer()
+    await at_alice.wait_answered()
+    at_alice.hangup()
+    await mobile.wait_ended()
+    assert printed == [("served", "alice")]
+    await alice.stop()
+
+
 async def small_menu(at: Stage, namespace: Namespace) -> None:
     printed: list[tuple[object, ...]] = []
     namespace["print"] = lambda *values: printed.append(values)
@@ -446,6 +460,7 @@ async def small_menu(at: Stage, namespace: Namespace) -> None:
 
 SCENES: dict[str, Scene] = {
     "voice-menu": small_menu,
+    "sales": sales,
     "voicemail": leave_a_message,
     "reminder": reminder,
     "quality": quality,
@@ -583,11 +598,46 @@ async def leave_and_listen(at: Stage, namespace: Namespace) -> None:
     await dial_out(at)
 
 
+async def support(at: Stage, namespace: Namespace) -> None:
+    """Nobody is there; alice comes and misses a call, bob takes it; alice goes."""
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    assert (await mobile.wait_ended(10)).how == "bye"
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+
+    async def dial(phone: Phone, key: str) -> None:
+        call = phone.dial(key)
+        await call.wait_answered()
+        await call.wait_ended()
+
+    await dial(alice, "*1")
+    await dial(bob, "*1")
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    await mobile.wait_answered()
+    (await alice.next_call()).reject(486)
+    at_bob = await bob.next_call()
+    assert at_bob.caller_id == MOBILE
+    at_bob.answer()
+    await at_bob.wait_answered()
+    mobile.hangup()
+    await at_bob.wait_ended()
+    await dial(bob, "*3")
+    await dial(alice, "*2")
+    assert list(namespace["support"].figures.agents) == ["bob"]
+    refused = alice.dial("*3")
+    assert (await refused.wait_ended()).status == 403
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    assert (await mobile.wait_ended(400)).how == "bye"
+    await alice.stop()
+    await bob.stop()
+    await dial_out(at)
+
+
 EXAMPLES: dict[str, Scene] = {
     "itsp": tutorial,
     "receptionist": receptionist,
     "overflow": overflow,
     "menu": voice_menu,
+    "support": support,
     "voicemail": leave_and_listen,
 }
 
