@@ -115,7 +115,13 @@ def test_the_tests_of_a_page_pass(block: Block, request: pytest.FixtureRequest) 
 def lay_sounds(folder: Path, text: str) -> None:
     """The prompts that a program names, each a second of a tone."""
     (folder / "sounds").mkdir()
-    for name in [*re.findall(r'"([a-z/]+\.wav)"', text), "sounds/none.wav", "sounds/one.wav", "sounds/many.wav"]:
+    for name in [
+        *re.findall(r'"([a-z/]+\.wav)"', text),
+        "sounds/1.wav",
+        "sounds/none.wav",
+        "sounds/one.wav",
+        "sounds/many.wav",
+    ]:
         (folder / name).write_bytes(tone_wav(700, 1.0))
 
 
@@ -444,6 +450,25 @@ async def sales(at: Stage, namespace: Namespace) -> None:
     await alice.stop()
 
 
+async def parked(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    at_alice = await alice.next_call()
+    at_alice.answer()
+    await at_alice.wait_answered()
+    await type_digits(at_alice, "*7")
+    await at_alice.wait_ended()
+    at_bob = bob.dial("701")
+    await at_bob.wait_answered()
+    mobile.hangup()
+    await at_bob.wait_ended()
+    assert printed == [("picked_up", "bob")]
+    await bob.stop()
+    await alice.stop()
+
+
 async def small_menu(at: Stage, namespace: Namespace) -> None:
     printed: list[tuple[object, ...]] = []
     namespace["print"] = lambda *values: printed.append(values)
@@ -460,6 +485,7 @@ async def small_menu(at: Stage, namespace: Namespace) -> None:
 
 SCENES: dict[str, Scene] = {
     "voice-menu": small_menu,
+    "parked": parked,
     "sales": sales,
     "voicemail": leave_a_message,
     "reminder": reminder,
@@ -632,11 +658,34 @@ async def support(at: Stage, namespace: Namespace) -> None:
     await dial_out(at)
 
 
+async def park(at: Stage, namespace: Namespace) -> None:
+    """Alice parks by key and bob picks up; he parks by transfer, and it comes back to nobody."""
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    at_alice = await alice.next_call()
+    at_alice.answer()
+    await at_alice.wait_answered()
+    await type_digits(at_alice, "*7")
+    await at_alice.wait_ended()
+    at_bob = bob.dial("701")
+    await at_bob.wait_answered()
+    await asyncio.sleep(1)
+    assert await at_bob.refer("sip:700@pbx.example").outcome() == 200
+    await at_bob.wait_ended()
+    assert namespace["parking"].parked[701].by == "bob"
+    (await bob.next_call(130)).reject(486)
+    assert (await mobile.wait_ended(10)).how == "bye"
+    await bob.stop()
+    await alice.stop()
+    await dial_out(at)
+
+
 EXAMPLES: dict[str, Scene] = {
     "itsp": tutorial,
     "receptionist": receptionist,
     "overflow": overflow,
     "menu": voice_menu,
+    "parking": park,
     "support": support,
     "voicemail": leave_and_listen,
 }
