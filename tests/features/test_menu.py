@@ -140,6 +140,26 @@ def test_an_extension_is_dialled_directly_and_a_shorter_choice_waits_for_more(
         assert result.end is end, pressed
 
 
+def test_a_digit_behind_a_choice_is_for_the_menu_below(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    below = Menu(tone_wav(500, 30.0), {"*": Step.HANG_UP}, repeats=1)
+    menu = Menu(PROMPT, {"2": below}, extensions=("2xx",), repeats=1)
+    assert led(run_virtual, virtual_network, menu, keys("2*")) == MenuResult(MenuEnd.HUNG_UP, ("2", "*"))
+
+
+def test_a_caller_who_hangs_up_in_a_talk_lets_the_desk_go(run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+    async def script(call: ScriptedCall, desk: Phone) -> None:
+        await press(call, "1")
+        at_desk = await desk.next_call()
+        at_desk.answer()
+        await at_desk.wait_answered()
+        await asyncio.sleep(1)
+        call.hangup()
+        assert (await at_desk.wait_ended()).how == "bye"
+
+    menu = Menu(PROMPT, {"1": Ring("201")})
+    assert led(run_virtual, virtual_network, menu, script) == MenuResult(MenuEnd.TALKED, ("1",))
+
+
 def test_who_is_not_there_leads_to_what_the_choice_says_otherwise(
     run_virtual: Run, virtual_network: VirtualNetwork
 ) -> None:
