@@ -30,6 +30,7 @@ class Lot:
         self.parking = Parking(self.server, **given)
         self.results: list[ParkResult | None] = []
         self.tasks: list[asyncio.Task[Any]] = []
+        self.handlers: list[asyncio.Task[Any]] = []
         self.server.on_incoming_call(self._route)
 
     def _announce(self, slot: int) -> bytes:
@@ -39,6 +40,7 @@ class Lot:
     async def _route(self, call: CallSession) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.handlers.append(task)
         if await self.parking.pick_up(call):
             call.close()
         elif call.dial_number.startswith("7"):
@@ -68,6 +70,7 @@ class Lot:
                 await script(caller, alice, bob)
                 await nothing_left(self.network, self.server)
                 assert self.parking.parked == {}
+                await until(lambda: all(task.done() for task in self.handlers))
 
         run_virtual(main())
         return self.results
@@ -233,8 +236,14 @@ def test_the_lowest_free_slot_is_taken_and_with_none_left_the_application_is_tol
         second.hangup()
         await last.wait_ended(40)
 
-    ends = [result.end for result in lot.run(run_virtual, script) if result is not None]
-    assert ends == [ParkEnd.FULL, ParkEnd.ABANDONED, ParkEnd.ABANDONED, ParkEnd.UNANSWERED]
+    results = [result for result in lot.run(run_virtual, script) if result is not None]
+    assert [result.slot for result in results] == [None, 703, 705, 703]
+    assert [result.end for result in results] == [
+        ParkEnd.FULL,
+        ParkEnd.ABANDONED,
+        ParkEnd.ABANDONED,
+        ParkEnd.UNANSWERED,
+    ]
 
 
 @pytest.mark.parametrize("steps", range(8))

@@ -426,3 +426,14 @@ def test_who_rests_wraps_up_or_is_paused_is_passed_over_and_the_next_moment_is_k
     assert agents.take(5) == ("a",)
     assert agents.next_ready_s(5) == 10
     assert agents.next_ready_s(10) is None
+
+
+def test_nothing_is_kept_of_agents_who_come_and_go() -> None:
+    agents = agents_of(Strategy.LONGEST_IDLE)
+    for number in range(2_000):
+        agents.join(f"agent {number}", 1.0)
+        agents.leave(f"agent {number}")
+    assert len(agents) == 3
+    with pytest.raises(ValueError, match="1000 agents at most"):
+        for number in range(2_000):
+            agents.join(f"agent {number}", 1.0)
