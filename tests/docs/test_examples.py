@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,12 +26,13 @@ from tests.docs.stage import (
     place_on,
 )
 from tests.docs.voiced import MODULES, converse, echoed, interrupted, place_on_loopback
+from tests.server.test_sound import tone_wav
 
 from trunkline import CallSession, SipServer, TransferResult
 from trunkline.events import CallSessionFailed
 from trunkline.media.quality import Tally
 from trunkline.sip.endpoint import Codec
-from trunkline.testing import CallRefused, RegistrationRefused, ScriptedCall, VirtualNetwork
+from trunkline.testing import CallRefused, Phone, RegistrationRefused, ScriptedCall, VirtualNetwork
 
 Run = Callable[[Any], Any]
 Namespace = dict[str, Any]
@@ -117,6 +119,19 @@ def test_a_handler_gives_a_caller_his_voice_back(block: Block) -> None:
     server.add_user("alice", password=PASSWORD)
     exec(block.code(), {"server": server, **MODULES})
     asyncio.run(converse(server, echoed))
+
+
+def lay_sounds(folder: Path, text: str) -> None:
+    """The prompts that a program names, each a second of a tone."""
+    (folder / "sounds").mkdir()
+    for name in [
+        *re.findall(r'"([a-z/]+\.wav)"', text),
+        "sounds/1.wav",
+        "sounds/none.wav",
+        "sounds/one.wav",
+        "sounds/many.wav",
+    ]:
+        (folder / name).write_bytes(tone_wav(700, 1.0))
 
 
 # --- handlers -------------------------------------------------------------------------------------------------------------
@@ -411,7 +426,77 @@ async def menu(at: Stage, namespace: Namespace) -> None:
     await desk.stop()
 
 
+async def leave_a_message(at: Stage, namespace: Namespace) -> None:
+    alice = await at.phone("alice", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await alice.next_call()).reject(486)
+    await mobile.wait_answered()
+    await asyncio.sleep(4)
+    mobile.hangup()
+    await asyncio.sleep(2)
+    call = alice.dial("*97")
+    await call.wait_answered()
+    await type_digits(call, "2468#")
+    await asyncio.sleep(3)
+    await type_digits(call, "2")
+    await call.wait_ended()
+    counts = await namespace["voicemail"].counts("alice")
+    assert (counts.new, counts.saved) == (0, 1)
+    await alice.stop()
+
+
+async def sales(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    alice = await at.phone("alice", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    at_alice = await alice.next_call()
+    at_alice.answer()
+    await at_alice.wait_answered()
+    at_alice.hangup()
+    await mobile.wait_ended()
+    assert printed == [("served", "alice")]
+    await alice.stop()
+
+
+async def parked(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    at_alice = await alice.next_call()
+    at_alice.answer()
+    await at_alice.wait_answered()
+    await type_digits(at_alice, "*7")
+    await at_alice.wait_ended()
+    at_bob = bob.dial("701")
+    await at_bob.wait_answered()
+    mobile.hangup()
+    await at_bob.wait_ended()
+    assert printed == [("picked_up", "bob")]
+    await bob.stop()
+    await alice.stop()
+
+
+async def small_menu(at: Stage, namespace: Namespace) -> None:
+    printed: list[tuple[object, ...]] = []
+    namespace["print"] = lambda *values: printed.append(values)
+    for digits in ("2*9", "1"):
+        mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+        await mobile.wait_answered()
+        await type_digits(mobile, digits)
+        if digits == "1":
+            await asyncio.sleep(1)
+            mobile.hangup()
+        await mobile.wait_ended()
+    assert printed == [("call back", MOBILE), ("hung_up", ("2", "*", "9"))]
+
+
 SCENES: dict[str, Scene] = {
+    "voice-menu": small_menu,
+    "parked": parked,
+    "sales": sales,
+    "voicemail": leave_a_message,
     "reminder": reminder,
     "quality": quality,
     "keys": keys,
@@ -433,7 +518,15 @@ SCENES: dict[str, Scene] = {
 
 
 @pytest.mark.parametrize("block", of_kind("handler"))
-def test_a_handler_does_what_its_page_says(block: Block, run_virtual: Run, virtual_network: VirtualNetwork) -> None:
+def test_a_handler_does_what_its_page_says(
+    block: Block,
+    run_virtual: Run,
+    virtual_network: VirtualNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_sounds(tmp_path, block.text)
     scene = SCENES[block.kind.split(" ")[1]]
     namespace: Namespace = {"server": make_server(virtual_network)}
     exec(block.code(), namespace)
@@ -488,7 +581,132 @@ async def overflow(at: Stage, namespace: Namespace) -> None:
     await bob.stop()
 
 
-EXAMPLES: dict[str, Scene] = {"itsp": tutorial, "receptionist": receptionist, "overflow": overflow}
+async def voice_menu(at: Stage, namespace: Namespace) -> None:
+    """A mobile looks into the hours, dials a desk, and another one leaves a number; alice is not there."""
+    desk = await at.phone("201", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    await mobile.wait_answered()
+    await asyncio.sleep(1)
+    await type_digits(mobile, "2")
+    await asyncio.sleep(3)
+    await type_digits(mobile, "*201")
+    at_desk = await desk.next_call()
+    assert at_desk.caller_id == MOBILE
+    at_desk.answer()
+    await at_desk.wait_answered()
+    at_desk.hangup()
+    assert (await mobile.wait_ended()).how == "bye"
+    for digits in ("9", "1"):
+        mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+        await mobile.wait_answered()
+        await type_digits(mobile, digits)
+        assert (await mobile.wait_ended(10)).how == "bye"
+    await desk.stop()
+    await dial_out(at)
+
+
+async def leave_and_listen(at: Stage, namespace: Namespace) -> None:
+    """Alice declines; the mobile leaves a message, her phone shows it, and she deletes it."""
+    alice = await at.phone("alice", 4)
+    watch = alice.subscribe("message-summary", "alice")
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    (await alice.next_call()).reject(486)
+    await mobile.wait_answered()
+    await asyncio.sleep(4)  # greeting, tone, and what is said
+    await type_digits(mobile, "#")
+    await mobile.wait_ended()
+    await asyncio.sleep(2)
+    (message,) = namespace["voicemail"].mailboxes.messages("alice")
+    assert message.caller_id == MOBILE
+    call = alice.dial("*97")
+    await call.wait_answered()
+    await type_digits(call, "2468#")
+    await asyncio.sleep(3)
+    await type_digits(call, "3")
+    await call.wait_ended()
+    await asyncio.sleep(2)
+    shown = [line for body in watch.bodies for line in body.splitlines() if line.startswith("Voice-Message")]
+    assert [line.split(" ")[1] for line in shown] == ["0/0", "1/0", "0/0"]
+    watch.unsubscribe()
+    await asyncio.sleep(1)
+    await alice.stop()
+    await dial_out(at)
+
+
+async def support(at: Stage, namespace: Namespace) -> None:
+    """Nobody is there; alice comes and misses a call, bob takes it; alice goes."""
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    assert (await mobile.wait_ended(10)).how == "bye"
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+
+    async def dial(phone: Phone, key: str) -> None:
+        call = phone.dial(key)
+        await call.wait_answered()
+        await call.wait_ended()
+
+    await dial(alice, "*1")
+    await dial(bob, "*1")
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    await mobile.wait_answered()
+    (await alice.next_call()).reject(486)
+    at_bob = await bob.next_call()
+    assert at_bob.caller_id == MOBILE
+    at_bob.answer()
+    await at_bob.wait_answered()
+    mobile.hangup()
+    await at_bob.wait_ended()
+    await dial(bob, "*3")
+    await dial(alice, "*2")
+    assert list(namespace["support"].figures.agents) == ["bob"]
+    refused = alice.dial("*3")
+    assert (await refused.wait_ended()).status == 403
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    assert (await mobile.wait_ended(400)).how == "bye"
+    await alice.stop()
+    await bob.stop()
+    await dial_out(at)
+
+
+async def park(at: Stage, namespace: Namespace) -> None:
+    """Alice parks by key and bob picks up; he parks by transfer, and it comes back to nobody."""
+    alice, bob = await at.phone("alice", 3), await at.phone("bob", 4)
+    mobile = at.itsp.dial(ACCOUNT, caller_id=MOBILE)
+    at_alice = await alice.next_call()
+    at_alice.answer()
+    await at_alice.wait_answered()
+    await type_digits(at_alice, "*7")
+    await at_alice.wait_ended()
+    at_bob = bob.dial("701")
+    await at_bob.wait_answered()
+    await asyncio.sleep(1)
+    assert await at_bob.refer("sip:700@pbx.example").outcome() == 200
+    await at_bob.wait_ended()
+    assert namespace["parking"].parked[701].by == "bob"
+    (await bob.next_call(130)).reject(486)
+    assert (await mobile.wait_ended(10)).how == "bye"
+    await bob.stop()
+    await alice.stop()
+    await dial_out(at)
+
+
+EXAMPLES: dict[str, Scene] = {
+    "itsp": tutorial,
+    "receptionist": receptionist,
+    "overflow": overflow,
+    "menu": voice_menu,
+    "parking": park,
+    "support": support,
+    "voicemail": leave_and_listen,
+}
+
+
+def test_an_example_is_short() -> None:
+    long = {
+        path.stem: lines
+        for path in (ROOT / "examples").glob("*.py")
+        if (lines := len(path.read_text().splitlines())) >= 120
+    }
+    assert long == {}
 
 
 def test_every_example_is_run() -> None:
@@ -514,11 +732,18 @@ def test_the_voice_agent_answers_and_gives_way(
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_does_what_it_says(
-    name: str, run_virtual: Run, virtual_network: VirtualNetwork, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    run_virtual: Run,
+    virtual_network: VirtualNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     place_on(virtual_network, monkeypatch)
+    monkeypatch.chdir(tmp_path)
     namespace: Namespace = {"__name__": name}
     path = ROOT / "examples" / f"{name}.py"
+    lay_sounds(tmp_path, path.read_text())
     exec(compile(path.read_text(), str(path), "exec"), namespace)
 
     async def main() -> None:
@@ -526,3 +751,4 @@ def test_an_example_does_what_it_says(
             await EXAMPLES[name](at, namespace)
 
     run_virtual(main())
+    assert [record.getMessage() for record in caplog.records if record.name == "trunkline.features"] == []

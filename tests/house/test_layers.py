@@ -102,3 +102,38 @@ def test_every_python_module_opens_with_a_docstring() -> None:
 def test_no_module_of_the_package_is_a_god_file() -> None:
     long = {str(path): size for path in PACKAGE.rglob("*.py") if (size := len(path.read_text().splitlines())) > 500}
     assert long == {}
+
+
+# --- features ------------------------------------------------------------------------------------------------------------
+
+FEATURES = sorted((PACKAGE / "features").glob("*.py"))
+PUBLIC_MODULES = {
+    "trunkline",
+    "trunkline.constants",
+    "trunkline.errors",
+    "trunkline.events",
+    "trunkline.hearing_events",
+}
+"""What applications import: the modules whose names docs/api.rst lists."""
+INNER = {"course", "zero", "one", "recorder", "add_handler"}
+"""Attributes of calls and servers that lead inside."""
+
+
+@pytest.mark.parametrize("path", FEATURES, ids=lambda path: path.stem)
+def test_a_feature_imports_what_applications_may(path: Path) -> None:
+    names = {name for name in imported_modules(path) if name.split(".")[0] in ("trunkline", "_trunkline")}
+    assert {name for name in names if not name.startswith("trunkline.features.")} <= PUBLIC_MODULES
+
+
+@pytest.mark.parametrize("path", FEATURES, ids=lambda path: path.stem)
+def test_a_feature_reads_no_private_attribute_of_others(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    reached = [
+        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and (node.attr.startswith("_") or node.attr in INNER)
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    private = [alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert [name for name in private if name.startswith("_")] + reached == []

@@ -340,6 +340,27 @@ class CallSession(Transferring, Informing, Playing, Sounding, Overhearing, Heari
         placing = self._wanted(ToUser(name), number, caller_name, caller_id, privacy, headers, follow_redirects)
         return await self._exchange.dial(placing, timeout_s=timeout_s, on_behalf_of=self)
 
+    async def dial(
+        self, to: Destination, *, dial_number: str | None = None, timeout_s: float = DIAL_TIMEOUT_S
+    ) -> CallSession:
+        """Call anybody on behalf of this caller, as `dial_user` does a user.
+
+        Args:
+            to: Whom, as `accept` takes it.
+            dial_number: What is dialled, where a destination names no number of its own; as on this call unless given.
+            timeout_s: Seconds until it is given up.
+
+        Returns:
+            The answered session.
+
+        Raises:
+            CallEnded: This call ended meanwhile.
+            CallFailed: `Busy`, `Declined`, `NoAnswer`, `NotRegistered` or another failure.
+            ValueError: It is nothing that can be called.
+        """
+        wanted = self._wanted(to, dial_number, None, None, None, None)
+        return await self._exchange.dial(wanted, timeout_s=timeout_s, on_behalf_of=self)
+
     async def bridge(self, other: CallSession) -> BridgeOutcome:
         """Let this call's party and the other's talk until one of them goes.
 

@@ -76,6 +76,7 @@ class TransferRequest:
         *,
         carry_out: Callable[[Destination | None, str, float], None],
         refuse: Callable[[int, str], None],
+        take: Callable[[], None],
     ) -> None:
         self.call = call
         """The call."""
@@ -92,6 +93,7 @@ class TransferRequest:
         self._env = env
         self._carry_out = carry_out
         self._refuse = refuse
+        self._take = take
 
     def __repr__(self) -> str:
         return f"<TransferRequest of call {self.call.id} to {self.to}>"
@@ -129,6 +131,18 @@ class TransferRequest:
         if not 400 <= status <= 699:
             raise ValueError(f"status: {status} refuses nothing; 400 to 699 do")
         self._env.run(lambda: self._decide(lambda: self._refuse(status, reason)))
+
+    def take(self) -> None:
+        """Keep the other party for the application: who asks is told that it succeeded, and leaves.
+
+        Only of two calls that `bridge` has tied: it returns, and the other party's call goes on alone. The session of who asked closes
+        with `TRANSFERRED`.
+
+        Raises:
+            CallStateError: It is decided already, or the two are not bridged.
+            CallEnded: The call is over.
+        """
+        self._env.run(lambda: self._decide(self._take))
 
     def fail(self) -> None:
         """From the server: a handler raised; undecided, it is refused."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from trunkline.calls.channel import Channel
 from trunkline.calls.consultation import Consultation
 from trunkline.calls.destinations import Destination, Several, ToUser, Wanted, placings
-from trunkline.calls.link import Happening, Stage
+from trunkline.calls.link import Happening, News, Stage
 from trunkline.calls.merged_transfer import MergedTransfer, RingingTransfer
 from trunkline.calls.passed_transfer import PassedTransfer
 from trunkline.calls.peers import PlacementError, Placing
 from trunkline.calls.record import shown_party
 from trunkline.calls.transfer import CalledTransfer, ReplacingTransfer, Transfer
 from trunkline.calls.transfer_request import TRANSFER_TIMEOUT_S, TransferOutcome, TransferRequest, TransferResult
-from trunkline.constants import ChannelId, PeerType
+from trunkline.constants import ChannelId, ClosedReason, PeerType
 from trunkline.errors import CallEnded, CallStateError
 from trunkline.events import TransferAccepted, TransferFailed, TransferRequested, TransferTimeout
 from trunkline.sip.endpoint import NameAddr, RequestReceived, SipParseError
@@ -115,6 +115,7 @@ class Transfers:
             referral.refer.referred_by,
             carry_out=lambda to, number, timeout_s: self._decided(waiting, request, referral, to, number, timeout_s),
             refuse=lambda status, words: self._open(waiting).fail(status, words),
+            take=lambda: self._taken(waiting, referral),
         )
         course.emit(TransferRequested(course.call, channel.id, asked))
 
@@ -145,6 +146,20 @@ class Transfers:
             self._pass(leaving, kept, number, timeout_s, self._reporting(referral))
         else:
             waiting.fail(603, "nothing is known of whom it is to be transferred to")
+
+    def _taken(self, waiting: Transfer, referral: Referral) -> None:
+        """The application keeps the other party: the bridge is over, and with it the session of who asked."""
+        bridge = self._open(waiting).bridge
+        if bridge is None:
+            raise CallStateError("the two are not bridged, so that nobody could be kept alone")
+        course = waiting.course
+        waiting.over = True
+        if waiting.leaving is not None:
+            waiting.leaving.owner = course
+        self._end()
+        bridge.released(waiting.kept_course, Happening.HUNG_UP)
+        referral.on_over = lambda: course.finish(ClosedReason.TRANSFERRED, Happening.CLOSED, News())
+        self._told(referral, TransferOutcome.of(200, "OK"))
 
     def _told(self, referral: Referral, outcome: TransferOutcome) -> None:
         self._emit(outcome)

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trunkline.calls.destinations import Destination
-from trunkline.constants import PeerType
+from trunkline import PeerType
+from trunkline.features.asking import To
 
 if TYPE_CHECKING:
-    from trunkline.calls.session import CallSession
-    from trunkline.server.server import SipServer
+    from trunkline import CallSession, SipServer
 
 __all__ = ["DialPlan", "Route"]
 
@@ -41,7 +40,7 @@ class Route:
     from_: str = ""
     number: re.Pattern[str] = field(default=ANYTHING)
     timeout_s: float = 60.0
-    to: Destination | None = None
+    to: To | None = None
 
     def __post_init__(self) -> None:
         if sum(where is not None for where in (self.to_user, self.to_line, self.to)) != 1:

@@ -1,6 +1,6 @@
 """Stands in for the media workers on the virtual network: it allots ports, notes what it is told and carries no audio.
 
-`network.VirtualHost` has one. Audio is tested over real sockets.
+`network.VirtualHost` has one. What is played lasts as long as it would (`virtual_audio`); how it sounds is tested over real sockets.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from _trunkline import (
     Heard,
@@ -21,8 +21,10 @@ from _trunkline import (
     PcmSource,
     RoomSpeaker,
     SoundChanged,
+    SourceEnded,
 )
 from trunkline.media.sound import Sound
+from trunkline.testing.virtual_audio import VirtualSink, VirtualSource
 
 __all__ = ["VirtualLeg", "VirtualMedia"]
 
@@ -64,6 +66,7 @@ class VirtualMedia:
         self.legs: dict[int, VirtualLeg] = {}
         self.rooms: set[int] = set()
         self._numbers = itertools.count(1)
+        self._streams: dict[int, tuple[int, VirtualSource | VirtualSink]] = {}
         self._ports = itertools.count(20_000, 2)
         self._events: list[MediaEvent] = []
         self._wake: Callable[[], None] | None = None
@@ -120,6 +123,7 @@ class VirtualMedia:
         for leg in self.legs.values():
             if leg.room == room:
                 leg.room = 0
+        self._end_streams(room)
 
     def join_room(
         self,
@@ -171,8 +175,11 @@ class VirtualMedia:
             self._wake()
 
     def open_source(self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False) -> PcmSource:
-        """Audio does not cross a network in memory."""
-        raise NotImplementedError("audio is tested over real sockets")
+        """What takes as long to be played as on a wire, and is heard by nobody."""
+        self._check(target)
+        source = VirtualSource(next(self._numbers), sample_rate, frames, self._source_ended)
+        self._streams[source.number] = (target, source)
+        return cast(PcmSource, source)
 
     def open_sink(
         self,
@@ -183,11 +190,37 @@ class VirtualMedia:
         frames: int = 100,
         wakes: bool = False,
     ) -> PcmSink:
-        """Audio does not cross a network in memory."""
-        raise NotImplementedError("audio is tested over real sockets")
+        """What gives silence. None that wakes its reader: frames in Python are tested over real sockets."""
+        if wakes:
+            raise NotImplementedError("frames are tested over real sockets")
+        self._check(target)
+        sink = VirtualSink(next(self._numbers), sample_rate, frames)
+        self._streams[sink.number] = (target, sink)
+        return cast(PcmSink, sink)
 
     def end_stream(self, target: int, stream: int) -> None:
-        """There is none."""
+        """Nobody plays or fills it any more."""
+        _, found = self._streams.pop(stream, (target, None))
+        if found is not None:
+            found.end()
+
+    def playing(self, leg: int) -> int:
+        """How many sources are being played to a leg."""
+        return sum(target == leg and isinstance(stream, VirtualSource) for target, stream in self._streams.values())
+
+    def _check(self, target: int) -> None:
+        if target not in self.legs and target not in self.rooms:
+            raise FileNotFoundError(f"there is no leg or room {target}")
+
+    def _source_ended(self, number: int, complete: bool) -> None:
+        self._streams.pop(number, None)
+        self._events.append(SourceEnded(number, complete))
+        if self._wake is not None:
+            self._wake()
+
+    def _end_streams(self, target: int) -> None:
+        for number in [number for number, (of, _) in self._streams.items() if of == target]:
+            self.end_stream(target, number)
 
     def fall_silent(self, leg: int) -> None:
         """As if nothing had arrived on the leg for its silence timeout."""
@@ -256,6 +289,7 @@ class VirtualMedia:
         """Free the port."""
         self.unlink(leg)
         self.legs.pop(leg, None)
+        self._end_streams(leg)
         return NothingCarried()
 
     def counters(self) -> dict[str, int]:
