@@ -76,6 +76,17 @@ DECIDED_BY = {
 }
 """What a handler is given where that is not the event."""
 
+EVENT_MODULES = (
+    events.call,
+    events.transfer,
+    events.registration,
+    events.line,
+    events.message,
+    events.recording,
+    events.record,
+)
+"""Where events are defined, in the order in which they are shown."""
+
 
 def code(text: object) -> str:
     """A literal."""
@@ -206,7 +217,7 @@ def _cadence(cadence: Cadence) -> tuple[str, str]:
 
 def event_rows(base: type[Any]) -> list[Row]:
     """The events below a base class of `trunkline.events`, by their handlers."""
-    below = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, base)]
+    below = [kind for module in EVENT_MODULES for kind in vars(module).values() if _defined(kind, module, base)]
     rows = [["Handler", "It is given", "When"]]
     # a module's names are in the order of its text, which is the order in which the events happen
     for kind in below:
@@ -217,6 +228,11 @@ def event_rows(base: type[Any]) -> list[Row]:
             given += ": " + ", ".join(field.name for field in dataclasses.fields(kind))
         rows.append([code(f"on_{event_name(kind)}"), given, _first(kind)])
     return rows
+
+
+def _defined(kind: Any, module: types.ModuleType, base: type[Any]) -> bool:
+    """Whether it is a class below a base that this module defines, rather than imports."""
+    return inspect.isclass(kind) and issubclass(kind, base) and kind.__module__ == module.__name__
 
 
 def _first(thing: Any) -> str:

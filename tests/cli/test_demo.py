@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -50,7 +51,9 @@ def test_the_demo_fails_without_a_callee() -> None:
 def test_the_demo_fails_when_a_tone_is_another() -> None:
     said: list[str] = []
     assert asyncio.run(Demo(said.append, played=Tones(alice=520.0)).run()) is False
-    assert any("FAILED: the mobile heard 520 Hz" in line for line in said)
+    of_each_call = [line for line in said if line.startswith("FAILED: the mobile")]
+    assert len(of_each_call) == 2, said
+    assert all(re.fullmatch(r"FAILED: the mobile heard 5[12]\d Hz .*; 440 Hz was sent", line) for line in of_each_call)
 
 
 @pytest.mark.timeout(30)

@@ -1,20 +1,17 @@
 """What is done for each row of "Coming from VaxVoIP": methods that take effect, on a virtual network or loopback.
 
 `test_vaxvoip.py` runs them by the left side of their row and asks a `Witness` whether all that the right side names was used.
-The scenarios of events and constants are in `tidings.py`.
+The scenarios of audio and digits are in `voice.py`, those of events and constants in `tidings.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import wave
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.docs.witness import Witness
-from tests.server.test_sound import stage, tone_wav, until_tone
 from tests.server.world import ACCOUNT, MOBILE, PROVIDER, REALM, SERVER, World, world
 
 from trunkline import (
@@ -261,7 +258,6 @@ async def add_user(w: Witness) -> None:
         at.server.remove_user("carol")
         with pytest.raises(RegistrationRefused):
             await carol.register()
-        await carol.stop()
 
 
 @move("RegisterUserExpiry")
@@ -273,7 +269,6 @@ async def expiry(w: Witness) -> None:
         assert refused.value.status == 423
         answer = await alice.register(3600)
         assert answer.contacts[0].param("expires") == "300"
-        await alice.stop()
 
 
 @move("AuthRegister, AcceptRegister, RejectRegister, AttachRegister")
@@ -388,8 +383,6 @@ async def accept(w: Witness) -> None:
         (await bob.next_call()).answer()
         await call.wait_answered()
         call.hangup()
-        await alice.stop()
-        await bob.stop()
 
 
 @move("RejectCallSession, CloseCallSession")
@@ -414,7 +407,6 @@ async def reject(w: Witness) -> None:
         (session,) = at.server.calls
         session.close()
         assert (await call.wait_ended()).how == (await mobile.wait_ended()).how == "bye"
-        await alice.stop()
 
 
 @move("DialCallSession")
@@ -435,7 +427,6 @@ async def dial(w: Witness) -> None:
             assert each.invite is not None
             assert (each.caller_id, each.invite.from_.display_name) == ("100", "Jones")
             assert (await each.wait_ended()).how == "bye"
-        await alice.stop()
 
 
 @move("CallSessionSendStatusResponse")
@@ -456,7 +447,6 @@ async def respond(w: Witness) -> None:
             assert (refused.value.status, refused.value.reason) == (302, reason)
             assert refused.value.message is not None
             assert refused.value.message.contacts[0].uri.host == "elsewhere.example"
-        await alice.stop()
 
 
 @move("SendReqTransferCallBlind, SendReqTransferCallConsult")
@@ -494,8 +484,6 @@ async def transfer(w: Witness) -> None:
         await session.transfer(f"sip:{OTHER}@{at.itsp.realm}")
         assert asked == [f"sip:{OTHER}@{at.itsp.realm}"]
         await mobile.wait_ended()
-        await alice.stop()
-        await bob.stop()
 
 
 @move("GetVaxErrorCode, GetVaxErrorText")
@@ -541,8 +529,6 @@ async def relay_messages(w: Witness) -> None:
         assert [(message.uri.user, message.body) for message in sent] == [(MOBILE, b"out")]
         assert (await alice.send_message("bob", "kept")).status == 200
         assert len(bob.messages) == 1
-        await alice.stop()
-        await bob.stop()
 
 
 @move("RejectChatMessage")
@@ -557,7 +543,6 @@ async def reject_messages(w: Witness) -> None:
         with pytest.raises(RequestRefused) as refused:
             await alice.send_message("bob", "x")
         assert refused.value.status == 488
-        await alice.stop()
 
 
 @move("SendChatMessageText")
@@ -571,38 +556,3 @@ async def send_messages(w: Witness) -> None:
         await at.server.send_message("hello", to_line="itsp", number=MOBILE)
         sent = [message for message in at.itsp.seen if message.method == "MESSAGE"]
         assert [(message.uri.user, message.body) for message in sent] == [(MOBILE, b"hello")]
-        await bob.stop()
-
-
-# --- audio ----------------------------------------------------------------------------------------------------------------
-
-
-@move("Playing WAV files", on_loopback=True)
-async def play(w: Witness) -> None:
-    async def handler(call: CallSession) -> None:
-        await call.answer()
-        await call.play(tone_wav(700, 1.5), exclusive=True)
-
-    async def scenario(at_alice: ScriptedCall, bob: Phone) -> None:
-        await until_tone(at_alice, 700)
-
-    await stage(handler, scenario)
-
-
-@move("Recording WAV files", on_loopback=True)
-async def record(w: Witness) -> None:
-    path = Path(w.folder) / "call.wav"
-
-    async def handler(call: CallSession) -> None:
-        await call.answer()
-        async with call.record(path, layout="stereo"):
-            await call.play(tone_wav(700, 0.6))
-
-    async def scenario(at_alice: ScriptedCall, bob: Phone) -> None:
-        await until_tone(at_alice, 700)
-        await asyncio.sleep(0.6)
-
-    await stage(handler, scenario)
-    with wave.open(str(path)) as file:
-        assert file.getnchannels() == 2
-        assert file.getnframes() > 0.4 * file.getframerate()

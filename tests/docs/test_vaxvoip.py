@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.docs import tidings
+from tests.docs import tidings, voice
 from tests.docs.moves import MOVES, perform
 from tests.docs.stage import DOCS
 from tests.docs.witness import Witness, literals
@@ -18,9 +18,10 @@ from trunkline.testing import VirtualNetwork
 PAGE = (DOCS / "vaxvoip.rst").read_text()
 SERVER = SipServer(realm="pbx.example")
 
-# fmt: off
-assert tidings  # fills in `MOVES`
+assert tidings  # fills in `MOVES`, and so does the next
+assert voice
 
+# fmt: off
 THERE = (
     "Initialize", "UnInitialize", "OpenNetworkUDP", "OpenNetworkTCP", "OpenNetworkTLS", "SetListenPortRangeRTP",
     "SetNetworkMediaRTP", "AddNetworkRouteSIP", "AddNetworkRouteRTP", "SetUserAgentName", "SetSessionNameSDP",

@@ -338,7 +338,7 @@ def test_what_was_heard_is_in_the_record() -> None:
             answered.answer()
             await call.wait_answered()
             call.play_tone(440.0)
-            await answered.hear(0.5)
+            await answered.hear_sound(0.5)
             call.hangup()
             return (await asyncio.wait_for(told.get(), 10)).record
 

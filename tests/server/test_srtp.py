@@ -53,13 +53,13 @@ def test_a_phone_with_srtp_and_one_without_hear_each_other(suite: str) -> None:
             assert (call.suite, answered.suite) == (suite, None)
             call.play_tone(440.0)
             answered.play_tone(1000.0)
-            assert abs((await answered.hear(0.5)).frequency_hz - 440) < 10
-            assert abs((await call.hear(0.5)).frequency_hz - 1000) < 10
+            assert abs((await answered.hear_sound(0.5)).frequency_hz - 440) < 10
+            assert abs((await call.hear_sound(0.5)).frequency_hz - 1000) < 10
             await call.hold()
             call.renew_keys()
             await call.resume()
-            assert abs((await answered.hear(0.5)).frequency_hz - 440) < 10
-            assert abs((await call.hear(0.5)).frequency_hz - 1000) < 10
+            assert abs((await answered.hear_sound(0.5)).frequency_hz - 440) < 10
+            assert abs((await call.hear_sound(0.5)).frequency_hz - 1000) < 10
             call.hangup()
             return (await asyncio.wait_for(told.get(), 10)).record
 

@@ -53,8 +53,7 @@ async def talk(near: str, far: str, first_port: int) -> None:
             await at_alice.wait_answered()
             at_alice.play_tone(440.0, -10.0)
             at_bob.play_tone(1000.0, -20.0)
-            await at_alice.hear(0.4)  # until the tones have arrived
-            there, here = await asyncio.gather(at_bob.hear(0.6), at_alice.hear(0.6))
+            there, here = await asyncio.gather(at_bob.hear_sound(0.6), at_alice.hear_sound(0.6))
             assert is_tone(there, 440.0, -10.0), there
             assert is_tone(here, 1000.0, -20.0), here
             at_alice.send_digits("19#")

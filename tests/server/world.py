@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.events import CallEvent, Event
@@ -25,6 +25,8 @@ class World:
     network: VirtualNetwork
     server: SipServer
     itsp: Itsp
+    phones: list[Phone] = field(default_factory=list)
+    """Those that it made; stopped with it."""
 
     async def phone(self, name: str, number: int = 2, *, register: bool = True, **options: Any) -> Phone:
         """A phone at 10.0.0.`number` with its user's password, registered."""
@@ -40,6 +42,7 @@ class World:
             **options,
         )
         await phone.start()
+        self.phones.append(phone)
         if register:
             await phone.register()
         return phone
@@ -71,4 +74,9 @@ async def world(network: VirtualNetwork, *, line: dict[str, Any] | None = None, 
         server.add_line("itsp", **{**settings, **(line or {})})
         if (line or {}).get("register", True):
             await itsp.wait_registered(ACCOUNT)
-        yield World(network, server, itsp)
+        made = World(network, server, itsp)
+        try:
+            yield made
+        finally:
+            for phone in made.phones:
+                await phone.stop()

@@ -77,7 +77,7 @@ class Bridge:
         link = Link(BRIDGE, left, right, self)
         for course, channel in zip(self._courses, self._channels, strict=True):
             course.bridge = self
-            course.stand_alone()
+            course.dependence.leave()
             channel.link = link
         try:
             link.tell(left, Happening.ANSWERED)

@@ -25,7 +25,7 @@ from trunkline.calls.link import Happening, Link, LinkOwner, News, Stage
 from trunkline.calls.music import HoldMusic
 from trunkline.calls.outgoing import NotPlaced, Offering, Outgoing
 from trunkline.calls.peers import Party, Target
-from trunkline.calls.translated import translated
+from trunkline.calls.whereabouts import Whereabouts
 from trunkline.constants import ChannelId, PeerType
 from trunkline.errors import CallStateError
 from trunkline.events import FailedAttempt
@@ -78,7 +78,7 @@ class Channel(Audible):
         self._alignment: Alignment | None = None
         self._crossing: Crossing | None = None
         self._watched = False
-        self._translated = False
+        self._whereabouts = Whereabouts()
         self.music = HoldMusic()
         self.awaits_answer = False
         """Our offer went out, and the ACK of the 200 is to bring the answer."""
@@ -484,18 +484,6 @@ class Channel(Audible):
         return self.invite
 
     def _learn_from(self, plan: MediaPlan) -> str | None:
-        """Where the leg may learn the source of media from: their signalling's address, when they are behind NAT.
-
-        Their Via shows it, or what they describe. A hold without address changes nothing of that.
-        """
         holder = self.invite or self.incoming
-        if holder is not None and holder.dialog.nat:
-            return holder.dialog.flow.remote[0]
-        if self._flow is None or self.party is None:
-            return None
-        source = self._flow.remote[0]
-        if plan.remote_rtp is not None:
-            registered = self.party.peer_type is PeerType.USER
-            self._translated = translated(plan.remote_rtp[0], source, registered=registered)
-        early = holder is None and self.party.nat
-        return source if early or self._translated else None
+        dialog = holder.dialog if holder is not None else None
+        return self._whereabouts.learned_from(plan, dialog, self._flow, self.party)

@@ -14,6 +14,7 @@ from trunkline.calls.bridge import Bridge, talks
 from trunkline.calls.channel import Channel
 from trunkline.calls.codecs import with_events
 from trunkline.calls.decision import NOBODY, UNDECIDED, Decision, Refusal
+from trunkline.calls.dependence import Dependence
 from trunkline.calls.destinations import Wanted, placings
 from trunkline.calls.ending import explain_lost
 from trunkline.calls.environment import CallLog, Environment
@@ -105,8 +106,8 @@ class Course:
             handled=lambda: env.sink.decision_pending(call),
             refuse=self._refuse,
         )
-        self._dependents: frozenset[Course] = frozenset()
-        self._guardian: Course | None = None
+        self.dependence = Dependence(self.close)
+        """For whom it was dialled, and who was dialled for it."""
         self._watchers: list[asyncio.Future[ClosedReason]] = []
 
     @property
@@ -255,17 +256,6 @@ class Course:
         if self.one is not None or self.zero.stage is not Stage.UP or talks(self):
             raise CallStateError(f"the call has no free answered channel: it is {self.state.value}")
         return self.zero
-
-    def depend(self, other: Course) -> None:
-        """`other` was dialled for this call: it is given up with it, until the two are bridged."""
-        self._dependents |= {other}
-        other._guardian = self
-
-    def stand_alone(self) -> None:
-        """It outlives the call that it was dialled for."""
-        guardian, self._guardian = self._guardian, None
-        if guardian is not None:
-            guardian._dependents -= {self}
 
     def watch_alone(self, channel: Channel) -> None:
         """A channel stays up alone: silence on it still counts."""
@@ -490,10 +480,8 @@ class Course:
             self._guarded(channel.finish)
 
     def _let_go(self) -> None:
-        self.stand_alone()
-        dependents, self._dependents = self._dependents, frozenset()
-        for dependent in dependents:
-            self._guarded(dependent.close)
+        for close in self.dependence.end():
+            self._guarded(close)
         if self._placement is not None:
             self._placement.settle(self._ended())
 

@@ -171,7 +171,7 @@ class Exchange:
         )
         self._sessions[call.id] = call
         if on_behalf_of is not None:
-            on_behalf_of.course.depend(call.course)
+            on_behalf_of.course.dependence.take(call.course.dependence)
         try:
             await call.course.dial(wanted, timeout_s)
         except BaseException:

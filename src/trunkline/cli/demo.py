@@ -146,8 +146,7 @@ class Demo:
     async def _listen(self, alice: ScriptedCall, mobile: ScriptedCall) -> None:
         alice.play_tone(self.played.alice)
         mobile.play_tone(self.played.mobile)
-        await alice.hear(0.2)  # until the tones have arrived
-        at_alice, at_mobile = await asyncio.gather(alice.hear(LISTEN_S), mobile.hear(LISTEN_S))
+        at_alice, at_mobile = await asyncio.gather(alice.hear_sound(LISTEN_S), mobile.hear_sound(LISTEN_S))
         self._judge("alice", at_alice, self.expected.mobile)
         self._judge("the mobile", at_mobile, self.expected.alice)
 

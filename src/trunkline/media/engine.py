@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar
 
 from _trunkline import (
     Codec,
@@ -38,21 +38,25 @@ from _trunkline import MediaEngine as NativeMediaEngine
 from _trunkline import can_transcode as native_can_transcode
 from _trunkline import digit_tones as digit_tones
 from trunkline.errors import NoMediaPorts
+from trunkline.media.driver import Ending, MediaDriver, WakingMedia
 from trunkline.media.recording_threads import RecordingThreads
 from trunkline.media.sound import QUIET, Attendant, SoundHeard
 
 __all__ = [
+    "Codec",
     "Heard",
     "Leg",
     "LegHandler",
     "LegStatistics",
     "MediaDriver",
     "MediaEngine",
+    "MediaEvent",
     "NativeMediaEngine",
     "PcmSink",
     "PcmSource",
     "RecordingEncoder",
     "SoundReader",
+    "SrtpKeys",
     "can_transcode",
     "digit_tones",
     "may_transcode",
@@ -61,7 +65,6 @@ __all__ = [
 
 log = logging.getLogger("trunkline.media")
 
-Address = tuple[str, int]
 T = TypeVar("T")
 
 READING_THREADS = 64
@@ -102,85 +105,6 @@ def needs_transcoding(here: MediaPlan | None, there: MediaPlan | None) -> bool:
     if here is None or there is None or not may_transcode(here, there):
         return False
     return not voice_keys(here.send_codecs) & voice_keys(there.send_codecs)
-
-
-class Ending(Protocol):
-    """What is left of a leg that is being closed."""
-
-    def statistics(self) -> LegStatistics | None: ...
-
-
-class MediaDriver(Protocol):
-    """What a `MediaEngine` drives."""
-
-    def drain(self, limit: int = 512) -> list[MediaEvent]: ...
-    def open_leg(self, address: str, *, beside: int = 0) -> tuple[int, int]: ...
-    def configure(
-        self,
-        leg: int,
-        *,
-        remote_rtp: Address | None,
-        remote_rtcp: Address | None,
-        sends: bool,
-        receives: bool,
-        receive_codecs: Sequence[Codec],
-        send_codecs: Sequence[Codec],
-        learn_from: str | None = None,
-        silence_timeout_s: float = 0.0,
-        udptl: bool = False,
-        keys: SrtpKeys | None = None,
-        ptime_ms: int = 0,
-    ) -> None: ...
-    def link(self, a: int, b: int, *, transcode: bool = False) -> None: ...
-    def unlink(self, leg: int) -> None: ...
-    def open_room(self, *, beside: int = 0) -> int: ...
-    def close_room(self, room: int) -> None: ...
-    def join_room(
-        self,
-        room: int,
-        leg: int,
-        *,
-        gain: float = 1.0,
-        muted: bool = False,
-        deaf: bool = False,
-        hears: Sequence[int] | None = None,
-        heard_by: Sequence[int] | None = None,
-    ) -> None: ...
-    def visit(self, guest: int, host: int, *, heard_by: Sequence[int] | None = None) -> None: ...
-    def levels(self, room: int) -> list[tuple[int, float]]: ...
-    def leave_room(self, leg: int) -> None: ...
-    def open_source(
-        self, target: int, sample_rate: int, *, frames: int = 100, exclusive: bool = False
-    ) -> PcmSource: ...
-    def open_sink(
-        self,
-        target: int,
-        sample_rate: int,
-        *,
-        side: Literal["heard", "said"] = "heard",
-        frames: int = 100,
-        wakes: bool = False,
-    ) -> PcmSink: ...
-    def end_stream(self, target: int, stream: int) -> None: ...
-    def play_tone(self, leg: int, frequency_hz: float, level_dbm0: float = -10.0) -> None: ...
-    def stop_tone(self, leg: int) -> None: ...
-    def send_digits(self, leg: int, digits: str, duration_ms: int = 100) -> None: ...
-    def hear_digits(self, leg: int, on: bool) -> None: ...
-    def listen(self, leg: int) -> None: ...
-    def heard(self, leg: int) -> Heard: ...
-    def attend(self, leg: int, wanted: bool) -> None: ...
-    def statistics(self, leg: int) -> LegStatistics | None: ...
-    def end_leg(self, leg: int) -> Ending: ...
-    def counters(self) -> dict[str, int]: ...
-    def close(self) -> None: ...
-
-
-@runtime_checkable
-class WakingMedia(Protocol):
-    """A driver without file descriptor: it calls when events wait. The virtual network's."""
-
-    def start(self, wake: Callable[[], None]) -> None:
-        """Call `wake` on the loop whenever events wait."""
 
 
 class LegHandler(Protocol):

@@ -11,10 +11,9 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from trunkline.calls.exchange import CallOptions, Exchange
-from trunkline.errors import ConfigurationError, ListenError
+from trunkline.errors import ListenError
 from trunkline.events import (
     CallEvent,
     CallRecorded,
@@ -30,7 +29,7 @@ from trunkline.server.auth import Authenticator
 from trunkline.server.call_records import CallRecords
 from trunkline.server.config import ServerSettings, parse_listen
 from trunkline.server.dispatch import Dispatcher
-from trunkline.server.groups import LineGroup, LineGroups
+from trunkline.server.groups import LineGroups
 from trunkline.server.identify import Caller, Identifier, Unproven
 from trunkline.server.journal import Journal
 from trunkline.server.lamps import CallLamps
@@ -48,14 +47,15 @@ from trunkline.server.refusals import Refusals
 from trunkline.server.registrar import Registrar
 from trunkline.server.registration import ExpiryBounds
 from trunkline.server.routing import EmergencyCalls, Routing
-from trunkline.server.users import User, Users
+from trunkline.server.stored_peers import StoredPeers
+from trunkline.server.users import Users
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.endpoint import Endpoint, FlowClosed, FlowOpened, Listener, RequestReceived, Shed, Traced
 from trunkline.sip.resolver import CachingResolver, DnsLookup, Resolver
 from trunkline.sip.session_timer import SessionTimes
 from trunkline.sip.traced import traced_message
 from trunkline.sip.uas import answer_options, refuse
-from trunkline.storage.records import GroupRecord, LineRecord, Snapshot, UserRecord
+from trunkline.storage.records import Snapshot
 from trunkline.storage.store import Store
 from trunkline.trace.recorder import Recorder
 
@@ -244,7 +244,7 @@ class Running:
         self._driver.set_trace(traced)
         snapshot = await self.store.load() if self.store is not None else None
         await self._call_records.recover()
-        self._restore(lines, snapshot)
+        self._add(lines, snapshot)
         self._check_emergency_line()
         # before anybody can ask: nobody is challenged with a wrong realm
         self.handlers_changed()
@@ -298,41 +298,21 @@ class Running:
             self.metrics = Metrics(self, self._recorder)
             self.metrics.serve(self._settings.metrics)
 
-    def _restore(self, configured: Iterable[LineSettings], snapshot: Snapshot | None) -> None:
+    def _add(self, configured: Iterable[LineSettings], snapshot: Snapshot | None) -> None:
         if snapshot is not None:
             self.lines.restore_tokens(snapshot.tokens)
         for settings in configured:
             self.lines.add(settings)
-        if snapshot is None or self.store is None:
-            return
-        for added in (*self.users, *self._groups):
-            if added.stored:
-                self.store.put(added.record())
-        # code and files go before the store
-        for user in snapshot.users:
-            if user.name not in self.users:
-                _restored("user", user.name, partial(self._restore_user, user))
-        for line in snapshot.lines:
-            if line.name not in self.lines:
-                _restored("line", line.name, partial(self._restore_line, line))
-        for group in snapshot.groups:
-            if group.name not in self._groups and group.name not in self.lines:
-                _restored("line group", group.name, partial(self._restore_group, group))
+        if snapshot is not None and self.store is not None:
+            peers = StoredPeers(self.users, self.lines, self._groups)
+            peers.put(self.store)
+            peers.restore(snapshot)
 
     def _check_emergency_line(self) -> None:
         line = self._settings.emergency_line
         if line is not None and line not in self.lines and line not in self._groups:
             # it may be added while the server runs; until then calls go through what the application says
             log.warning("emergency_line: there is no line or line group %s yet", line)
-
-    def _restore_user(self, record: UserRecord) -> None:
-        self.users.add(User.of_record(record))
-
-    def _restore_line(self, record: LineRecord) -> None:
-        self.lines.add(LineSettings.of_record(record))
-
-    def _restore_group(self, record: GroupRecord) -> None:
-        self._groups.add(LineGroup.of_record(record))
 
     # --- listeners ----------------------------------------------------------------------------------------------------
 
@@ -478,14 +458,6 @@ class Running:
         courses = [call.course for call in self.exchange.sessions]
         channels = [channel for course in courses for channel in (*course.channels, *course.transfers.newcomers)]
         return [hold for channel in channels for hold in channel.holds(name)]
-
-
-def _restored(kind: str, name: str, restore: Callable[[], None]) -> None:
-    """Take one stored peer back; one that is not valid any more is left out and named."""
-    try:
-        restore()
-    except ConfigurationError as error:
-        log.error("the stored %s %s is left out: %s", kind, name, error)
 
 
 def _shed(event: Shed) -> None:

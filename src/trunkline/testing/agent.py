@@ -37,7 +37,8 @@ G711 = (Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("telephone-event", 8000)
 MAX_WAITING_CALLS = 1_000
 """Incoming calls that may wait for the script; more are answered 486."""
 
-_session_ids = itertools.count(1)
+_session_ids = itertools.count(3_973_000_000)
+"""Of o= lines, from a number that is as long as an NTP timestamp (RFC 8866 §5.2): a small one would be found in any packet."""
 
 NO_TIMERS = SessionTimes(0)
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trunkline.media.engine import Heard, Leg
+from trunkline.media.engine import Leg
 from trunkline.sip.authenticate import ClientCredentials
 from trunkline.sip.capabilities import ALLOW, supported
 from trunkline.sip.dialog import Dialog
@@ -34,6 +34,7 @@ from trunkline.sip.session_timer import SessionTimer
 from trunkline.testing.referring import ScriptedRefer
 from trunkline.testing.scripted import T38, CallRefused, EarlyScript, Ended, ScriptedSession, fail, send_in, within
 from trunkline.testing.secured import Secured
+from trunkline.testing.sounding import Sounding
 
 if TYPE_CHECKING:
     from trunkline.testing.agent import Agent
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["CallRefused", "Ended", "ScriptedCall"]
 
 
-class ScriptedCall(Secured):
+class ScriptedCall(Secured, Sounding):
     """A call, steered by a test. Made by `Agent.place`, or by an INVITE that arrives."""
 
     def __init__(self, agent: Agent) -> None:
@@ -273,20 +274,6 @@ class ScriptedCall(Secured):
         (session.update if update else session.reinvite)(body, self)
         async with asyncio.timeout(timeout_s):
             await self._reoffered
-
-    def play_tone(self, frequency_hz: float, level_dbm0: float = -10.0) -> None:
-        """Send a tone until the call ends."""
-        self.leg.play_tone(frequency_hz, level_dbm0)
-
-    def send_digits(self, digits: str) -> None:
-        """Send RFC 4733 events."""
-        self.leg.send_digits(digits)
-
-    async def hear(self, seconds: float = 0.5) -> Heard:
-        """Listen for a while and say what was heard in it."""
-        self.leg.heard()
-        await asyncio.sleep(seconds)
-        return self.leg.heard()
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ NUMBER = "15559876"
 WAIT_S = 10.0
 FULL_SCALE_DBM0 = 3.14
 """What a sine of full scale measures (ITU-T G.711)."""
-SOUND_DBM0 = -40.0
 
 
 class Mobile:
@@ -122,7 +121,7 @@ class Mobile:
 
     def wait_tone(self, duration_s: float, timeout_s: float = WAIT_S) -> audio.Tone:
         """Wait for sound, then hear it for so long."""
-        heard = self._loop.run(_hear(self.current, duration_s), timeout_s)
+        heard = self._loop.run(self.current.hear_sound(duration_s, timeout_s=timeout_s), timeout_s)
         gaps_ms = (20 * heard.gaps,) if heard.gaps else ()
         level_dbfs = heard.level_dbm0 - FULL_SCALE_DBM0
         return audio.Tone(heard.frequency_hz, level_dbfs, heard.purity, heard.duration_s, gaps_ms)
@@ -139,12 +138,6 @@ class Mobile:
         """Hang up and close its sockets."""
         self._loop.run(self.agent.stop())
         self._loop.stop()
-
-
-async def _hear(call: ScriptedCall, duration_s: float) -> Any:
-    while (await call.hear(0.1)).level_dbm0 < SOUND_DBM0:
-        pass
-    return await call.hear(duration_s)
 
 
 async def _hear_nothing(call: ScriptedCall, for_s: float) -> None:

@@ -81,6 +81,9 @@ pub enum Command {
     /// Panic at the leg's next packet.
     #[cfg(test)]
     Fault { leg: u64 },
+    /// Panic at once.
+    #[cfg(test)]
+    Panic,
 }
 
 /// One end of a link between two workers.

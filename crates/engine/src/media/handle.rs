@@ -10,6 +10,7 @@ use super::command::Command;
 use super::events::Events;
 use super::wake::Wake;
 use super::worker::{Clock, Counts, Worker};
+use crate::abort::AbortOnPanic;
 
 /// Commands that wait for one worker; more is an error of the caller's call.
 const COMMANDS: usize = 8192;
@@ -63,11 +64,8 @@ pub(super) fn start_worker(number: usize, clock: Clock, events: &Arc<Events>) ->
     let (wake, counts) = (Arc::new(Wake::new()?), Arc::new(Counts::default()));
     let worker = Worker::new(clock, Arc::clone(&wake), queue, Arc::clone(events), Arc::clone(&counts))?;
     let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
-        // Never a half-dead server: the panic's own message has been printed by then.
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run())).is_err() {
-            eprintln!("trunkline: media worker {number} panicked; ending the process");
-            std::process::abort();
-        }
+        let _guard = AbortOnPanic(format!("media worker {number}").into());
+        worker.run();
     })?;
     Ok(Handle {
         commands,
@@ -78,4 +76,26 @@ pub(super) fn start_worker(number: usize, clock: Clock, events: &Arc<Events>) ->
         legs: 0,
         thread: Some(thread),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abort::tests::{alone, ended_by};
+
+    #[test]
+    #[ignore = "ends its process"]
+    fn panics() {
+        let events = Arc::new(Events::new(8).unwrap());
+        let mut worker = start_worker(1, Clock::start(), &events).unwrap();
+        worker.send(Command::Panic).unwrap();
+        let _ = worker.thread.take().unwrap().join();
+    }
+
+    #[test]
+    fn test_a_panic_of_a_worker_outside_any_leg_ends_the_process_and_says_so() {
+        let output = alone("media::handle::tests::panics");
+        ended_by(&output, "told to panic");
+        ended_by(&output, "trunkline: media worker 1 panicked; the process ends");
+    }
 }

@@ -27,6 +27,8 @@ use super::ports::Sockets;
 use super::wake::Wake;
 
 mod orders;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 /// Events of one wake-up.
@@ -182,30 +184,43 @@ impl Worker {
     /// Work until told to quit.
     pub fn run(mut self) {
         let mut ready = Vec::with_capacity(EVENTS);
-        loop {
-            ready.clear();
-            let timeout = self.timeout();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                // Nothing else can be wrong with an epoll of our own; the process ends with the message.
-                Err(error) => panic!("media worker cannot wait: {error}"),
-            }
-            let now = self.clock.now();
-            let mut commanded = false;
-            for event in &ready {
-                match event.data.u64() {
-                    WAKE => commanded = true,
-                    token => self.contain(|worker| worker.readable(now, token)),
-                }
-            }
-            if commanded && !self.woken(now) {
-                return self.quit(now);
-            }
-            self.run_timers(now);
-            self.run_ticks(now);
-            self.tell_untold();
-            self.counts.packets.store(self.relayed, Ordering::Relaxed);
+        while self.turn(&mut ready) {}
+        let now = self.clock.now();
+        self.quit(now);
+    }
+
+    /// Wait, and do what there is to do; false when told to quit.
+    ///
+    /// Commands come before packets, even those whose wake-up is still held back: whoever was told by SIP that a leg is ready may send at once,
+    /// and finds it so.
+    fn turn(&mut self, ready: &mut Vec<epoll::Event>) -> bool {
+        ready.clear();
+        let timeout = self.timeout();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(ready), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // Nothing else can be wrong with an epoll of our own; the process ends with the message.
+            Err(error) => panic!("media worker cannot wait: {error}"),
         }
+        let now = self.clock.now();
+        let wakes = |event: &epoll::Event| event.data.u64() == WAKE;
+        let woken = ready.iter().any(wakes);
+        if woken {
+            self.wake.clear();
+        }
+        if !self.obey_all(now) {
+            return false;
+        }
+        if woken {
+            self.take_crossings(now);
+        }
+        for event in ready.iter().filter(|event| !wakes(event)) {
+            self.contain(|worker| worker.readable(now, event.data.u64()));
+        }
+        self.run_timers(now);
+        self.run_ticks(now);
+        self.tell_untold();
+        self.counts.packets.store(self.relayed, Ordering::Relaxed);
+        true
     }
 
     fn timeout(&self) -> Option<rustix::event::Timespec> {
@@ -378,21 +393,24 @@ impl Worker {
         self.settle(now, place);
     }
 
-    /// Take what other threads queued; false when the thread is to end.
-    fn woken(&mut self, now: Time) -> bool {
-        self.wake.clear();
+    /// Obey what other threads ordered; false when the thread is to end.
+    fn obey_all(&mut self, now: Time) -> bool {
         while let Ok(command) = self.commands.try_recv() {
             if matches!(command, Command::Quit) {
                 return false;
             }
             self.contain(|worker| worker.obey(now, command));
         }
+        true
+    }
+
+    /// Send on what other workers' legs received.
+    fn take_crossings(&mut self, now: Time) {
         for n in 0..self.crossings.len() {
             if let Some(place) = self.crossings.get(n).copied() {
                 self.contain(|worker| worker.take_crossed(now, place));
             }
         }
-        true
     }
 
     fn take_crossed(&mut self, now: Time, place: usize) {

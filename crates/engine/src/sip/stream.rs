@@ -18,7 +18,8 @@ use trunkline_sip::flow::{ConnectionId, Flow};
 use trunkline_sip::time::Time;
 
 use super::bind::tune_stream;
-use super::thread::{AbortOnPanic, Shared, sleep_until};
+use super::thread::{Shared, sleep_until};
+use crate::abort::AbortOnPanic;
 
 /// Bytes that may wait for one peer.
 const WRITE_QUEUE: usize = 512 << 10;
@@ -248,7 +249,7 @@ impl Connections {
 
 /// Accept connections until the task is ended.
 pub(super) async fn accept(core: Shared, listener: Rc<TcpListener>) {
-    let _guard = AbortOnPanic;
+    let _guard = AbortOnPanic::named("the SIP thread");
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
@@ -265,7 +266,7 @@ pub(super) async fn accept(core: Shared, listener: Rc<TcpListener>) {
 
 /// Establish the connection that was entered as `flow`, then serve it.
 pub(super) async fn connect(core: Shared, flow: Flow, wake: Rc<Notify>) {
-    let _guard = AbortOnPanic;
+    let _guard = AbortOnPanic::named("the SIP thread");
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, establish(flow)).await;
     let stream = match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(stream) => Rc::new(stream),
@@ -291,7 +292,7 @@ async fn establish(flow: Flow) -> io::Result<TcpStream> {
 
 /// Read and write one connection until it is gone.
 async fn serve(core: Shared, id: ConnectionId, stream: Rc<TcpStream>, wake: Rc<Notify>) {
-    let _guard = AbortOnPanic;
+    let _guard = AbortOnPanic::named("the SIP thread");
     let mut read_after: Option<Time> = None;
     loop {
         let Some(wait) = core.borrow().connections.get(id).map(Connection::wait) else {

@@ -27,6 +27,7 @@ use super::route::Routes;
 use super::stream::{Connections, Refused, accept, connect};
 use super::udp::{Inbox, UdpListener};
 use super::{Options, Order, Queues};
+use crate::abort::AbortOnPanic;
 use crate::media::stop_leg;
 
 /// Datagrams of one listener before the others get their turn.
@@ -59,18 +60,6 @@ pub(super) async fn sleep_until(time: Option<Time>) {
     }
 }
 
-/// Ends the process when a panic unwinds through it: the runtime would swallow it and go on half-dead.
-pub(super) struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("trunkline: the SIP thread panicked; the process ends");
-            std::process::abort();
-        }
-    }
-}
-
 /// One listener and the task that serves it.
 struct Listener {
     id: ListenerId,
@@ -99,7 +88,7 @@ pub(super) struct Core {
 
 /// The thread's whole life.
 pub(super) fn run(options: Options, seed: [u8; 32], queues: &Arc<Queues>, started: &SyncSender<io::Result<()>>) {
-    let _guard = AbortOnPanic;
+    let _guard = AbortOnPanic::named("the SIP thread");
     block_signals();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -193,7 +182,7 @@ async fn obey(core: &Shared, orders: &mut Vec<Order>) -> std::ops::ControlFlow<(
 
 /// Read one UDP listener until the task is ended.
 async fn receive(core: Shared, listener: Rc<UdpListener>) {
-    let _guard = AbortOnPanic;
+    let _guard = AbortOnPanic::named("the SIP thread");
     loop {
         if listener.readable().await.is_err() {
             // The runtime is being shut down.

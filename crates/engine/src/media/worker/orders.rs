@@ -62,6 +62,8 @@ impl Worker {
             Command::Echo { reply } => drop(reply.try_send(())),
             Command::Quit => {}
             #[cfg(test)]
+            Command::Panic => panic!("told to panic"),
+            #[cfg(test)]
             Command::Fault { leg } => self.with(now, leg, |slot, _| slot.fault = true).unwrap_or(()),
         }
     }
