@@ -130,11 +130,11 @@ def baresip(netns: MakeNamespace, tmp_path: Path) -> Iterator[StartBaresip]:
             *,
             uplink: Namespace | None = None,
             sip_port: int = 5060,
+            plays: Path | None = None,
         ) -> baresip_driver.Baresip:
             folder = tmp_path / f"baresip-{next(numbers)}-{account.user}"
-            started = baresip_driver.Baresip(
-                folder, inside or netns(uplink=uplink), account, _tone(tmp_path, tone_hz), sip_port=sip_port
-            )
+            sound = plays or _tone(tmp_path, tone_hz)
+            started = baresip_driver.Baresip(folder, inside or netns(uplink=uplink), account, sound, sip_port=sip_port)
             stack.callback(started.stop)
             return started
 

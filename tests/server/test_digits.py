@@ -25,6 +25,8 @@ from trunkline.testing.phone import Phone
 REALM = "pbx.example"
 PCMU, PCMA, EVENTS = Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("telephone-event", 8000, fmtp="0-15")
 OPUS, WIDE_EVENTS = Codec("opus", 48_000, 2), Codec("telephone-event", 48_000, fmtp="0-15")
+L16, MIDDLE_EVENTS = Codec("L16", 16_000), Codec("telephone-event", 16_000, fmtp="0-15")
+BY_CLOCK = {8: (PCMU, EVENTS), 16: (L16, MIDDLE_EVENTS), 48: (OPUS, WIDE_EVENTS)}
 
 Way = Literal["rfc4733", "info", "inband"]
 WAYS: tuple[Way, ...] = ("rfc4733", "info", "inband")
@@ -112,7 +114,7 @@ async def cross(
     here: tuple[Codec, ...], there: tuple[Codec, ...], from_alice: Way, to_bob: Way, *, by_caller: bool = True
 ) -> tuple[Hearing, list[CallSessionDigit]]:
     """Alice, or else bob, presses keys; what the other's phone and the application are told."""
-    server = new_server(codecs=["PCMU", "opus"])
+    server = new_server(codecs=["PCMU", "opus", "L16"])
     told: list[CallSessionDigit] = []
 
     @server.on_incoming_call
@@ -154,11 +156,13 @@ def test_digits_cross_between_all_ways_once_each(from_alice: Way, to_bob: Way) -
     assert hearing.by(_WAYS[to_bob]) == DIGITS
 
 
-@pytest.mark.parametrize("by_caller", [True, False], ids=["48 to 8 kHz", "8 to 48 kHz"])
-def test_telephone_events_cross_between_clocks(by_caller: bool) -> None:
-    wide, narrow = (OPUS, WIDE_EVENTS), (PCMU, EVENTS)
-    hearing, told = asyncio.run(cross(wide, narrow, "rfc4733", "rfc4733", by_caller=by_caller))
+@pytest.mark.parametrize("by_caller", [True, False], ids=["from the caller", "from the callee"])
+@pytest.mark.parametrize(("caller", "callee"), [(48, 8), (16, 8), (48, 16), (48, 48)])
+def test_telephone_events_cross_between_clocks(caller: int, callee: int, by_caller: bool) -> None:
+    here, there = BY_CLOCK[caller], BY_CLOCK[callee]
+    hearing, told = asyncio.run(cross(here, there, "rfc4733", "rfc4733", by_caller=by_caller))
     assert [event.digit for event in told] == list(DIGITS)
+    assert all(60 <= event.duration_ms <= 200 for event in told), told
     assert hearing.by(DtmfWay.RFC4733) == DIGITS
 
 

@@ -3,6 +3,7 @@
 //! A frame carries the [`Key`] of its codec from the leg that received it to the leg that sends it; there [`SendMap`] finds the payload type
 //! that the peer calls this codec. telephone-event and CN are codecs like any other (RFC 4733, RFC 3389).
 
+use crate::coder::EncoderOptions;
 use crate::g711::Law;
 
 /// More codecs than this on one leg are cut off.
@@ -58,6 +59,8 @@ pub struct Codec {
     pub clock_rate: u32,
     /// Seven bits.
     pub payload_type: u8,
+    /// How the peer likes it to be encoded.
+    pub wishes: EncoderOptions,
 }
 
 impl Codec {
@@ -84,7 +87,17 @@ impl Codec {
             kind,
             clock_rate,
             payload_type,
+            wishes: EncoderOptions::default(),
         })
+    }
+
+    /// The same codec for a peer that says this of it in `a=fmtp`.
+    #[must_use]
+    pub fn wished(mut self, fmtp: &str) -> Self {
+        if self.kind == Kind::Opus {
+            self.wishes = EncoderOptions::default().for_peer(fmtp);
+        }
+        self
     }
 }
 

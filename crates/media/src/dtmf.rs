@@ -241,8 +241,9 @@ pub struct Outgoing {
     pub event: Event,
     /// The first packet of the event carries the marker.
     pub first: bool,
-    /// Packets before this one since the event began: its timestamp lies so many packet times back.
-    pub packets_back: u32,
+    /// How many timestamp units before this packet's time the event began, or its segment; modulo 2^32, since a segment may begin within a
+    /// packet.
+    pub units_back: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -265,7 +266,7 @@ impl Sender {
     pub fn push(&mut self, digit: char, packets: u32) -> bool {
         match code(digit) {
             Some(code) if self.queue.len() < MAX_DIGITS => {
-                // The duration field holds 65535 units: 8 s at 8 kHz; digits are shorter.
+                // 8 s; digits are shorter.
                 self.queue.push_back((code, packets.clamp(2, 400)));
                 true
             }
@@ -304,7 +305,10 @@ impl Sender {
             let sent = sending.sent;
             sending.sent += 1;
             let packets = sending.sent.min(sending.packets);
-            let duration = u16::try_from(packets.saturating_mul(units)).unwrap_or(u16::MAX);
+            // RFC 4733 §2.5.1.3: what is longer than the field can say goes on in another segment
+            let whole = packets.saturating_mul(units);
+            let before = whole.saturating_sub(1) / SEGMENT * SEGMENT;
+            let duration = u16::try_from(whole - before).unwrap_or(u16::MAX);
             let event = Event {
                 code: sending.code,
                 end: sending.sent >= sending.packets,
@@ -314,7 +318,7 @@ impl Sender {
             return Some(Outgoing {
                 event,
                 first: sent == 0,
-                packets_back: sent,
+                units_back: sent.wrapping_mul(units).wrapping_sub(before),
             });
         }
         match sending.pause.checked_sub(1) {
@@ -466,8 +470,8 @@ mod tests {
         assert!(!sender.push('x', 5));
         while !sender.is_idle() {
             if let Some(out) = sender.next(160) {
-                sent.push((timestamp - out.packets_back * 160, out.event));
-                assert_eq!(out.first, out.packets_back == 0);
+                sent.push((timestamp - out.units_back, out.event));
+                assert_eq!(out.first, out.units_back == 0);
             }
             timestamp += 160;
         }
@@ -475,6 +479,25 @@ mod tests {
         let ends: Vec<_> = sent.iter().filter(|(_, event)| event.end && event.code == 1).collect();
         assert_eq!(ends.len(), 3);
         assert!(ends.iter().all(|(at, event)| *at == sent[0].0 && event.duration == 800));
+    }
+
+    #[test]
+    fn test_a_digit_that_is_longer_than_its_field_goes_on_in_segments() {
+        for (units, packets) in [(160, 50), (320, 250), (960, 68), (960, 69), (960, 250)] {
+            let (mut sender, mut receiver) = (Sender::default(), Receiver::default());
+            sender.push('7', packets);
+            sender.push('8', 5);
+            let (mut sent, mut heard) = (0u32, Vec::new());
+            while !sender.is_idle() {
+                if let Some(out) = sender.next(units) {
+                    let timestamp = (u32::MAX - 70_000).wrapping_add(sent * units).wrapping_sub(out.units_back);
+                    receiver.event(ms(u64::from(sent) * 20), timestamp, out.event, units * 50);
+                }
+                sent += 1;
+                heard.extend(std::iter::from_fn(|| receiver.take_press()).map(|(press, _)| (press.digit, press.duration_ms)));
+            }
+            assert_eq!(heard, [('7', packets * 20), ('8', 100)], "{units} {packets}");
+        }
     }
 
     proptest! {

@@ -47,7 +47,8 @@ fn leg(seed: u64, codec: Codec) -> Leg {
             sends: true,
             receives: true,
             receive_codecs: vec![codec],
-            send_codecs: vec![codec],
+            // silence would be told as noise
+            send_codecs: [Some(codec), Codec::new("CN", 8000, 1, 13)].into_iter().flatten().collect(),
             ..Configuration::default()
         },
     );
@@ -112,4 +113,21 @@ fn test_a_room_of_three_codecs_allocates_nothing() {
     }
     assert_eq!(ALLOCATIONS.get() - before, 0);
     assert_eq!((sent, room.rate()), (1500, 16_000));
+}
+
+#[test]
+fn test_silence_that_is_told_as_noise_allocates_nothing() {
+    let mut leg = leg(1, Codec::new("PCMU", 8000, 1, 0).unwrap());
+    let (mut buffer, frame, mut sent) = ([0; BUFFER_LENGTH], Pcm::silence(8000), 0);
+    let before = ALLOCATIONS.get();
+    for n in 0..500u64 {
+        let now = Time::from_micros(n * 20_000);
+        leg.speak(now, &frame);
+        while leg.utter(now, &mut buffer).is_some() {
+            sent += 1;
+        }
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    // 200 ms of silence, and noise once a second
+    assert_eq!(sent, 10 + 10);
 }

@@ -185,6 +185,15 @@ fn media_codec(codec: &trunkline_sip::sdp::Codec) -> PyResult<Codec> {
     made.ok_or_else(|| PyValueError::new_err(format!("codec {:?} has no usable payload type: {payload_type:?}", codec.name())))
 }
 
+/// The codecs that we may send, each as the peer's `a=fmtp` likes it.
+fn send_codecs(list: &[PyRef<'_, PyCodec>]) -> PyResult<Vec<Codec>> {
+    let wished = |codec: &PyRef<'_, PyCodec>| {
+        let made = media_codec(codec.inner())?;
+        Ok(codec.inner().fmtp().map_or(made, |fmtp| made.wished(fmtp)))
+    };
+    list.iter().map(wished).collect()
+}
+
 fn media_keys(keys: &PySrtpKeys) -> PyResult<Keys> {
     let keys = keys.inner();
     let suite = Suite::from_name(keys.suite.name());
@@ -275,7 +284,7 @@ impl PyMediaEngine {
             sends,
             receives,
             receive_codecs: codecs(&receive_codecs)?,
-            send_codecs: codecs(&send_codecs)?,
+            send_codecs: self::send_codecs(&send_codecs)?,
             learn_from: learn_from.map(ip).transpose()?,
             silence_timeout: seconds(silence_timeout_s, "silence_timeout_s")?,
             ptime_ms,

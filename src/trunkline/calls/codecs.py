@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from trunkline.media.engine import can_transcode
-from trunkline.sip.description import TELEPHONE_EVENT
+from trunkline.sip.description import events_beside, is_companion
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer
 
 __all__ = [
-    "TELEPHONE_EVENT",
     "answerable",
     "carried",
     "codec_keys",
@@ -54,7 +53,7 @@ def _is_event(codec: Codec) -> bool:
 
 def speaks(codecs: Iterable[Codec]) -> bool:
     """Whether there is a codec for voice among them."""
-    return not all(_is_event(codec) for codec in codecs)
+    return not all(is_companion(codec) for codec in codecs)
 
 
 def common(offered: Sequence[Codec], usable: Sequence[Codec]) -> list[Codec]:
@@ -78,8 +77,8 @@ def _chosen(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
 
 
 def with_events(codecs: Sequence[Codec]) -> list[Codec]:
-    """The codecs, and telephone-event where they do not name it."""
-    return [*codecs] if any(map(_is_event, codecs)) else [*codecs, TELEPHONE_EVENT]
+    """The codecs, and telephone-event of their clocks where they do not name it."""
+    return [*codecs] if any(map(_is_event, codecs)) else [*codecs, *events_beside(codecs)]
 
 
 def with_events_of(stands: Sequence[Codec], codecs: Sequence[Codec]) -> list[Codec]:
@@ -100,8 +99,8 @@ def _shared(offered: tuple[Codec, ...], agreed: tuple[Codec, ...]) -> tuple[Code
 
 
 def transcodable(codecs: Iterable[Codec]) -> list[Codec]:
-    """Those that we can speak ourselves, and telephone-event; empty without voice."""
-    chosen = [codec for codec in codecs if _is_event(codec) or can_transcode(codec)]
+    """Those that we can speak ourselves, and what accompanies them; empty without voice."""
+    chosen = [codec for codec in codecs if is_companion(codec) or can_transcode(codec)]
     return chosen if speaks(chosen) else []
 
 
@@ -134,21 +133,23 @@ def offerable(agreed: Sequence[Codec], usable: Sequence[Codec], allowed: Sequenc
     more = [codec for codec in transcodable(there) if not codec_keys([codec]) <= known] if transcodable(here) else []
     if not speaks(relayed):
         return [*more] if speaks(more) else []
-    voice = [codec for codec in relayed if not _is_event(codec)]
-    events = [codec for codec in relayed if _is_event(codec)]
-    if events:
+    voice = [codec for codec in relayed if not is_companion(codec)]
+    # comfort noise only where it can be relayed as well: the other side may not know it
+    companions = [codec for codec in relayed if is_companion(codec)]
+    if any(map(_is_event, companions)):
         # of whatever clock theirs are, digits cross
-        events += [codec for codec in more if _is_event(codec)]
-    return [*voice, *(codec for codec in more if not _is_event(codec)), *events]
+        companions += [codec for codec in more if _is_event(codec)]
+    return [*voice, *(codec for codec in more if not is_companion(codec)), *companions]
 
 
 def relays(here: Sequence[Codec], there: Sequence[Codec]) -> bool:
     """Whether two sides hear each other as things stand: they prefer the same codec, and what else they may send we can transcode."""
-    voices = [[codec for codec in side if not _is_event(codec)] for side in (here, there)]
+    voices = [[codec for codec in side if not is_companion(codec)] for side in (here, there)]
     if not all(voices) or _key(voices[0][0]) != _key(voices[1][0]):
         return False
-    known = codec_keys(voices[0]) & codec_keys(voices[1])
-    return all(_key(codec) in known or can_transcode(codec) for side in voices for codec in side)
+    known = codec_keys(here) & codec_keys(there)
+    sent = [codec for side in (here, there) for codec in side if not _is_event(codec)]
+    return all(_key(codec) in known or can_transcode(codec) for codec in sent)
 
 
 _EVERYWHERE = frozenset({("pcmu", 8000, 1), ("pcma", 8000, 1)})

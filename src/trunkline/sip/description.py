@@ -12,10 +12,9 @@ from typing import NamedTuple
 from trunkline.sip.capabilities import Dtmf
 from trunkline.sip.endpoint import Codec, Direction, MediaPlan, RemoteOffer, SessionDescriber
 
-__all__ = ["TELEPHONE_EVENT", "Description", "FaxAttributes", "is_event"]
+__all__ = ["Description", "FaxAttributes", "events_beside", "is_companion", "is_event"]
 
-TELEPHONE_EVENT = Codec("telephone-event", 8000, 1, None, "0-15")
-"""RFC 4733: relayed between all sides that know it, whatever their codec lists say."""
+_COMPANIONS = frozenset({"telephone-event", "cn"})
 
 
 FaxAttributes = tuple[tuple[str, str | None], ...]
@@ -25,6 +24,20 @@ FaxAttributes = tuple[tuple[str, str | None], ...]
 def is_event(codec: Codec) -> bool:
     """Whether a codec is that of telephone events (RFC 4733)."""
     return codec.name.lower() == "telephone-event"
+
+
+def is_companion(codec: Codec) -> bool:
+    """Whether a codec only accompanies one for voice: telephone events, comfort noise (RFC 3389)."""
+    return codec.name.lower() in _COMPANIONS
+
+
+def events_beside(codecs: Sequence[Codec]) -> list[Codec]:
+    """The telephone-event of each clock that codecs for voice have (RFC 4733 §2.1: it shares theirs), in their order.
+
+    It is relayed between all sides that know it, whatever their codec lists say.
+    """
+    clocks = dict.fromkeys(codec.clock_rate for codec in codecs if not is_companion(codec))
+    return [Codec("telephone-event", clock, 1, None, "0-15") for clock in clocks]
 
 
 class _Terms(NamedTuple):
@@ -78,7 +91,7 @@ class Description:
         ptime_ms: int | None = None,
     ) -> bytes:
         """Our offer, pending until `accept_answer` or `withdraw`. RuntimeError while one is pending."""
-        codecs = self._with_way(codecs, [TELEPHONE_EVENT])
+        codecs = self._with_way(codecs, events_beside(codecs))
         body = self._describer.offer(
             address=address,
             port=port,
@@ -165,9 +178,9 @@ class Description:
         """The codecs with telephone-event as this leg is to have it, those of `events` where it has to be there."""
         if self._dtmf == "auto":
             return codecs
-        voice = [codec for codec in codecs if not is_event(codec)]
-        if self._dtmf != "rfc4733" or not voice:
-            return voice
+        others = [codec for codec in codecs if not is_event(codec)]
+        if self._dtmf != "rfc4733" or all(map(is_companion, others)):
+            return others
         clocks = {codec.clock_rate for codec in codecs if is_event(codec)}
         return [*codecs, *(codec for codec in events if codec.clock_rate not in clocks)]
 

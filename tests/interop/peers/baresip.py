@@ -23,6 +23,7 @@ from peers.namespace import Namespace
 from peers.process import PeerError, Program, wait_until
 
 MODULES = Path("/usr/lib/baresip/modules")
+CODEC_MODULES = ("g711", "g722", "opus", "l16")
 CONTROL_PORT = 4444
 START_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 5.0
@@ -40,7 +41,7 @@ class Account:
         password: for the digest challenges.
         server: "address:port" of the registrar, also the proxy of every request.
         domain: of its address-of-record; the server when empty.
-        codecs: as baresip names them.
+        codecs: as baresip names them; what is not 8 kHz mono with its sampling rate and channels ("G722/16000/1").
         transport: "udp" or "tcp".
         expires_s: what its REGISTER asks for; 0 does not register.
         answer: "manual" or "auto".
@@ -84,7 +85,7 @@ class Account:
             **({"mediaenc": self.mediaenc} if self.mediaenc else {}),
             "mwi": "yes" if self.mailbox else "no",
             "pubint": str(self.publishes_s),
-            "audio_codecs": ",".join(f"{codec}/8000/1" for codec in self.codecs),
+            "audio_codecs": ",".join(codec if "/" in codec else f"{codec}/8000/1" for codec in self.codecs),
         }
         return f"<{self.address};transport={self.transport}>" + "".join(
             f";{name}={value}" for name, value in parameters.items()
@@ -117,7 +118,8 @@ class Baresip:
         folder: where its configuration, its log and its recordings go; removed by nobody.
         inside: the namespace that it runs in.
         account: its account.
-        plays: a mono 8 kHz WAV file, at least as long as the call: it is played once, from the start of each call.
+        plays: a mono WAV file at the codec's sampling rate, at least as long as the call: it is played once, from the start of
+            each call.
         sip_port: the local SIP port.
         trace: write every SIP message to the log.
     """
@@ -339,9 +341,10 @@ def _config(account: Account, inside: Namespace, sip_port: int, plays: Path, fol
         "snd_path": str(folder),
         "ringback_disabled": "yes",
         "menu_bell": "no",
+        "opus_stereo": "no",
         "module_path": str(MODULES),
     }
-    modules = [("module", name) for name in ("g711", "aufile", "aubridge", "sndfile", "srtp")]
+    modules = [("module", name) for name in (*CODEC_MODULES, "aufile", "aubridge", "sndfile", "srtp")]
     modules += [("module_tmp", "account"), ("module_app", "menu"), ("module_app", "ctrl_tcp")]
     modules += [("module_app", name) for name in ("contact", "presence", "mwi")]
     lines = [f"{name}\t{value}" for name, value in settings.items()]

@@ -5,6 +5,7 @@ They stand here because a test cannot import a conftest.py reliably: there is mo
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from peers import baresip, linphone, sipp
@@ -48,7 +49,7 @@ class StartEdge(Protocol):
 
 
 class StartBaresip(Protocol):
-    """Starts baresip, in a namespace of its own (of `uplink` or the host) when none is given; it plays a tone."""
+    """Starts baresip, in a namespace of its own (of `uplink` or the host) when none is given; it plays a tone, or a file."""
 
     def __call__(
         self,
@@ -58,6 +59,7 @@ class StartBaresip(Protocol):
         *,
         uplink: Namespace | None = None,
         sip_port: int = 5060,
+        plays: Path | None = None,
     ) -> baresip.Baresip: ...
 
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub mod circle;
 pub mod ear;
 pub mod feed;
+mod hush;
 pub mod mouth;
 pub mod room;
 pub mod speaker;

@@ -4,9 +4,10 @@
 //! (the marker), RFC 3551 §4.1 (silence).
 
 use super::feed::Feed;
+use super::hush::{Hush, Verdict};
 use super::{FRAMES_PER_S, MAX_FRAME_SAMPLES, Pcm};
 use crate::codec::Codec;
-use crate::coder::{Encoder, EncoderOptions};
+use crate::coder::Encoder;
 
 /// The shortest and the longest packet time that is sent, and what is meant where nothing was agreed.
 const PTIME_MS: std::ops::RangeInclusive<u32> = 10..=120;
@@ -17,11 +18,11 @@ const PENDING_SAMPLES: usize = 6 * MAX_FRAME_SAMPLES + MAX_FRAME_SAMPLES;
 /// A packet's worth of audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Utterance {
-    /// How it is encoded.
+    /// How it is encoded; comfort noise in place of what says nothing.
     pub codec: Codec,
     /// How long it lasts, in units of the codec's RTP clock.
     pub units: u32,
-    /// Bytes of payload; zero when nothing is to be sent this time (the codec's DTX).
+    /// Bytes of payload; zero when nothing is to be sent this time (the codec's DTX, or background that was told as comfort noise).
     pub length: usize,
 }
 
@@ -39,6 +40,8 @@ struct Speech {
     codec: Codec,
     encoder: Encoder,
     feed: Feed,
+    /// Where the peer agreed to comfort noise.
+    hush: Option<Hush>,
 }
 
 impl Default for Mouth {
@@ -62,18 +65,21 @@ impl Mouth {
             ptime_ms - ptime_ms % 10
         };
         self.ptime_ms = ptime_ms.clamp(*PTIME_MS.start(), *PTIME_MS.end());
-        let options = EncoderOptions::default();
         for codec in codecs {
-            if self.speech.as_ref().is_some_and(|speech| speech.codec == *codec) {
+            if let Some(speech) = self.speech.as_mut().filter(|speech| speech.codec == *codec) {
+                let hush = Hush::new(codecs, speech.encoder.sample_rate());
+                if speech.hush.as_ref().map(|hush| hush.codec) != hush.as_ref().map(|hush| hush.codec) {
+                    speech.hush = hush;
+                }
                 return;
             }
-            if let Some(encoder) = Encoder::new(codec, &options) {
+            if let Some(encoder) = Encoder::new(codec, &codec.wishes) {
                 self.filled = 0;
-                let feed = Feed::to(encoder.sample_rate());
                 self.speech = Some(Speech {
                     codec: *codec,
+                    feed: Feed::to(encoder.sample_rate()),
+                    hush: Hush::new(codecs, encoder.sample_rate()),
                     encoder,
-                    feed,
                 });
                 return;
             }
@@ -96,27 +102,40 @@ impl Mouth {
             free.copy_from_slice(samples);
             self.filled += samples.len();
         }
+        if let Some(hush) = &mut speech.hush {
+            hush.hear(samples);
+        }
     }
 
     /// Forget what was not sent yet.
     pub fn clear(&mut self) {
         self.filled = 0;
+        if let Some(hush) = self.speech.as_mut().and_then(|speech| speech.hush.as_mut()) {
+            hush.speak();
+        }
     }
 
     /// Write the payload of the next packet; `None` until its time is full.
     pub fn packet(&mut self, out: &mut [u8]) -> Option<Utterance> {
-        let Speech { codec, encoder, .. } = self.speech.as_mut()?;
-        let length = (encoder.sample_rate() / 1000 * self.ptime_ms) as usize;
+        let Speech { codec, encoder, hush, .. } = self.speech.as_mut()?;
+        let rate = encoder.sample_rate();
+        let length = (rate / 1000 * self.ptime_ms) as usize;
         if length == 0 || self.filled < length {
             return None;
         }
-        let bytes = encoder.encode(self.pending.get(..length)?, out);
+        let frames = (self.filled as u32).div_ceil((rate / FRAMES_PER_S).max(1));
+        let (codec, units) = (*codec, codec.clock_rate / 1000 * self.ptime_ms);
+        let (codec, length_out) = match hush.as_mut().map(|hush| (hush.judge(frames), hush)) {
+            Some((Verdict::Tell, hush)) => (hush.codec, hush.tell(out)),
+            Some((Verdict::Hush, _)) => (codec, 0),
+            Some((Verdict::Send, _)) | None => (codec, encoder.encode(self.pending.get(..length)?, out)),
+        };
         self.pending.copy_within(length..self.filled, 0);
         self.filled -= length;
         Some(Utterance {
-            codec: *codec,
-            units: codec.clock_rate / 1000 * self.ptime_ms,
-            length: bytes,
+            codec,
+            units,
+            length: length_out,
         })
     }
 
@@ -172,6 +191,99 @@ mod tests {
         assert_eq!(say(&mut mouth, 1), [640]);
         mouth.configure(&[codec("G729", 8000)], 20);
         assert!(say(&mut mouth, 3).is_empty());
+    }
+
+    /// Say frames of a sine of this amplitude; what was sent, as (is it comfort noise, bytes).
+    fn hum(mouth: &mut Mouth, amplitude: f64, frames: usize) -> Vec<(bool, usize)> {
+        let (mut out, mut sent) = ([0; 1500], Vec::new());
+        for _ in 0..frames {
+            let mut frame = Pcm::silence(8000);
+            for (n, sample) in frame.samples_mut().iter_mut().enumerate() {
+                *sample = (amplitude * (n as f64 * std::f64::consts::TAU / 16.0).sin()) as i16;
+            }
+            mouth.take(&frame);
+            while let Some(packet) = mouth.packet(&mut out) {
+                sent.push((packet.codec.kind == crate::codec::Kind::ComfortNoise, packet.length));
+            }
+        }
+        sent
+    }
+
+    const NOISE: (bool, usize) = (true, crate::coder::comfort::PAYLOAD_LENGTH);
+    const NOTHING: (bool, usize) = (false, 0);
+
+    fn hushing(ptime_ms: u32) -> Mouth {
+        let mut mouth = Mouth::default();
+        let noise = Codec::new("CN", 8000, 1, 13).unwrap();
+        mouth.configure(&[codec("PCMA", 8000), codec("telephone-event", 8000), noise], ptime_ms);
+        mouth
+    }
+
+    #[test]
+    fn test_silence_is_told_as_comfort_noise_and_then_nothing_is_sent_until_something_is_to_be_heard() {
+        let mut mouth = hushing(20);
+        assert_eq!(hum(&mut mouth, 1000.0, 3), [(false, 160); 3]);
+        let sent = hum(&mut mouth, 10.0, 10 + 1 + 50 + 20);
+        assert_eq!(sent[..10], [(false, 160); 10]);
+        assert_eq!(sent[10], NOISE);
+        assert_eq!(sent[11..60], [NOTHING; 49]);
+        // after a second it is told again
+        assert_eq!(sent[60], NOISE);
+        assert_eq!(sent[61..], [NOTHING; 20]);
+        // the frame that is heard is whole
+        assert_eq!(hum(&mut mouth, 1000.0, 2), [(false, 160); 2]);
+        assert_eq!(hum(&mut mouth, 10.0, 11)[9..], [(false, 160), NOISE]);
+    }
+
+    #[test]
+    fn test_another_background_is_told_at_once_and_a_loud_one_is_sent_as_it_is() {
+        let mut mouth = hushing(20);
+        hum(&mut mouth, 4.0, 30);
+        let changed = hum(&mut mouth, 40.0, 20);
+        assert!(changed.contains(&NOISE) && !changed.contains(&(false, 160)), "{changed:?}");
+        // -50 dBov
+        assert_eq!(hum(&mut mouth, 150.0, 50), [(false, 160); 50]);
+    }
+
+    #[test]
+    fn test_only_whole_packets_of_silence_are_left_out() {
+        let mut mouth = hushing(60);
+        hum(&mut mouth, 1000.0, 2);
+        let sent = hum(&mut mouth, 0.0, 16);
+        assert_eq!(sent[..4], [(false, 480); 4]);
+        assert_eq!(sent[4..], [NOISE, NOTHING]);
+        // one frame to be heard among three
+        hum(&mut mouth, 0.0, 1);
+        hum(&mut mouth, 1000.0, 1);
+        assert_eq!(hum(&mut mouth, 0.0, 1), [(false, 480)]);
+    }
+
+    #[test]
+    fn test_nothing_is_left_out_for_a_peer_that_did_not_agree_to_comfort_noise_of_the_codecs_clock() {
+        let mut mouth = Mouth::default();
+        mouth.configure(&[codec("PCMA", 8000)], 20);
+        assert_eq!(hum(&mut mouth, 0.0, 50), [(false, 160); 50]);
+        mouth.configure(&[codec("L16", 16_000), Codec::new("CN", 8000, 1, 13).unwrap()], 20);
+        assert_eq!(hum(&mut mouth, 0.0, 50), [(false, 640); 50]);
+    }
+
+    #[test]
+    fn test_opus_is_encoded_as_the_peer_asks_and_anew_when_it_asks_otherwise() {
+        let opus = |fmtp: &str| Codec::new("opus", 48_000, 2, 111).unwrap().wished(fmtp);
+        let mut mouth = Mouth::default();
+        let mut bytes = |fmtp: &str| {
+            mouth.configure(&[opus(fmtp)], 20);
+            let sent = hum(&mut mouth, 8000.0, 100);
+            sent[50..].iter().map(|(_, length)| length).sum::<usize>()
+        };
+        let (free, least) = (bytes(""), bytes("maxaveragebitrate=6000"));
+        assert!(least < free / 2 && (least * 8) < 9000, "{least} of {free} bytes a second");
+        mouth.configure(&[opus("usedtx=1")], 20);
+        let silent = hum(&mut mouth, 0.0, 100);
+        assert!(silent.iter().filter(|sent| **sent == NOTHING).count() > 50, "{silent:?}");
+        mouth.configure(&[opus("cbr=1;maxaveragebitrate=24000")], 20);
+        let constant = hum(&mut mouth, 3000.0, 20);
+        assert!(constant.iter().all(|sent| *sent == (false, 60)), "{constant:?}");
     }
 
     #[test]

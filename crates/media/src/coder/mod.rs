@@ -25,7 +25,7 @@ pub const MAX_SAMPLES: usize = 5760;
 pub struct BadPayload;
 
 /// How to encode where the codec leaves a choice. A codec ignores what it does not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncoderOptions {
     /// Opus: bits a second, 6,000 to 510,000; `None` leaves it to libopus (`maxaveragebitrate`).
     pub bitrate: Option<u32>,
@@ -33,6 +33,8 @@ pub struct EncoderOptions {
     pub fec: bool,
     /// Opus: send next to nothing during silence (`usedtx`).
     pub dtx: bool,
+    /// Opus: as many bits for each packet (`cbr`).
+    pub constant_bitrate: bool,
     /// Opus: how many packets in a hundred are expected to be lost; without any, FEC repeats nothing.
     pub expected_loss_percent: u8,
     /// Opus: the highest sampling rate in Hz that the peer plays (`maxplaybackrate`).
@@ -45,6 +47,7 @@ impl Default for EncoderOptions {
             bitrate: None,
             fec: false,
             dtx: false,
+            constant_bitrate: false,
             expected_loss_percent: 10,
             max_playback_rate: 48_000,
         }
@@ -53,7 +56,8 @@ impl Default for EncoderOptions {
 
 impl EncoderOptions {
     /// The options narrowed to what a peer's `a=fmtp` says of what it likes to receive (RFC 7587 §6.1: `maxaveragebitrate`,
-    /// `maxplaybackrate`, `useinbandfec`, `usedtx`); what is not understood is passed over.
+    /// `maxplaybackrate`, `useinbandfec`, `usedtx`, `cbr`); what is not understood is passed over. So is `stereo`: whoever can play it plays
+    /// mono as well, and mono is what we have.
     #[must_use]
     pub fn for_peer(mut self, fmtp: &str) -> Self {
         for (name, value) in fmtp.split(';').filter_map(|parameter| parameter.split_once('=')) {
@@ -63,6 +67,7 @@ impl EncoderOptions {
                 "maxplaybackrate" => self.max_playback_rate = self.max_playback_rate.min(value),
                 "useinbandfec" => self.fec = value == 1,
                 "usedtx" => self.dtx = value == 1,
+                "cbr" => self.constant_bitrate = value == 1,
                 _ => {}
             }
         }

@@ -141,6 +141,7 @@ impl Encoder {
             .ok()?;
         encoder.set_inband_fec(options.fec).ok()?;
         encoder.set_dtx(options.dtx).ok()?;
+        encoder.set_vbr(!options.constant_bitrate).ok()?;
         let mut encoder = Encoder {
             inner: Inner(encoder),
             dtx: options.dtx,

@@ -9,7 +9,7 @@ use super::{Datagram, Leg, Socket};
 use crate::audio::Pcm;
 use crate::audio::ear::Ear;
 use crate::audio::mouth::Mouth;
-use crate::codec::Codec;
+use crate::codec::{Codec, Kind};
 use crate::rtp;
 use crate::time::Time;
 
@@ -156,7 +156,12 @@ impl Leg {
             let mut header = self
                 .outbound
                 .generate(now, said.units, said.codec.clock_rate, said.codec.payload_type);
-            header.marker |= std::mem::take(&mut self.audio.paused);
+            if said.codec.kind == Kind::ComfortNoise {
+                // RFC 3551 §4.1: the marker is for what is heard after it
+                (header.marker, self.audio.paused) = (false, true);
+            } else {
+                header.marker |= std::mem::take(&mut self.audio.paused);
+            }
             *buffer.first_chunk_mut()? = header.bytes();
             let range = self.protection.protect(buffer, 0..rtp::HEADER_LENGTH + said.length)?;
             self.outbound.count(said.length);

@@ -152,7 +152,7 @@ impl Leg {
             if let Some(out) = self.digits.next(units) {
                 let mut header = self.outbound.generate(now, units, codec.clock_rate, codec.payload_type);
                 // RFC 4733 §2.5.1.2: the timestamp stands still at the event's beginning.
-                header.timestamp = header.timestamp.wrapping_sub(out.packets_back.wrapping_mul(units));
+                header.timestamp = header.timestamp.wrapping_sub(out.units_back);
                 header.marker = out.first;
                 return write(buffer, &header, &out.event.bytes());
             }

@@ -7,7 +7,7 @@ use super::codec::Codec;
 
 /// The dynamic payload types, then the unassigned ones below those that RTCP needs (RFC 3551 §3, RFC 5761 §4).
 const FREE: [std::ops::RangeInclusive<u8>; 2] = [96..=127, 35..=63];
-/// What telephone-event has nearly everywhere; some peers expect it without reading the rtpmap.
+/// What telephone-event of 8 kHz has nearly everywhere; some peers expect it without reading the rtpmap.
 const EVENTS: u8 = 101;
 
 /// The payload types of one leg's session.
@@ -51,7 +51,7 @@ impl Numbering {
     }
 
     fn choose(&self, codec: &Codec) -> Option<u8> {
-        let is_events = codec.name().eq_ignore_ascii_case("telephone-event");
+        let is_events = codec.name().eq_ignore_ascii_case("telephone-event") && codec.clock_rate() == 8000;
         let wanted = [codec.payload_type(), codec.static_type(), is_events.then_some(EVENTS)];
         let free = FREE
             .into_iter()

@@ -254,19 +254,18 @@ fn test_a_peer_that_plays_8_khz_is_sent_no_more() {
 
 #[test]
 fn test_options_follow_the_peers_fmtp() {
-    let options = EncoderOptions::default().for_peer("minptime=10; useinbandfec=1;USEDTX=1;maxaveragebitrate=20000;maxplaybackrate=16000");
+    let options =
+        EncoderOptions::default().for_peer("minptime=10; useinbandfec=1;USEDTX=1;maxaveragebitrate=20000;maxplaybackrate=16000;cbr=1");
     let expected = EncoderOptions {
         bitrate: Some(20_000),
         fec: true,
         dtx: true,
+        constant_bitrate: true,
         max_playback_rate: 16_000,
         ..EncoderOptions::default()
     };
     assert_eq!(options, expected);
     // ours is lower than theirs, and what is no number says nothing
     let ours = bitrate(16_000);
-    assert_eq!(
-        ours.clone().for_peer("maxaveragebitrate=20000;usedtx=x;useinbandfec;;=;stereo=1"),
-        ours
-    );
+    assert_eq!(ours.for_peer("maxaveragebitrate=20000;usedtx=x;useinbandfec;;=;stereo=1"), ours);
 }

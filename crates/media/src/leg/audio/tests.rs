@@ -119,6 +119,54 @@ fn test_while_a_digit_passes_the_mouth_is_shut_and_its_packets_keep_their_timest
 }
 
 #[test]
+fn test_silence_is_noise_without_a_marker_and_what_follows_it_begins_a_talkspurt() {
+    let (pcmu, noise) = (Codec::new("PCMU", 8000, 1, 0).unwrap(), Codec::new("CN", 8000, 1, 13).unwrap());
+    let plan = Configuration {
+        remote_rtp: Some("192.0.2.1:4000".parse().unwrap()),
+        sends: true,
+        receives: true,
+        receive_codecs: vec![pcmu, noise],
+        send_codecs: vec![pcmu, noise],
+        ..Configuration::default()
+    };
+    let (mut a, mut b) = (Leg::new(5, WallClock::default()), Leg::new(6, WallClock::default()));
+    for leg in [&mut a, &mut b] {
+        leg.configure(ms(0), &plan);
+    }
+    a.set_mouth(ms(0), true);
+    b.set_ear(true);
+    let (mut sent, mut heard, mut loudest) = (Vec::new(), Pcm::silence(8000), 0);
+    for n in 0..100u64 {
+        let (now, value) = (ms(20 * n), if (20..90).contains(&n) { 20 } else { 3000 });
+        if let Some((header, payload)) = say(&mut a, now, value) {
+            let mut data = [&header.bytes()[..], &payload].concat();
+            let _ = b.receive(now, Socket::Rtp, "192.0.2.1:4000".parse().unwrap(), &mut data);
+            sent.push(header);
+        }
+        b.hear(now, &mut heard);
+        if (50..85).contains(&n) {
+            loudest = loudest.max(heard.samples().iter().map(|sample| sample.abs()).max().unwrap());
+        }
+    }
+    // 20 ms of each, and 200 ms of silence, are sent
+    assert_eq!(sent.iter().filter(|header| header.payload_type == 0).count(), 40);
+    let noises: Vec<_> = sent.iter().filter(|header| header.payload_type == 13).collect();
+    assert!(
+        (2..=4).contains(&noises.len()) && noises.iter().all(|header| !header.marker),
+        "{noises:?}"
+    );
+    let markers: Vec<_> = sent
+        .iter()
+        .filter(|header| header.marker)
+        .map(|header| header.timestamp - sent[0].timestamp)
+        .collect();
+    assert_eq!(markers, [0, 90 * 160]);
+    assert!(sent.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+    // the background goes on, as loud as it is
+    assert!((20..200).contains(&loudest), "{loudest}");
+}
+
+#[test]
 fn test_time_passes_while_nothing_may_be_sent() {
     let mut leg = leg("PCMA", 8);
     leg.set_mouth(ms(0), true);

@@ -50,6 +50,31 @@ fn test_events_stay_beside_a_codec_of_their_clock_rate() {
 }
 
 #[test]
+fn test_each_clock_has_its_events_and_those_of_8_khz_the_number_that_all_know() {
+    let can = "opus/48000/2 PCMU/8000 telephone-event/48000 telephone-event/8000";
+    let mut ours = leg();
+    let text = offer(&mut ours, can);
+    assert_eq!(media_lines(&text), ["m=audio 20000 RTP/AVP 96 0 97 101"]);
+    assert!(text.contains("a=rtpmap:97 telephone-event/48000\r\n") && text.contains("a=rtpmap:101 telephone-event/8000\r\n"));
+    // an answer of one clock leaves the events of the other
+    let (_, plan) = answer(
+        &mut leg(),
+        text.as_bytes(),
+        "opus/48000/2 telephone-event/48000 telephone-event/8000",
+    );
+    assert_eq!(
+        numbers(&plan.send_codecs),
+        pairs(&[("opus/48000/2", 96), ("telephone-event/48000", 97)])
+    );
+    let theirs = "m=audio 4000 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000";
+    let plan = ours.accept_answer(&sdp(1, theirs)).unwrap();
+    assert_eq!(
+        numbers(&plan.send_codecs),
+        pairs(&[("PCMU/8000", 0), ("telephone-event/8000", 101)])
+    );
+}
+
+#[test]
 fn test_an_asymmetric_answer_maps_both_directions() {
     let mut leg = leg();
     let text = offer(&mut leg, "opus/48000/2 PCMU/8000 telephone-event/8000");
