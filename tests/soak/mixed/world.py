@@ -207,6 +207,8 @@ class MixedWorld:
         name = f"passing{self._churned}"
         if self.server.has_user(name):
             self.server.remove_user(name)
+        # the churning may have been cancelled between the two, or while the line said farewell
+        if any(line.name == name for line in self.server.lines):
             await self.server.remove_line(name)
 
     # --- the application ----------------------------------------------------------------------------------------------
