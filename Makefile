@@ -38,12 +38,14 @@ demo: build ## a provider, a server and two phones on loopback: both calls of th
 test: peers lint types docs rust unit fuzz-short ## install what the tests need and run everything
 	@$(BIN)/python -m tests.skipped
 
-unit: build ## the Python tests; those with real SIP programs mostly wait, so they run beside the others
-	@log=$$(mktemp); status=0; \
-	$(BIN)/python -m pytest tests/interop >"$$log" 2>&1 & interop=$$!; \
-	$(BIN)/python -m pytest --ignore=tests/interop || status=1; \
+unit: build ## the Python tests; those that mostly wait, for SIP programs or for quiet, run beside the others
+	@logs=$$(mktemp -d); status=0; \
+	$(BIN)/python -m pytest tests/interop >"$$logs/interop" 2>&1 & interop=$$!; \
+	$(BIN)/python -m pytest tests/soak >"$$logs/soak" 2>&1 & soak=$$!; \
+	$(BIN)/python -m pytest --ignore=tests/interop --ignore=tests/soak || status=1; \
 	wait $$interop || status=1; \
-	cat "$$log"; rm "$$log"; exit $$status
+	wait $$soak || status=1; \
+	cat "$$logs/soak" "$$logs/interop"; rm -r "$$logs"; exit $$status
 
 rust: $(VENV)/.tools ## the Rust tests
 	cargo test --workspace --quiet

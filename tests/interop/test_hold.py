@@ -14,6 +14,7 @@ from peers.fixtures import StartSite
 from peers.linphone import Linphone
 from peers.mobile import NUMBER as MOBILE
 from peers.mobile import Mobile
+from peers.pbx import password
 from peers.scene import MOBILE_HZ, PHONE_HZ, Scene
 from peers.sipp import HOLDS
 
@@ -119,21 +120,23 @@ def test_digits_of_the_mobile_reach_a_phone_once_each(site: StartSite) -> None:
     end(here, alice, mobile)
 
 
-def test_digits_of_linphone_by_info_are_told_and_reach_another_linphone(site: StartSite) -> None:
+@pytest.mark.parametrize("way", ["info", "rfc4733"])
+def test_digits_of_linphone_by_info_are_told_and_reach_another_linphone(site: StartSite, way: str) -> None:
     here = site(lambda call: call.accept(to_user=call.dial_number))
+    here.pbx.call(here.pbx.server.add_user, "carol", password=password("carol"), dtmf=way)
     alice = here.linphone(sip={"use_info": 1, "use_rfc2833": 0})
-    bob = here.linphone("bob")
-    alice.dial("bob")
-    bob.wait_incoming()
-    bob.answer()
+    carol = here.linphone("carol")
+    alice.dial("carol")
+    carol.wait_incoming()
+    carol.answer()
     alice.wait_established()
     alice.dtmf("4")
     told = here.pbx.wait_event(CallSessionInfo)
     assert told.content_type == "application/dtmf-relay"
     assert re.search(rb"^Signal= ?4\r$", told.body, re.MULTILINE)
-    assert bob.wait_digit() == "4"
+    assert carol.wait_digit() == "4"
     alice.hangup()
-    bob.wait_closed()
+    carol.wait_closed()
 
 
 def test_digits_of_a_phone_reach_another_phone(site: StartSite) -> None:

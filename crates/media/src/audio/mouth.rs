@@ -56,15 +56,19 @@ impl Default for Mouth {
 }
 
 impl Mouth {
-    /// Speak the first of these codecs that can be encoded, in packets of `ptime_ms` (0 for 20 ms; tens between 10 and 120). A codec that is spoken already goes on
-    /// undisturbed.
+    /// Speak the first of these codecs that can be encoded, in packets of `ptime_ms` (0 for 20 ms; tens between 10 and 120), or of the next shorter time that the
+    /// codec has. A codec that is spoken already goes on undisturbed.
     pub fn configure(&mut self, codecs: &[Codec], ptime_ms: u32) {
-        let ptime_ms = if ptime_ms == 0 {
+        self.speak_one_of(codecs);
+        let wanted = if ptime_ms == 0 {
             DEFAULT_PTIME_MS
         } else {
-            ptime_ms - ptime_ms % 10
+            (ptime_ms - ptime_ms % 10).clamp(*PTIME_MS.start(), *PTIME_MS.end())
         };
-        self.ptime_ms = ptime_ms.clamp(*PTIME_MS.start(), *PTIME_MS.end());
+        self.ptime_ms = self.speech.as_ref().map_or(wanted, |speech| speech.encoder.packet_ms(wanted));
+    }
+
+    fn speak_one_of(&mut self, codecs: &[Codec]) {
         for codec in codecs {
             if let Some(speech) = self.speech.as_mut().filter(|speech| speech.codec == *codec) {
                 let hush = Hush::new(codecs, speech.encoder.sample_rate());
@@ -149,6 +153,8 @@ impl Mouth {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leg::BUFFER_LENGTH;
+    use crate::rtp::HEADER_LENGTH;
 
     fn codec(name: &str, rate: u32) -> Codec {
         Codec::new(name, rate, 1, 96).unwrap()
@@ -172,6 +178,36 @@ mod tests {
             let mut mouth = Mouth::default();
             mouth.configure(&[codec("PCMA", 8000)], ptime_ms);
             assert_eq!(say(&mut mouth, 6), lengths, "{ptime_ms}");
+        }
+    }
+
+    #[test]
+    fn test_a_codec_that_has_no_packets_of_the_agreed_time_takes_the_next_shorter_one() {
+        let cases: [(&str, u32, u32, u32); 9] = [
+            ("opus", 48_000, 30, 20),
+            ("opus", 48_000, 50, 40),
+            ("opus", 48_000, 60, 60),
+            ("opus", 48_000, 110, 100),
+            ("opus", 48_000, 120, 120),
+            ("L16", 8_000, 120, 120),
+            ("L16", 16_000, 120, 60),
+            ("L16", 32_000, 40, 30),
+            ("L16", 48_000, 40, 20),
+        ];
+        for (name, rate, agreed_ms, said_ms) in cases {
+            let mut mouth = Mouth::default();
+            let channels = if name == "opus" { 2 } else { 1 };
+            mouth.configure(&[Codec::new(name, rate, channels, 96).unwrap()], agreed_ms);
+            let (mut out, mut sent) = ([0; BUFFER_LENGTH - HEADER_LENGTH], Vec::new());
+            // the time of twelve packets, and of the resampler
+            for _ in 0..(12 * said_ms).div_ceil(20) + 1 {
+                mouth.take(&Pcm::silence(8000));
+                while let Some(packet) = mouth.packet(&mut out) {
+                    assert!(packet.length > 0, "{name}/{rate} at {agreed_ms}");
+                    sent.push(packet.units);
+                }
+            }
+            assert_eq!(sent[..12], [rate / 1000 * said_ms; 12], "{name}/{rate} at {agreed_ms}");
         }
     }
 

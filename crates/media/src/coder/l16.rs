@@ -2,6 +2,15 @@
 
 use super::BadPayload;
 
+/// 20 ms at 48,000 Hz: longer payloads have no room in a packet.
+const LONGEST_PAYLOAD: u32 = 1_920;
+
+/// The longest packet at this rate, in whole tens of milliseconds.
+pub(super) fn longest_packet_ms(rate: u32) -> u32 {
+    let bytes_in_10_ms = rate / 100 * 2;
+    LONGEST_PAYLOAD.checked_div(bytes_in_10_ms).unwrap_or(1).max(1) * 10
+}
+
 /// Samples of a payload; a payload of odd length is refused.
 pub(super) fn decode(payload: &[u8], out: &mut [i16]) -> Result<usize, BadPayload> {
     let (pairs, rest) = payload.as_chunks::<2>();

@@ -186,6 +186,16 @@ impl Encoder {
         }
     }
 
+    /// The longest packet time up to `wanted_ms` that it fills a packet of; both in whole tens of milliseconds.
+    #[must_use]
+    pub fn packet_ms(&self, wanted_ms: u32) -> u32 {
+        match self.0 {
+            Encoding::G711(_) | Encoding::G722(_) => wanted_ms,
+            Encoding::Opus(_) => opus::longest_packet_ms(wanted_ms),
+            Encoding::L16(rate) => wanted_ms.min(l16::longest_packet_ms(rate)),
+        }
+    }
+
     /// Fit the encoding to a share of lost packets that the peer reports, in percent. Opus repeats more at more loss (FEC).
     pub fn expect_loss(&mut self, percent: u8) {
         if let Encoding::Opus(encoder) = &mut self.0 {
@@ -193,7 +203,7 @@ impl Encoder {
         }
     }
 
-    /// Encode the samples of one packet (10, 20, 40, 60, 80, 100 or 120 ms; other codecs than Opus take any); how many bytes were
+    /// Encode the samples of one packet, of a time that [`packet_ms`](Self::packet_ms) allows; how many bytes were
     /// written. Zero means that there is nothing to send (Opus DTX), or that `out` is too small for what there is.
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> usize {
         match &mut self.0 {

@@ -128,6 +128,14 @@ fn length(packet: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// What libopus encodes at once: a frame of 10 to 60 ms, or several of 20 ms.
+const PACKETS_MS: [u32; 7] = [120, 100, 80, 60, 40, 20, 10];
+
+/// The longest packet up to `wanted_ms`.
+pub(super) fn longest_packet_ms(wanted_ms: u32) -> u32 {
+    PACKETS_MS.into_iter().find(|length| *length <= wanted_ms).unwrap_or(10)
+}
+
 impl Encoder {
     /// `None` when there is no memory.
     pub(super) fn new(options: &EncoderOptions) -> Option<Self> {

@@ -99,6 +99,8 @@ pub struct Audio {
     pub rtcp: Option<SocketAddr>,
     /// The milliseconds of audio that they want in a packet.
     pub ptime_ms: Option<u16>,
+    /// The most that they take in one.
+    pub maxptime_ms: Option<u16>,
     /// They take RTCP on the RTP port (RFC 5761 §5.1.1).
     pub rtcp_mux: bool,
     /// The keys that they offer, those that we can use.
@@ -146,6 +148,7 @@ impl Audio {
             rtp: None,
             rtcp: None,
             ptime_ms: None,
+            maxptime_ms: None,
             rtcp_mux: false,
             cryptos: Vec::new(),
         }
@@ -174,6 +177,7 @@ impl Audio {
             rtp,
             rtcp: rtp.and_then(|rtp| rtcp(media, rtp)),
             ptime_ms: attribute(&media.lines, "ptime").and_then(ptime),
+            maxptime_ms: attribute(&media.lines, "maxptime").and_then(ptime),
             rtcp_mux: enabled && attribute(&media.lines, "rtcp-mux").is_some(),
             cryptos: cryptos(media),
         }))

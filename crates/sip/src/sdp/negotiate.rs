@@ -12,6 +12,9 @@ use super::description::{Description, Line, Media};
 use super::fax::{Fax, is_fax};
 use super::security::{Keys, Security};
 
+/// What is sent where nobody asks for anything (RFC 3551 §4.2).
+const USUAL_PTIME_MS: u16 = 20;
+
 /// An offer or answer that cannot be agreed; the text says why in words, fit for a quoted string.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -307,11 +310,20 @@ fn make_plan(theirs: &Audio, willing: (Direction, Option<u16>, bool), send_codec
         direction: Direction::of(direction.sends() && theirs.rtp.is_some(), direction.receives()),
         send_codecs,
         receive_codecs,
-        ptime_ms: theirs.ptime_ms.or(ptime_ms),
+        ptime_ms: packet_time(theirs, ptime_ms),
         held: theirs.held(),
         rtcp_mux,
         fax: None,
         keys: None,
+    }
+}
+
+/// What they ask for, else what we do, and never more than a packet may hold for them (RFC 8866 §6.4, §6.5).
+fn packet_time(theirs: &Audio, ours: Option<u16>) -> Option<u16> {
+    let wanted = theirs.ptime_ms.or(ours);
+    match theirs.maxptime_ms {
+        Some(most) => Some(wanted.unwrap_or(USUAL_PTIME_MS).min(most)),
+        None => wanted,
     }
 }
 

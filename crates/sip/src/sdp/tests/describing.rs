@@ -298,6 +298,10 @@ fn test_ptime_is_theirs_else_ours() {
     for useless in ["a=ptime:0", "a=ptime:x", "a=ptime:99999999999", "a=ptime:-5", "a=x"] {
         assert_eq!(ptime(useless), Some(20));
     }
+    assert_eq!(ptime("a=maxptime:10"), Some(10));
+    assert_eq!(ptime("a=ptime:60\na=maxptime:40"), Some(40));
+    assert_eq!(ptime("a=ptime:30\na=maxptime:40"), Some(30));
+    assert_eq!(ptime("a=maxptime:x"), Some(20));
     let none = Ours {
         ptime_ms: Some(0),
         ..ours(&can)
