@@ -524,6 +524,29 @@ def test_after_a_failure_the_handler_may_try_another() -> None:
     on_the_network(scenario)
 
 
+def test_after_a_timeout_the_handler_may_try_another() -> None:
+    async def scenario(house: House) -> None:
+        alice, bob, carol = await house.phone("alice"), await house.phone("bob"), await house.phone("carol")
+
+        async def route(call: CallSession) -> None:
+            try:
+                await call.accept(to_user="bob", timeout_s=5)
+            except NoAnswer:
+                await call.accept(to_user="carol", dial_number="carol")
+
+        house.route(route)
+        at_alice = house.call(alice, "bob")
+        at_bob = await bob.next_call()
+        at_bob.ring()
+        at_carol = await carol.next_call(timeout_s=10)
+        assert (await at_bob.wait_ended()).how == "cancel"
+        at_carol.answer()
+        await at_alice.wait_answered()
+        assert house.events.names()[-1] == "Connected"
+
+    on_the_network(scenario)
+
+
 def test_the_failed_event_may_bring_another_target() -> None:
     async def scenario(house: House) -> None:
         alice, bob, carol = await house.phone("alice"), await house.phone("bob"), await house.phone("carol")
