@@ -470,7 +470,7 @@ def rule_rows() -> list[Row]:
 SOAKS = Path(__file__).parent / "soaks"
 """Where `make soak-mixed` writes its figures."""
 
-RUNS = {"quiet machine": "quiet.json", "machine that others load": "loaded.json"}
+RUNS = {"beside a run of all tests": "quiet.json", "machine that others load": "loaded.json"}
 """What each run is called, and its file."""
 
 NOT_YET = "not run yet"
